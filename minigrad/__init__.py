@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 def _load_kernels_of_a_checkout():
     """Load ../kernels as minigrad.kernels where it is not installed under that name.
 
-    Installing puts the folder kernels/ into this package (package_dir in setup.cfg); a plain checkout has it one
+    Installing puts the folder kernels/ into this package (package_dir in setup.cfg); a checkout has it one
     level up. Exactly that folder is loaded: a longer ``__path__`` would let its neighbours be imported twice.
     """
     import sys

@@ -1,8 +1,9 @@
 """Checkpoints: one file that holds the state of a run and is, whatever happens, a whole one.
 
-A state is a tree of dicts, lists and tuples whose leaves are NumPy arrays and scalars, numbers, strings, booleans
-and None. Its file is an ordinary ``.npz`` archive without pickles: every array is a member of its own, and a
-``manifest`` in JSON holds the tree. So ``numpy.load`` opens it too, and opening a file from a stranger runs no code.
+A state is a tree of dicts, lists and tuples whose leaves are NumPy arrays and scalars, numbers, strings,
+booleans and None. Its file is an ordinary ``.npz`` archive without pickles: every array is a member of its
+own, and a ``manifest`` in JSON holds the tree. So ``numpy.load`` opens it too, and opening a stranger's file
+runs no code.
 """
 
 import json
@@ -26,8 +27,8 @@ VERSION = 1  # goes up when a file can no longer be read by the code before it
 def whole_file(path):
     """Open a new file for writing that takes the name `path` only once it is complete and on disk.
 
-    Whoever opens `path`, even after a kill or a power cut at any moment, finds the old file or the new one and
-    never a part of either. (A kill may leave the unfinished file beside it, as ``.<name>.<random>.part``.)
+    Whoever opens `path`, even after a kill or a power cut at any moment, finds the old file or the new one
+    and never a part of either. (A kill may leave the unfinished file beside it: ``.<name>.<random>.part``.)
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def whole_file(path):
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the new name, too, is on disk only when its folder is; Windows has no such call
+    if hasattr(os, "O_DIRECTORY"):  # the name is on disk when its folder is; Windows has no call for that
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -77,9 +78,9 @@ def save(path, state):
     path : path-like
         The file to write or to replace, under exactly this name.
     state : tree
-        Dicts with string keys, lists and tuples, nested at will; in them NumPy arrays (any shape and any dtype but
-        object), NumPy scalars, int, float, complex, str, bool and None. All come back from `load` bit for bit, with
-        type, dtype and shape: also empty and 0-d arrays, integers of any size, infinities, NaNs and -0.0.
+        Dicts with string keys, lists and tuples, nested at will; in them NumPy arrays (any shape, any dtype
+        but object), NumPy scalars, int, float, complex, str, bool and None. All come back from `load` bit for
+        bit, with type, dtype and shape: also empty and 0-d arrays, big integers, infinities, NaNs and -0.0.
 
     Raises
     ------
@@ -133,10 +134,10 @@ def load(path):
             version = manifest["version"]
             if version <= VERSION:
                 return _decode(manifest["state"], members)
-        except Exception as error:  # the readers of zip, npy and JSON fail in a dozen ways, and all mean the same
+        except Exception as error:  # the readers of zip, npy and JSON fail in a dozen ways that mean the same
             raise ValueError(
-                f"{os.fspath(path)}: expected a complete {FORMAT}, got a file of {os.path.getsize(path)} bytes "
-                f"that is damaged, cut short or something else ({type(error).__name__}: {error}); "
+                f"{os.fspath(path)}: expected a complete {FORMAT}, got a file of {os.path.getsize(path)} "
+                f"bytes that is damaged, cut short or something else ({type(error).__name__}: {error}); "
                 f"go back to an earlier checkpoint or start the run afresh"
             ) from error
     raise ValueError(
@@ -145,8 +146,8 @@ def load(path):
     )
 
 
-# The manifest's tree. JSON's own null, booleans, integers, strings and lists stand for themselves; everything else is
-# an object of one entry, {kind: content}. Floats are written as their 64 bits, for JSON has no NaN and no infinity.
+# The manifest's tree. JSON's own null, booleans, integers, strings and lists stand for themselves; everything
+# else is an object of one entry, {kind: content}. Floats are written as their 64 bits, for JSON has no NaN.
 
 
 def _encode(value, place, arrays):
@@ -174,8 +175,8 @@ def _encode(value, place, arrays):
         return {"array" if kind is np.ndarray else "scalar": len(arrays) - 1}
     what = f"{kind.__name__} of dtype {value.dtype}" if hasattr(value, "dtype") else kind.__name__
     raise TypeError(
-        f"save: expected a dict, list, tuple, NumPy array or scalar, number, string, bool or None at {place}, "
-        f"got {what}; convert it first (a Tensor: its .numpy(), a Path: str(path), a set: sorted(set))"
+        f"save: expected a dict, list, tuple, NumPy array or scalar, number, string, bool or None at "
+        f"{place}, got {what}; convert it first (a Tensor: its .numpy(), a Path: its str, a set: sorted)"
     )
 
 
@@ -207,6 +208,6 @@ def _array(content):
 
 
 def _has_npy_form(dtype):
-    """Whether the npy format names `dtype` fully: it would need pickle for objects, and lose bfloat16's name."""
+    """Whether the npy format names `dtype` fully: it needs pickle for objects, and would forget bfloat16."""
     described = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
     return described == dtype and not dtype.hasobject

@@ -1,0 +1,413 @@
+"""Digits: MNIST, found or downloaded and always checked, or synthetic ones where it is out of reach."""
+
+import gzip
+import hashlib
+import math
+import os
+import sys
+import urllib.request
+import warnings
+import zlib
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrad.checkpoint import whole_file
+
+__all__ = ["DigitSplits", "digits", "minibatches", "mnist", "synthetic_digits"]
+
+
+@dataclass(frozen=True, eq=False)
+class DigitSplits:
+    """Digits of 28 x 28 pixels in three splits, and where they came from.
+
+    Images are float32 in [0, 1] of shape (n, 784), row by row from the top; labels are int64 of shape (n,).
+    """
+
+    train_images: np.ndarray = field(repr=False)
+    train_labels: np.ndarray = field(repr=False)
+    valid_images: np.ndarray = field(repr=False)
+    valid_labels: np.ndarray = field(repr=False)
+    test_images: np.ndarray = field(repr=False)
+    test_labels: np.ndarray = field(repr=False)
+    source: str
+
+
+# ---- MNIST -------------------------------------------------------------------------------------------------
+
+
+class IdxFile(NamedTuple):
+    """A file of MNIST: its usual name, the shape in it, and the SHA-256 of all its bytes, decompressed."""
+
+    name: str
+    shape: tuple
+    sha256: str
+
+
+FILES = (
+    IdxFile(
+        "train-images-idx3-ubyte",
+        (60_000, 28, 28),
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    IdxFile(
+        "train-labels-idx1-ubyte",
+        (60_000,),
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    IdxFile(
+        "t10k-images-idx3-ubyte",
+        (10_000, 28, 28),
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    IdxFile(
+        "t10k-labels-idx1-ubyte",
+        (10_000,),
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+VALID = 10_000  # the last examples of the training file, as is usual in the field
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+TIMEOUT = 5.0  # seconds without an answer after which a mirror counts as out of reach
+
+
+def mnist(folder=None, *, download=True):
+    """MNIST: 50,000 training, 10,000 validation and 10,000 test digits.
+
+    The four files are taken from `folder`; without it, from the folder that the environment variable
+    ``MINIGRAD_DATA`` names; without that, from the user's cache, after a download of what it lacks. Each may
+    be compressed (``.gz``) or not. Every file's SHA-256 is checked every time.
+
+    Parameters
+    ----------
+    folder : path-like, optional
+        Where the files are. Nothing is ever downloaded into it.
+    download : bool
+        Whether what the cache lacks may be downloaded into it.
+
+    Returns
+    -------
+    DigitSplits
+        The validation digits are the last 10,000 of the training file, in its order.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a folder was named and lacks a file, or the cache lacks one and `download` is false.
+    ValueError
+        When a file is cut short, corrupt or another one; its name is in the message.
+    ConnectionError
+        When no mirror gives a right file; the message says what was wrong with each.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proceedings of
+    the IEEE, 1998.
+    """
+    folder = folder or os.environ.get("MINIGRAD_DATA")
+    if folder:
+        folder, download = Path(folder), False
+        remedy = "put the four files of MNIST there, or name no folder to have them downloaded"
+    else:
+        folder = _cache_folder()
+        remedy = "allow the download, or name a folder that has the files (or set MINIGRAD_DATA to it)"
+
+    contents = []
+    for file in FILES:
+        path = _find(folder, file)
+        if path is None and not download:
+            raise FileNotFoundError(
+                f"mnist: expected {file.name} or {file.name}.gz in the folder {folder}, got neither; {remedy}"
+            )
+        contents.append(_download(file, folder) if path is None else _read(path, file))
+
+    train_images, test_images = (
+        contents[i].reshape(FILES[i].shape[0], -1).astype(np.float32) / np.float32(255) for i in (0, 2)
+    )
+    train_labels, test_labels = (contents[i].astype(np.int64) for i in (1, 3))
+    return DigitSplits(
+        train_images[:-VALID],
+        train_labels[:-VALID],
+        train_images[-VALID:],
+        train_labels[-VALID:],
+        test_images,
+        test_labels,
+        source=f"MNIST, from {folder}",
+    )
+
+
+def _cache_folder():
+    """The user's own cache, where this system keeps such things."""
+    if "XDG_CACHE_HOME" in os.environ:
+        base = Path(os.environ["XDG_CACHE_HOME"])
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ["LOCALAPPDATA"])
+    else:
+        base = Path.home() / ".cache"
+    return base / "minigrad" / "mnist"
+
+
+def _find(folder, file):
+    """The path of `file` in `folder` under one of its usual spellings, or None."""
+    dotted = file.name.replace("-idx", ".idx")
+    for name in (file.name, f"{file.name}.gz", dotted, f"{dotted}.gz"):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _read(path, file):
+    """The array in the IDX file at `path`, which must be `file`."""
+    remedy = "delete it and let mnist() download it afresh, or get a good copy"
+    return _checked(path.read_bytes(), file, path, remedy)
+
+
+def _checked(content, file, place, remedy):
+    """The array in `content`, the bytes found at `place`, once they are known to be `file`."""
+    size = _header_in_bytes(file) + math.prod(file.shape)
+    expected = f"{place}: expected {file.name} of MNIST, {size} bytes with SHA-256 {file.sha256}"
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{expected}, got a broken gzip file ({error}); {remedy}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise ValueError(f"{expected}, got {len(content)} bytes with {digest}; {remedy}")
+    # These bytes are known one by one, so their header needs no reading.
+    return np.frombuffer(content, np.uint8, offset=_header_in_bytes(file)).reshape(file.shape)
+
+
+def _header_in_bytes(file):
+    return 4 + 4 * len(file.shape)  # a magic number, then every dimension
+
+
+def _download(file, folder):
+    """The array of `file`, from the first mirror that gives it; its compressed bytes are kept in `folder`."""
+    failures = []
+    for mirror in MIRRORS:
+        url = f"{mirror}{file.name}.gz"
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+                content = b"".join(_shown(response, url))
+            array = _checked(content, file, url, "the mirror is broken")
+        except (OSError, HTTPException, ValueError) as error:
+            failures.append(f"{url}: {error}")
+            continue
+        with whole_file(folder / f"{file.name}.gz") as cached:
+            cached.write(content)
+        return array
+    raise ConnectionError(
+        f"mnist: expected to download {file.name}.gz, got it from no mirror:\n  "
+        + "\n  ".join(failures)
+        + "\nget the four files elsewhere and name their folder (the argument `folder` or MINIGRAD_DATA)"
+    )
+
+
+def _shown(response, url):
+    """The chunks of a response, with a bar if tqdm is installed (the demos extra) and a line if not."""
+    chunks = iter(lambda: response.read(1 << 16), b"")
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        print(f"downloading {url}", file=sys.stderr)
+        yield from chunks
+        return
+    with tqdm(desc=url, total=response.length, unit="B", unit_scale=True) as bar:
+        for chunk in chunks:
+            bar.update(len(chunk))
+            yield chunk
+
+
+# ---- synthetic digits --------------------------------------------------------------------------------------
+
+
+def _arc(x, y, width, height, start, stop, points=9):
+    """Points of the ellipse around (x, y) with these half axes; degrees from the right, clockwise on paper."""
+    angle = np.radians(np.linspace(start, stop, points))
+    return np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], axis=1)
+
+
+def _stroke(*parts):
+    """One stroke: points, one by one or in arcs, joined by straight lines."""
+    return np.concatenate([np.atleast_2d(part) for part in parts])
+
+
+# How each digit is written, in strokes; x grows to the right and y downwards, both from about -1 to 1.
+GLYPHS = (
+    [_stroke(_arc(0, 0, 0.55, 0.85, 0, 360, 17))],
+    [_stroke((-0.3, -0.5), (0.05, -0.85), (0.05, 0.85))],
+    [_stroke(_arc(0, -0.4, 0.5, 0.45, -170, 40), (-0.55, 0.85), (0.6, 0.85))],
+    [_stroke(_arc(-0.05, -0.42, 0.48, 0.43, -150, 90), _arc(-0.05, 0.42, 0.55, 0.43, -90, 150))],
+    [_stroke((0.15, -0.85), (-0.55, 0.25), (0.6, 0.25)), _stroke((0.25, -0.3), (0.2, 0.85))],
+    [_stroke((0.5, -0.85), (-0.4, -0.85), (-0.45, -0.1), _arc(-0.05, 0.3, 0.55, 0.55, -135, 150))],
+    [_stroke((0.4, -0.85), _arc(0.35, 0.3, 0.85, 1, -110, -180, 5), _arc(0, 0.4, 0.5, 0.45, -180, 180, 13))],
+    [_stroke((-0.55, -0.8), (0.55, -0.85), (0.15, 0.0), (-0.15, 0.85))],
+    [_stroke(_arc(0, -0.42, 0.42, 0.43, 90, 450, 13)), _stroke(_arc(0, 0.43, 0.52, 0.43, -90, 270, 13))],
+    [_stroke(_arc(0, -0.38, 0.48, 0.45, 0, 360, 13), (0.45, 0.1), (0.25, 0.85))],
+)
+
+
+def synthetic_digits(samples, seed):
+    """Digits that look written: strokes under random bends and affine maps, of random thickness, with noise.
+
+    Parameters
+    ----------
+    samples : int
+    seed : int
+        The digits are a function of `samples` and `seed` (through `numpy.random.default_rng`).
+
+    Returns
+    -------
+    images : float32 array of shape (samples, 784), in [0, 1]
+    labels : int64 array of shape (samples,), uniform over the ten digits
+
+    Raises
+    ------
+    ValueError
+        When `samples` is negative.
+
+    Examples
+    --------
+    >>> images, labels = synthetic_digits(100, seed=0)
+    >>> images.shape, images.dtype, labels.dtype
+    ((100, 784), dtype('float32'), dtype('int64'))
+    """
+    if samples < 0:
+        raise ValueError(f"synthetic_digits: expected samples >= 0, got {samples}; ask for 0 or more digits")
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(10, size=samples)
+    images = np.empty((samples, 784), np.float32)
+    for digit, strokes in enumerate(GLYPHS):
+        chosen = np.flatnonzero(labels == digit)
+        images[chosen] = _written(strokes, len(chosen), rng)
+    images *= rng.uniform(0.6, 1, images.shape)  # uneven ink on clean paper
+    return images, labels
+
+
+def _written(strokes, samples, rng):
+    """`samples` drawings of the digit with these strokes, float32 (samples, 784) in [0, 1]."""
+
+    def uniform(low, high):
+        return rng.uniform(low, high, (samples, 1))
+
+    # From the glyph's frame to pixels, one map per drawing: bend, scale, shear, rotate, shift.
+    bend_x, bend_y = uniform(-0.2, 0.2), uniform(-0.2, 0.2)
+    phase_x, phase_y = uniform(0, 2 * np.pi), uniform(0, 2 * np.pi)
+    width, height = uniform(6.0, 9.5), uniform(8.0, 10.5)
+    shear, angle = uniform(-0.35, 0.35), uniform(-0.3, 0.3)
+    right, down = uniform(11.5, 15.5), uniform(11.5, 15.5)
+    nearest = np.full((samples, 28, 28), np.inf, np.float32)  # squared distance from each pixel to the strokes
+    for points in strokes:
+        x, y = points.T[:, None] + rng.normal(0, 0.04, (2, samples, len(points)))
+        x, y = x + bend_x * np.sin(2 * y + phase_x), y + bend_y * np.sin(2 * x + phase_y)
+        x, y = width * (x + shear * y), height * y
+        x, y = np.cos(angle) * x - np.sin(angle) * y + right, np.sin(angle) * x + np.cos(angle) * y + down
+        for i in range(len(points) - 1):
+            np.minimum(nearest, _squared_distance(x[:, i : i + 2], y[:, i : i + 2]), out=nearest)
+    thickness, softness = uniform(0.7, 1.7), uniform(0.6, 1.2)
+    ink = 0.5 + (thickness - np.sqrt(nearest.reshape(samples, 784))) / softness
+    return ink.clip(0, 1).astype(np.float32)
+
+
+def _squared_distance(x, y):
+    """From every pixel to the segment with ends x, y, both (samples, 2); float32 (samples, 28, 28)."""
+    x, y = x.astype(np.float32)[:, :, None, None], y.astype(np.float32)[:, :, None, None]
+    pixels = np.arange(28, dtype=np.float32)
+    from_x, from_y = pixels - x[:, 0], pixels[:, None] - y[:, 0]
+    along_x, along_y = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]
+    length = along_x**2 + along_y**2
+    foot = (from_x * (along_x / length) + from_y * (along_y / length)).clip(0, 1)
+    return (from_x - foot * along_x) ** 2 + (from_y - foot * along_y) ** 2
+
+
+# ---- either, and in which order ----------------------------------------------------------------------------
+
+
+def digits(folder=None, *, download=True):
+    """MNIST where it is found or can be reached, otherwise synthetic digits, with a warning that says why.
+
+    Parameters
+    ----------
+    folder : path-like, optional
+        As for `mnist`. A folder that was named, here or by ``MINIGRAD_DATA``, must have the files: it is
+        never replaced by synthetic digits.
+    download : bool
+        As for `mnist`.
+
+    Returns
+    -------
+    DigitSplits
+        Of MNIST, or 10,000 training, 2,000 validation and 2,000 test digits of `synthetic_digits`, always the
+        same. Its `source` tells which.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `mnist` does.
+    """
+    try:
+        return mnist(folder, download=download)
+    except OSError as reason:  # nothing found, no mirror reached, or a cache that cannot be written
+        if folder or os.environ.get("MINIGRAD_DATA"):
+            raise
+        warnings.warn(f"using synthetic digits instead of MNIST, since: {reason}", stacklevel=2)
+    images, labels = synthetic_digits(14_000, seed=0)
+    train, valid, test = slice(0, 10_000), slice(10_000, 12_000), slice(12_000, 14_000)
+    return DigitSplits(
+        images[train],
+        labels[train],
+        images[valid],
+        labels[valid],
+        images[test],
+        labels[test],
+        source="synthetic digits (minigrad.data.synthetic_digits)",
+    )
+
+
+def minibatches(samples, batch, *, seed, epoch):
+    """The indices of one epoch's minibatches, in a random order that is a function of (seed, epoch).
+
+    So a run that stopped resumes with the same batches, and its checkpoint needs only the number of the epoch
+    (and of the batches of it that are done). The order is NumPy's, and may change with NumPy's version.
+
+    Parameters
+    ----------
+    samples : int
+        How many examples there are.
+    batch : int
+        How many of them a minibatch has; the last one has what is left.
+    seed, epoch : int
+        Not negative.
+
+    Returns
+    -------
+    list of int64 arrays
+        Every index from 0 to ``samples - 1`` is in one of them, once.
+
+    Raises
+    ------
+    ValueError
+        When `samples` or `batch` is not positive.
+
+    Examples
+    --------
+    >>> [indices.size for indices in minibatches(10, 4, seed=0, epoch=1)]
+    [4, 4, 2]
+    """
+    if samples <= 0 or batch <= 0:
+        raise ValueError(
+            f"minibatches: expected at least 1 example and batches of at least 1, got samples={samples} and "
+            f"batch={batch}; pass len(images) and a positive batch size"
+        )
+    order = np.random.default_rng([seed, epoch]).permutation(samples)
+    return [order[start : start + batch] for start in range(0, samples, batch)]
