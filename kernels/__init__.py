@@ -1,0 +1,59 @@
+"""Block-gated kernels on NumPy and Numba, imported as ``minigrad.kernels``.
+
+A gated layer computes only the blocks of units whose gate is not 0. This package turns gates into
+lists of open blocks, keeps activations packed (open blocks only) between layers, and holds the
+forward and backward kernels, plus the counter-based random bits behind the gates. It knows arrays,
+not graphs: ``reference`` is the specification in plain NumPy, and every function here is tested
+against it.
+
+Only NumPy is imported here; Numba loads, and kernels compile, at the first call that needs them.
+"""
+
+if __name__ == "kernels":
+    raise ImportError(
+        "this folder is the package minigrad.kernels; expected `import minigrad.kernels`, "
+        "got `import kernels`"
+    )
+
+from .gates import OpenBlocks, open_blocks
+from .layers import (
+    gated_linear,
+    gated_linear_db,
+    gated_linear_dgates,
+    gated_linear_dw,
+    gated_linear_dx,
+    gated_linear_sgd,
+    packed_linear,
+    packed_linear_db,
+    packed_linear_dh,
+    packed_linear_dw,
+    packed_linear_sgd,
+)
+from .packed import Packed
+from .philox import bernoulli_gates, philox_uniforms
+from .threads import get_num_threads, set_num_threads
+from .warm import warmup
+from .work import count_work
+
+__all__ = [
+    "OpenBlocks",
+    "Packed",
+    "bernoulli_gates",
+    "count_work",
+    "gated_linear",
+    "gated_linear_db",
+    "gated_linear_dgates",
+    "gated_linear_dw",
+    "gated_linear_dx",
+    "gated_linear_sgd",
+    "get_num_threads",
+    "open_blocks",
+    "packed_linear",
+    "packed_linear_db",
+    "packed_linear_dh",
+    "packed_linear_dw",
+    "packed_linear_sgd",
+    "philox_uniforms",
+    "set_num_threads",
+    "warmup",
+]

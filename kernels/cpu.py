@@ -1,0 +1,114 @@
+"""The products of gated layers on the CPU: which kernel, cut how, on how many threads.
+
+Every function takes checked arrays; `layers` checks them.
+"""
+
+import numpy as np
+
+from . import epilogue, threads, work
+from . import plain as tile
+
+# Columns of `out` per panel of dsd, chosen so that examples x columns stays in a core's own cache.
+_PANEL_BYTES = 256 * 1024
+
+
+def _lists(blocks):
+    return blocks.block_indptr, blocks.examples, blocks.positions
+
+
+def _panel(examples, columns, itemsize):
+    """Columns per panel: a multiple of 64, at least 64; it depends on shapes alone, not on threads."""
+    return max(64, _PANEL_BYTES // (max(1, examples) * itemsize) // 64 * 64)
+
+
+def sdd(x, weight, blocks, block):
+    """values (n_open, block) = x weightᵀ at the open blocks."""
+    values = work.empty((blocks.n_open, block), x.dtype)
+    work.touched(blocks.n_open)
+    ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
+    threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values)
+    return values
+
+
+def sdd_both(x, weight, blocks, block):
+    """The same for a packed x."""
+    values = work.empty((blocks.n_open, block), x.dtype)
+    pairs = _pairs(blocks, x.blocks)
+    work.touched(pairs)
+    ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
+    threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), tile.operand(weight), values)
+    return values
+
+
+def dsd(values, weight, blocks, out):
+    """out (B, D) += packed values times weight; returns out."""
+    work.touched(blocks.n_open)
+    panel = _panel(*out.shape, out.itemsize)
+    panels = -(-out.shape[1] // panel)
+    ranges = threads.shares(np.arange(panels + 1), values.size * out.shape[1])
+    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), tile.operand(out))
+    return out
+
+
+def dsd_both(values, weight, blocks, x_blocks, x_block):
+    """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
+    out = work.empty((x_blocks.n_open, x_block), values.dtype)
+    pairs = _pairs(blocks, x_blocks)
+    work.touched(pairs)
+    ranges = threads.shares(x_blocks.block_indptr, pairs * values.shape[1] * x_block)
+    threads.run(tile.dsd_both, ranges, *_lists(x_blocks), blocks.indptr, blocks.indices,
+                values, tile.operand(weight), out)
+    return out
+
+
+def dw(values, x, blocks, out, decay, rate):
+    """out (H, D) = decay · out + rate · valuesᵀ x, for (decay, rate) = (0, 1) or (1, -lr)."""
+    work.touched(blocks.n_open)
+    target = tile.operand(out)
+    ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
+    threads.run(tile.dw, ranges, *_lists(blocks), values, tile.operand(x), target,
+                values.dtype.type(decay), values.dtype.type(rate))
+    if target is not out:
+        out[...] = target
+
+
+def dw_both(values, x, blocks, out, rate):
+    """out (H, D) += rate · valuesᵀ x for a packed x."""
+    pairs = _pairs(blocks, x.blocks)
+    work.touched(pairs)
+    target = tile.operand(out)
+    ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
+    threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), target, values.dtype.type(rate))
+    if target is not out:
+        out[...] = target
+
+
+def add_bias(values, bias, blocks):
+    """values += bias of each open block."""
+    epilogue.add_bias(blocks.indices, np.require(bias, requirements="CA"), values)
+
+
+def scale(values, gates, blocks, out):
+    """out = gate · values at each open block."""
+    epilogue.scale(blocks.indptr, blocks.indices, np.require(gates, requirements="CA"), values, out)
+
+
+def sum_examples(values, blocks, out, rate):
+    """out (H,) += rate · the sum of values over examples."""
+    target = np.require(out, requirements="CA")
+    epilogue.sum_examples(blocks.block_indptr, blocks.positions, values, target, values.dtype.type(rate))
+    if target is not out:
+        out[...] = target
+
+
+def gate_products(g, values, gates, blocks, out):
+    """out (B, G) at open gates = g · values / gate, summed over the block."""
+    gates = np.require(gates, dtype=g.dtype, requirements="CA")
+    epilogue.gate_products(blocks.indptr, blocks.indices, gates, g, values, out)
+
+
+def _pairs(blocks, x_blocks):
+    """The number of (open output block, open input block) pairs."""
+    return int(np.dot(np.diff(blocks.indptr).astype(np.int64), np.diff(x_blocks.indptr)))

@@ -1,0 +1,146 @@
+"""From a gate array to lists of open blocks, in both orders, in one pass."""
+
+import numpy as np
+
+from . import work
+
+_INT32_MAX = np.iinfo(np.int32).max
+
+
+class OpenBlocks:
+    """Where a gate array (B, G) is open, as index lists that kernels walk.
+
+    An open (example, block) pair is an entry. Entries are numbered example by example, blocks
+    ascending: that number is the entry's *position*, and packed values are stored in this order.
+
+    Attributes
+    ----------
+    shape : (B, G)
+    indptr, indices : int32 (B + 1,), (n_open,)
+        CSR: the open blocks of example i are ``indices[indptr[i]:indptr[i + 1]]``.
+    block_indptr, examples, positions : int32 (G + 1,), (n_open,), (n_open,)
+        CSC: the examples of block j are ``examples[block_indptr[j]:block_indptr[j + 1]]``, and
+        ``positions`` holds the position of the same entries.
+    binary : bool
+        Every open gate is exactly 1, so kernels need not multiply by it.
+    """
+
+    __slots__ = ("_rows", "binary", "block_indptr", "examples", "indices", "indptr", "positions", "shape")
+
+    def __init__(self, shape, indptr, indices, block_indptr, examples, positions, binary):
+        self.shape = shape
+        self.indptr = indptr
+        self.indices = indices
+        self.block_indptr = block_indptr
+        self.examples = examples
+        self.positions = positions
+        self.binary = binary
+        self._rows = None
+
+    @property
+    def n_open(self):
+        """The number of open (example, block) entries."""
+        return len(self.indices)
+
+    @property
+    def density(self):
+        """The share of open entries, 0 for an empty gate array."""
+        return self.n_open / max(1, self.shape[0] * self.shape[1])
+
+    @property
+    def nbytes(self):
+        """Bytes of the index lists."""
+        return 4 * (len(self.indptr) + len(self.block_indptr) + 3 * self.n_open)
+
+    @property
+    def rows(self):
+        """int32 (n_open,): the example of each position, made on first use."""
+        if self._rows is None:
+            self._rows = np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
+            work.allocated(self._rows.nbytes)
+        return self._rows
+
+    def same_as(self, other):
+        """Whether the same blocks are open, in the same order."""
+        return self is other or (
+            self.shape == other.shape
+            and np.array_equal(self.indptr, other.indptr)
+            and np.array_equal(self.indices, other.indices)
+        )
+
+    def __repr__(self):
+        return f"OpenBlocks(shape={self.shape}, n_open={self.n_open}, density={self.density:.3g})"
+
+
+def check_gates(gates):
+    """Raise unless `gates` is a float32, float64 or bool array (B, G) that int32 can index."""
+    if not isinstance(gates, np.ndarray):
+        raise TypeError(f"gates: expected a NumPy array, got {type(gates).__name__}; use np.asarray(gates)")
+    if gates.dtype not in (np.float32, np.float64, np.bool_):
+        raise TypeError(
+            f"gates: expected dtype float32, float64 or bool, got {gates.dtype}; use gates.astype(...)"
+        )
+    if gates.ndim != 2:
+        raise ValueError(
+            f"gates: expected shape (examples, blocks), got {gates.shape}; reshape to one row per example"
+        )
+    if gates.size > _INT32_MAX:
+        raise ValueError(
+            f"gates: expected at most {_INT32_MAX} gates (positions are int32), got {gates.size}; "
+            "split the batch"
+        )
+
+
+def open_blocks(gates):
+    """List the open blocks of `gates`, the entries that are not 0.
+
+    Parameters
+    ----------
+    gates : array (B, G), float32, float64 or bool
+        Binary (0 or 1) or real, any strides.
+
+    Returns
+    -------
+    OpenBlocks
+
+    Raises
+    ------
+    TypeError
+        Not an array, or another dtype.
+    ValueError
+        Not two axes, a gate that is not finite, or more gates than int32 can number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import open_blocks
+    >>> blocks = open_blocks(np.array([[1., 0., 1.], [0., 0., 1.]]))
+    >>> blocks.indptr.tolist(), blocks.indices.tolist()
+    ([0, 2, 3], [0, 2, 2])
+    >>> blocks.block_indptr.tolist(), blocks.examples.tolist(), blocks.positions.tolist()
+    ([0, 1, 1, 3], [0, 0, 1], [0, 1, 2])
+    """
+    check_gates(gates)
+    from .lists import list_open
+
+    examples, blocks = gates.shape
+    if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
+        gates = gates.copy()
+    buffer, n_open, finite, binary = list_open(gates)
+    if not finite:
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
+        raise ValueError(
+            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
+        )
+    work.allocated(buffer.nbytes)
+    first = examples + 1
+    second = first + blocks + 1
+    return OpenBlocks(
+        (examples, blocks),
+        indptr=buffer[:first],
+        block_indptr=buffer[first:second],
+        positions=buffer[second:second + n_open],
+        examples=buffer[second + n_open:second + 2 * n_open],
+        indices=buffer[second + 2 * n_open:second + 3 * n_open],
+        binary=binary,
+    )

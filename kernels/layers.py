@@ -1,0 +1,463 @@
+"""Gated layers, forward and backward: argument checks, then the products of `cpu`.
+
+Shapes throughout: x (B, D); weight (H, D) with H = G·block units in G blocks; bias (H,); gates
+(B, G), 0 where a block is closed. All arrays of a call have one dtype, float32 or float64, any
+strides; binary gates may have another (bool, say). Rows that are contiguous are used in place;
+anything else is copied first.
+
+The layer that consumes gated units has weight (C, H) and is fast where that is the transpose of a
+contiguous (H, C) array, so that the weights leaving one unit lie together.
+"""
+
+import numpy as np
+
+from . import work
+from .gates import OpenBlocks, check_gates, open_blocks
+from .packed import Packed
+
+
+def gated_linear(x, weight, bias, gates, block, blocks=None):
+    """out block j of example i = gates[i, j] · (x[i] @ weight[block j].T + bias[block j]).
+
+    Blocks whose gate is 0 are skipped, not multiplied.
+
+    Parameters
+    ----------
+    x : array (B, D), or Packed of that shape
+        Of a packed x only the open blocks enter the product.
+    weight : array (G·block, D)
+    bias : array (G·block,) or None
+    gates : array (B, G)
+        Binary or real.
+    block : int
+        Units per block.
+    blocks : OpenBlocks, optional
+        ``open_blocks(gates)`` where it is already known.
+
+    Returns
+    -------
+    Packed of shape (B, G·block)
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, a block that does not divide the width, gates that are not finite.
+    TypeError
+        Dtypes that differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import gated_linear
+    >>> out = gated_linear(np.ones((1, 3)), np.eye(4, 3), None, np.array([[0., 2.]]), block=2)
+    >>> out.to_dense()
+    array([[0., 0., 2., 0.]])
+    """
+    examples, width = _check_x(x)
+    _check_weight(weight, x.dtype, width)
+    units = _check_block(weight, block)
+    if bias is not None:
+        _check("bias", bias, (len(weight),), x.dtype)
+    blocks = _check_open(gates, blocks, (examples, units), x.dtype)
+    from . import cpu
+
+    if isinstance(x, Packed):
+        values = cpu.sdd_both(x, weight, blocks, block)
+    else:
+        values = cpu.sdd(x, weight, blocks, block)
+    if bias is not None:
+        cpu.add_bias(values, bias, blocks)
+    if not blocks.binary:
+        cpu.scale(values, gates, blocks, values)
+    return Packed(values, blocks, block)
+
+
+def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
+    """Cotangent of x: (gate · g) @ weight.
+
+    Parameters
+    ----------
+    g : Packed on `blocks`, or array (B, G·block)
+    weight, gates, block : as given to `gated_linear`
+    blocks : OpenBlocks
+        ``open_blocks(gates)``.
+    x_blocks : OpenBlocks, optional
+        Where x was packed and its closed units need no cotangent: the open blocks of x.
+
+    Returns
+    -------
+    array (B, D), or Packed on `x_blocks` where these are given
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import gated_linear_dx, open_blocks
+    >>> gates = np.array([[0., 2.]])
+    >>> gated_linear_dx(np.ones((1, 4)), np.eye(4, 3), gates, open_blocks(gates), block=2)
+    array([[0., 0., 2.]])
+    """
+    _check_weight(weight, g.dtype)
+    values = _gated_cotangent(g, gates, blocks, block, weight)
+    from . import cpu
+
+    if x_blocks is None:
+        out = work.zeros((blocks.shape[0], weight.shape[1]), g.dtype)
+        return cpu.dsd(values, weight, blocks, out)
+    if x_blocks.shape[0] != blocks.shape[0] or weight.shape[1] % max(1, x_blocks.shape[1]):
+        raise ValueError(
+            f"x_blocks: expected {blocks.shape[0]} examples and blocks that divide {weight.shape[1]} inputs, "
+            f"got {x_blocks.shape}; pass the open blocks of x"
+        )
+    x_block = weight.shape[1] // max(1, x_blocks.shape[1])
+    return Packed(cpu.dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
+
+
+def gated_linear_dw(g, x, gates, blocks, block, out=None):
+    """Cotangent of the weight: (gate · g).T @ x, zero in rows whose block no example opens.
+
+    Parameters
+    ----------
+    g : Packed on `blocks`, or array (B, G·block)
+    x, gates, block : as given to `gated_linear`
+    blocks : OpenBlocks
+    out : array (G·block, D), optional
+        Overwritten and returned.
+
+    Returns
+    -------
+    array (G·block, D)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import gated_linear_dw, open_blocks
+    >>> gates = np.array([[0., 2.]])
+    >>> gated_linear_dw(np.ones((1, 2)), np.array([[3., 4.]]), gates, open_blocks(gates), block=1)
+    array([[0., 0.],
+           [6., 8.]])
+    """
+    _, width = _check_x(x, g.dtype)
+    values = _gated_cotangent(g, gates, blocks, block)
+    shape = blocks.shape[1] * block, width
+    if out is not None:
+        _check("out", out, shape, g.dtype)
+    from . import cpu
+
+    if isinstance(x, Packed):
+        if out is None:
+            out = work.zeros(shape, g.dtype)
+        else:
+            out[...] = 0
+        cpu.dw_both(values, x, blocks, out, 1)
+        return out
+    if out is None:
+        out = work.empty(shape, g.dtype)
+    cpu.dw(values, x, blocks, out, 0, 1)
+    return out
+
+
+def gated_linear_db(g, gates, blocks, block):
+    """Cotangent of the bias, (G·block,): the sum over examples of gate · g.
+
+    g : Packed on `blocks`, or array (B, G·block).
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import gated_linear_db, open_blocks
+    >>> gates = np.array([[0., 2.], [1., 1.]])
+    >>> gated_linear_db(np.ones((2, 2)), gates, open_blocks(gates), block=1)
+    array([1., 3.])
+    """
+    values = _gated_cotangent(g, gates, blocks, block)
+    out = work.zeros(blocks.shape[1] * block, g.dtype)
+    from . import cpu
+
+    cpu.sum_examples(values, blocks, out, 1)
+    return out
+
+
+def gated_linear_dgates(g, x, weight, bias, gates, out, which):
+    """Cotangent of the gates, (B, G): g · (x @ weight.T + bias), summed over each block.
+
+    Parameters
+    ----------
+    g : Packed on the open blocks of `out`, or array (B, G·block)
+        For ``which="all"`` an array: closed gates need the cotangent of closed units.
+    x, weight, bias, gates : as given to `gated_linear`
+    out : Packed
+        What `gated_linear` returned; the product before the gate is out / gate.
+    which : "open" or "all"
+        "open" costs one pass over `out` and leaves 0 at closed gates. "all" needs the dense
+        product, and does not depend on the gates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import gated_linear, gated_linear_dgates
+    >>> x, weight, gates = np.ones((1, 3)), np.ones((2, 3)), np.array([[0., 2.]])
+    >>> out = gated_linear(x, weight, None, gates, block=1)
+    >>> gated_linear_dgates(np.ones((1, 2)), x, weight, None, gates, out, which="open")
+    array([[0., 3.]])
+    >>> gated_linear_dgates(np.ones((1, 2)), x, weight, None, gates, out, which="all")
+    array([[3., 3.]])
+    """
+    blocks, block = out.blocks, out.block
+    if which not in ("open", "all"):
+        raise ValueError(f'which: expected "open" or "all", got {which!r}; say which gates need a gradient')
+    if which == "open":
+        values = _packed_cotangent(g, blocks, block)
+        if not blocks.binary:
+            _check("gates", gates, blocks.shape, g.dtype)
+        dgates = work.zeros(blocks.shape, g.dtype)
+        from . import cpu
+
+        cpu.gate_products(values, out.values, gates, blocks, dgates)
+        return dgates
+    if isinstance(g, Packed):
+        raise TypeError(
+            'g: expected a dense array for which="all", since closed gates need the cotangent of closed '
+            "units, got Packed; compute the cotangent densely"
+        )
+    _check("g", g, out.shape, out.dtype)
+    product = packed_linear(x, weight, bias) if isinstance(x, Packed) else x @ weight.T
+    if bias is not None and not isinstance(x, Packed):
+        product += bias
+    product *= g
+    work.allocated(product.nbytes)
+    return product.reshape(*blocks.shape, block).sum(axis=2)
+
+
+def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
+    """One step of SGD in place: weight -= lr · dW and bias -= lr · db, open blocks only.
+
+    g : Packed on `blocks`, or array (B, G·block); x, gates : as given to `gated_linear`;
+    weight, bias (or None) : updated; lr : float.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import gated_linear_sgd, open_blocks
+    >>> weight, gates = np.ones((2, 2)), np.array([[0., 1.]])
+    >>> gated_linear_sgd(np.ones((1, 2)), np.ones((1, 2)), gates, open_blocks(gates), weight, None, .5)
+    >>> weight
+    array([[1. , 1. ],
+           [0.5, 0.5]])
+    """
+    _, width = _check_x(x, g.dtype)
+    _check_weight(weight, g.dtype, width)
+    block = len(weight) // max(1, blocks.shape[1])
+    if bias is not None:
+        _check("bias", bias, (len(weight),), g.dtype)
+    values = _gated_cotangent(g, gates, blocks, block, weight)
+    from . import cpu
+
+    if isinstance(x, Packed):
+        cpu.dw_both(values, x, blocks, weight, -lr)
+    else:
+        cpu.dw(values, x, blocks, weight, 1, -lr)
+    if bias is not None:
+        cpu.sum_examples(values, blocks, bias, -lr)
+
+
+def packed_linear(h, weight, bias=None):
+    """out = h @ weight.T + bias for gated units h, skipping closed blocks: a dense (B, C).
+
+    Parameters
+    ----------
+    h : Packed (B, H)
+    weight : array (C, H)
+        Fast as the transpose of a contiguous (H, C) array; copied into that order otherwise.
+    bias : array (C,) or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import Packed, open_blocks, packed_linear
+    >>> h = Packed(np.array([[3.]]), open_blocks(np.array([[False, True]])), block=1)
+    >>> packed_linear(h, np.array([[1., 10.], [2., 20.]]), np.array([0., 1.]))
+    array([[30., 61.]])
+    """
+    _check_packed("h", h)
+    _check_weight(weight, h.dtype, h.shape[1])
+    if bias is not None:
+        _check("bias", bias, (len(weight),), h.dtype)
+    from . import cpu
+
+    out = work.zeros((h.shape[0], len(weight)), h.dtype)
+    if bias is not None:
+        out += bias
+    return cpu.dsd(np.ascontiguousarray(h.values), weight.T, h.blocks, out)
+
+
+def packed_linear_dh(g, weight, blocks, block):
+    """Cotangent of the gated units, g @ weight, computed at their open blocks only.
+
+    g : array (B, C); weight : (C, H); blocks, block : those of h. Returns Packed (B, H).
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import open_blocks, packed_linear_dh
+    >>> blocks = open_blocks(np.array([[False, True]]))
+    >>> packed_linear_dh(np.array([[1., 2.]]), np.array([[1., 10.], [2., 20.]]), blocks, 1).to_dense()
+    array([[ 0., 50.]])
+    """
+    _check_x(g)
+    _check_weight(weight, g.dtype)
+    _check("g", g, (blocks.shape[0], len(weight)), g.dtype)
+    _check_units("weight", weight.shape[1], blocks, block)
+    from . import cpu
+
+    return Packed(cpu.sdd(g, weight.T, blocks, block), blocks, block)
+
+
+def packed_linear_dw(g, h):
+    """Cotangent of the consumer's weight, g.T @ h: (C, H), the transpose of a contiguous (H, C).
+
+    g : array (B, C); h : Packed (B, H).
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import Packed, open_blocks, packed_linear_dw
+    >>> h = Packed(np.array([[3.]]), open_blocks(np.array([[False, True]])), block=1)
+    >>> packed_linear_dw(np.array([[1., 2.]]), h)
+    array([[0., 3.],
+           [0., 6.]])
+    """
+    _check_consumer(g, h)
+    from . import cpu
+
+    out = work.empty((h.shape[1], g.shape[1]), g.dtype)
+    cpu.dw(np.ascontiguousarray(h.values), g, h.blocks, out, 0, 1)
+    return out.T
+
+
+def packed_linear_db(g):
+    """Cotangent of the consumer's bias, (C,): the sum of g (B, C) over examples."""
+    return g.sum(axis=0)
+
+
+def packed_linear_sgd(g, h, weight, bias, lr):
+    """One step of SGD in place on the consumer's weight (C, H) and bias (C,) or None.
+
+    Only the columns of open blocks of h : Packed (B, H) change; g : array (B, C); lr : float.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import Packed, open_blocks, packed_linear_sgd
+    >>> h = Packed(np.array([[3.]]), open_blocks(np.array([[False, True]])), block=1)
+    >>> weight = np.zeros((2, 2))
+    >>> packed_linear_sgd(np.array([[1., 2.]]), h, weight, None, 1.)
+    >>> weight
+    array([[ 0., -3.],
+           [ 0., -6.]])
+    """
+    _check_consumer(g, h)
+    _check("weight", weight, (g.shape[1], h.shape[1]), g.dtype)
+    if bias is not None:
+        _check("bias", bias, (g.shape[1],), g.dtype)
+    from . import cpu
+
+    cpu.dw(np.ascontiguousarray(h.values), g, h.blocks, weight.T, 1, -lr)
+    if bias is not None:
+        bias -= g.dtype.type(lr) * g.sum(axis=0)
+
+
+def _gated_cotangent(g, gates, blocks, block, weight=None):
+    """gate · g at the open blocks, (n_open, block); the values of g themselves for binary gates."""
+    if weight is not None:
+        _check_units("weight", len(weight), blocks, block)
+    values = _packed_cotangent(g, blocks, block)
+    if blocks.binary:
+        return values
+    _check("gates", gates, blocks.shape, g.dtype)
+    from . import cpu
+
+    scaled = work.empty(values.shape, values.dtype)
+    cpu.scale(values, gates, blocks, scaled)
+    return scaled
+
+
+def _packed_cotangent(g, blocks, block):
+    """g at the open blocks, (n_open, block), contiguous."""
+    if not isinstance(blocks, OpenBlocks):
+        raise TypeError(f"blocks: expected OpenBlocks, got {type(blocks).__name__}; use open_blocks(gates)")
+    if not isinstance(g, Packed):
+        _check("g", g, (blocks.shape[0], blocks.shape[1] * block), g.dtype)
+        return Packed.sample(g, blocks, block).values
+    if g.block != block or not g.blocks.same_as(blocks):
+        raise ValueError(
+            f"g: expected Packed on {blocks!r} with block {block}, got {g!r}; pass the cotangent of the output"
+        )
+    return np.ascontiguousarray(g.values)
+
+
+def _check(name, array, shape, dtype):
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}; use np.asarray")
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}; pass one entry per unit")
+    if array.dtype != dtype:
+        raise TypeError(f"{name}: expected dtype {dtype} as the other arrays, got {array.dtype}; use .astype")
+
+
+def _check_x(x, dtype=None):
+    """The shape (B, D) of a dense or packed input."""
+    if not isinstance(x, (np.ndarray, Packed)):
+        raise TypeError(f"x: expected a NumPy array or Packed, got {type(x).__name__}; use np.asarray")
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"x: expected dtype float32 or float64, got {x.dtype}; use x.astype(...)")
+    if x.ndim != 2:
+        raise ValueError(f"x: expected shape (examples, inputs), got {x.shape}; reshape to one row per example")
+    if dtype is not None and x.dtype != dtype:
+        raise TypeError(f"x: expected dtype {dtype} as the cotangent, got {x.dtype}; use .astype")
+    return x.shape
+
+
+def _check_packed(name, h):
+    if not isinstance(h, Packed):
+        raise TypeError(f"{name}: expected Packed, got {type(h).__name__}; use Packed.sample or a dense product")
+
+
+def _check_consumer(g, h):
+    _check_packed("h", h)
+    _check_x(g, h.dtype)
+    _check("g", g, (h.shape[0], g.shape[1]), h.dtype)
+
+
+def _check_weight(weight, dtype, inputs=None):
+    if not isinstance(weight, np.ndarray):
+        raise TypeError(f"weight: expected a NumPy array, got {type(weight).__name__}; use np.asarray")
+    if weight.ndim != 2 or (inputs is not None and weight.shape[1] != inputs):
+        wanted = "inputs" if inputs is None else inputs
+        raise ValueError(f"weight: expected shape (units, {wanted}), got {weight.shape}; one row per unit")
+    if weight.dtype != dtype:
+        raise TypeError(f"weight: expected dtype {dtype} as the input, got {weight.dtype}; use .astype")
+
+
+def _check_block(weight, block):
+    """The number of blocks of a layer."""
+    if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 1:
+        raise ValueError(f"block: expected an int, at least 1, got {block!r}; pass the units per block")
+    if len(weight) % block:
+        raise ValueError(
+            f"block: expected a divisor of the {len(weight)} units of the layer, got {block}; "
+            "change the width or the block"
+        )
+    return len(weight) // block
+
+
+def _check_units(name, units, blocks, block):
+    if units != blocks.shape[1] * block:
+        raise ValueError(
+            f"{name}: expected {blocks.shape[1]} blocks of {block} = {blocks.shape[1] * block} units, "
+            f"got {units}; pass the weight and block of the forward product"
+        )
+
+
+def _check_open(gates, blocks, shape, dtype):
+    """The OpenBlocks of gates that fit `shape`."""
+    check_gates(gates)
+    if gates.shape != shape:
+        raise ValueError(f"gates: expected shape (examples, blocks) = {shape}, got {gates.shape}; "
+                         "give one gate per example and block")
+    if blocks is None:
+        blocks = open_blocks(gates)
+    elif blocks.shape != shape:
+        raise ValueError(f"blocks: expected shape {shape}, got {blocks.shape}; use open_blocks(gates)")
+    if not blocks.binary and gates.dtype != dtype:
+        raise TypeError(f"gates: expected dtype {dtype} as the input, got {gates.dtype}; use gates.astype(...)")
+    return blocks

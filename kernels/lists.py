@@ -1,0 +1,58 @@
+"""The compiled pass behind `gates.open_blocks`."""
+
+import numpy as np
+
+from .jit import kernel
+
+
+@kernel
+def list_open(gates):
+    """(buffer, n_open, finite, binary): the lists of OpenBlocks, one after another in one buffer.
+
+    Order in the buffer: indptr, block_indptr, positions, examples, indices, one spare place.
+    """
+    n_examples, n_blocks = gates.shape
+    counts = np.zeros(n_blocks, np.int32)
+    finite = True
+    binary = True
+    for i in range(n_examples):
+        for j in range(n_blocks):
+            gate = gates[i, j]
+            is_open = gate != 0
+            counts[j] += is_open
+            finite &= abs(gate * 1.0) < np.inf
+            binary &= (gate == 1) | (gate == 0)
+    n_open = 0
+    for j in range(n_blocks):
+        n_open += counts[j]
+
+    first = n_examples + 1
+    second = first + n_blocks + 1
+    buffer = np.empty(second + 3 * n_open + 1, np.int32)
+    indptr = buffer[:first]
+    block_indptr = buffer[first:second]
+    positions = buffer[second:second + n_open]
+    examples = buffer[second + n_open:second + 2 * n_open]
+    indices = buffer[second + 2 * n_open:]
+
+    block_indptr[0] = 0
+    for j in range(n_blocks):
+        block_indptr[j + 1] = block_indptr[j] + counts[j]
+        counts[j] = block_indptr[j]  # from here on: where the next example of block j goes
+    indptr[0] = 0
+    end = 0
+    for i in range(n_examples):
+        start = end
+        for j in range(n_blocks):
+            # Written always and kept only if open: no branch for the processor to mispredict,
+            # and one spare place at the end for the write that is not kept.
+            indices[end] = j
+            end += gates[i, j] != 0
+        indptr[i + 1] = end
+        for position in range(start, end):
+            j = indices[position]
+            place = counts[j]
+            examples[place] = i
+            positions[place] = position
+            counts[j] = place + 1
+    return buffer, n_open, finite, binary

@@ -1,0 +1,153 @@
+"""Packed activations: the open blocks of a (B, G·block) array, and nothing else."""
+
+import numpy as np
+
+from . import work
+
+
+class Packed(np.lib.mixins.NDArrayOperatorsMixin):
+    """A (B, G·block) array that is zero outside its open blocks and stores only those.
+
+    NumPy's element-wise functions and operators work on it where the result is again zero outside
+    the open blocks, that is where the function maps zero to zero; others raise and say so. Nothing
+    makes it dense but `to_dense()`.
+
+    Parameters
+    ----------
+    values : array (n_open, block)
+        The open blocks in the order of ``blocks.indices``.
+    blocks : OpenBlocks
+    block : int
+        Units per block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.kernels import Packed, open_blocks
+    >>> blocks = open_blocks(np.array([[True, False], [False, True]]))
+    >>> h = Packed(np.array([[1., -2.], [3., -4.]]), blocks, block=2)
+    >>> np.maximum(h, 0).to_dense()
+    array([[1., 0., 0., 0.],
+           [0., 0., 3., 0.]])
+    >>> h + 1
+    Traceback (most recent call last):
+        ...
+    TypeError: add on a Packed array would fill its closed blocks; use .to_dense() first
+    """
+
+    __slots__ = ("block", "blocks", "values")
+
+    def __init__(self, values, blocks, block):
+        if values.shape != (blocks.n_open, block):
+            raise ValueError(
+                f"values: expected shape (open blocks, block) = {(blocks.n_open, block)}, "
+                f"got {values.shape}; pack with Packed.sample"
+            )
+        self.values = values
+        self.blocks = blocks
+        self.block = block
+
+    @classmethod
+    def sample(cls, dense, blocks, block):
+        """The open blocks of a dense array (B, G·block), copied; any strides."""
+        examples, count = blocks.shape
+        if dense.shape != (examples, count * block):
+            raise ValueError(
+                f"dense: expected shape {(examples, count * block)}, got {dense.shape}; "
+                "give one column per unit"
+            )
+        values = dense.reshape(examples, count, block)[blocks.rows, blocks.indices]
+        work.allocated(values.nbytes)
+        work.touched(blocks.n_open)
+        return cls(values, blocks, block)
+
+    @property
+    def shape(self):
+        return self.blocks.shape[0], self.blocks.shape[1] * self.block
+
+    @property
+    def dtype(self):
+        return self.values.dtype
+
+    ndim = 2
+
+    @property
+    def size(self):
+        """The number of units of the dense array, open and closed."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def nbytes(self):
+        """Bytes of the stored values, without the index lists."""
+        return self.values.nbytes
+
+    def __len__(self):
+        return self.shape[0]
+
+    def to_dense(self):
+        """The same array as a dense (B, G·block) ndarray."""
+        examples, count = self.blocks.shape
+        dense = work.zeros((examples, count, self.block), self.dtype)
+        dense[self.blocks.rows, self.blocks.indices] = self.values
+        return dense.reshape(self.shape)
+
+    def with_values(self, values):
+        """Other values on the same open blocks."""
+        return Packed(values, self.blocks, self.block)
+
+    def astype(self, dtype):
+        return self.with_values(self.values.astype(dtype))
+
+    def copy(self):
+        return self.with_values(self.values.copy())
+
+    def __repr__(self):
+        return f"Packed(shape={self.shape}, dtype={self.dtype}, block={self.block}, {self.blocks!r})"
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("a Packed array is not made dense silently; use .to_dense()")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        if method != "__call__" or ufunc.nout != 1 or "where" in options:
+            raise TypeError(
+                f"{ufunc.__name__}.{method} is not defined on Packed arrays; use .to_dense() first"
+            )
+        operands, zeros = zip(*(self._operand(ufunc, item) for item in inputs), strict=False)
+        with np.errstate(all="ignore"):
+            keeps_zero = ufunc(*zeros, **options) == 0
+        if not keeps_zero:
+            raise TypeError(
+                f"{ufunc.__name__} on a Packed array would fill its closed blocks; use .to_dense() first"
+            )
+        if out is None:
+            values = ufunc(*operands, **options)
+            work.allocated(values.nbytes)
+            work.touched(self.blocks.n_open)
+            return self.with_values(values)
+        (target,) = out
+        if not isinstance(target, Packed):
+            raise TypeError(f"out: expected a Packed array, got {type(target).__name__}; leave out= away")
+        ufunc(*operands, out=self._operand(ufunc, target)[0], **options)
+        work.touched(self.blocks.n_open)
+        return target
+
+    def _operand(self, ufunc, item):
+        """(values at the open blocks, what the operand is at a closed block)."""
+        if isinstance(item, Packed):
+            if self.block != item.block or not self.blocks.same_as(item.blocks):
+                raise TypeError(
+                    f"{ufunc.__name__}: expected Packed arrays on the same open blocks, got {self!r} and "
+                    f"{item!r}; use .to_dense() first"
+                )
+            return item.values, item.dtype.type(0)
+        if np.ndim(item) == 0:
+            return item, item
+        # A closed block holds 0, and 0 times any finite number is 0: only a product with a dense
+        # array stays packed whatever that array holds.
+        if ufunc is not np.multiply:
+            raise TypeError(
+                f"{ufunc.__name__} of a Packed and a dense array would fill closed blocks; "
+                "use .to_dense() first"
+            )
+        dense = np.broadcast_to(item, self.shape)
+        return Packed.sample(dense, self.blocks, self.block).values, dense.dtype.type(0)

@@ -1,0 +1,78 @@
+"""Philox and the gate comparison as scalar functions, compiled for the CPU.
+
+The undecorated functions (`.py_func`) use integers, floats and no library calls, so that the same
+source can be compiled for a GPU.
+"""
+
+import math
+
+import numpy as np
+
+from .jit import exact
+from .philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
+
+_MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(M0), np.uint64(M1)
+_KEY_STEP_0, _KEY_STEP_1 = np.uint32(W0), np.uint32(W1)
+_HALF_WORD = np.uint64(32)
+
+
+@exact
+def four_words(c0, c1, c2, c3, k0, k1):
+    """Philox4x32-10 of one counter and key, all uint32."""
+    for _ in range(ROUNDS):
+        p0 = np.uint64(c0) * _MULTIPLIER_0
+        p1 = np.uint64(c2) * _MULTIPLIER_1
+        c0 = np.uint32(np.uint32(p1 >> _HALF_WORD) ^ c1 ^ k0)
+        c1 = np.uint32(p1)
+        c2 = np.uint32(np.uint32(p0 >> _HALF_WORD) ^ c3 ^ k1)
+        c3 = np.uint32(p0)
+        k0 = np.uint32(k0 + _KEY_STEP_0)
+        k1 = np.uint32(k1 + _KEY_STEP_1)
+    return c0, c1, c2, c3
+
+
+@exact
+def _unit_interval(bits, double):
+    """A word as a number in (0, 1): 32 bits of it in double precision, 23 in single."""
+    if double:
+        return (np.float64(bits) + 0.5) * 2.0**-32
+    return (np.float64(bits >> np.uint32(9)) + 0.5) * 2.0**-23
+
+
+@exact
+def uniforms(seed, stream, draw, sample_offset, out):
+    """Fill out (samples, units); see `philox.philox_uniforms`."""
+    k0 = np.uint32(seed)
+    k1 = np.uint32(seed >> _HALF_WORD)
+    double = out.itemsize == 8
+    samples, units = out.shape
+    for s in range(samples):
+        sample = np.uint32(sample_offset + s)
+        for first in range(0, units, 4):
+            words = four_words(
+                np.uint32(first // 4), sample, np.uint32(draw), np.uint32(stream), k0, k1)
+            for w in range(min(4, units - first)):
+                out[s, first + w] = _unit_interval(words[w], double)
+
+
+@exact
+def gate(logit, u):
+    """u < sigmoid(logit), in double precision; see `philox.bernoulli_gates`."""
+    distance = min(abs(np.float64(logit)), FAR)
+    n = math.floor(distance * INVERSE_LN2 + 0.5)
+    r = (n * LN2_HIGH - distance) + n * LN2_LOW
+    e = TAYLOR[0]
+    for t in range(1, len(TAYLOR)):
+        e = e * r + TAYLOR[t]
+    half = 1.0
+    for _ in range(n):
+        half *= 0.5
+    e *= half
+    return np.float64(u) * (1.0 + e) < (e if logit < 0 else 1.0)
+
+
+@exact
+def gates(logits, u, out):
+    """out = 1 where `gate` is true, else 0; one-dimensional arrays."""
+    for i in range(len(out)):
+        out[i] = gate(logits[i], u[i])

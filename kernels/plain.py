@@ -1,0 +1,150 @@
+"""The tile that can be read: plain loops, compiled by Numba, vectorised as far as LLVM sees fit.
+
+It computes the same three products as the vector tile (`tile`), which it stands in for on machines
+without wide vectors:
+
+    sdd   sampled product   values[open] = x weightᵀ     dense · dense, sampled at open blocks
+    dsd   sparse times dense   out += values weight       sparse · dense = dense
+    dw    weight gradient   out = valuesᵀ x               one block of rows at a time
+
+and the same products where x is packed too (`*_both`). `block_indptr, examples, positions` are the
+block-wise lists of `gates.OpenBlocks`; arrays have contiguous rows.
+"""
+
+import numpy as np
+
+from .jit import kernel
+
+
+def operand(array):
+    """An array as these kernels take it: contiguous and aligned (a copy where it is not)."""
+    return np.require(array, requirements="CA")
+
+
+@kernel
+def _dots(a, row, b, first, count, out, position, column):
+    """out[position, column + u] = a[row] · b[first + u] for u < count, four units at a time."""
+    zero = out.dtype.type(0)
+    u = 0
+    while u + 4 <= count:
+        s0 = s1 = s2 = s3 = zero
+        for d in range(a.shape[1]):
+            v = a[row, d]
+            s0 += v * b[first + u, d]
+            s1 += v * b[first + u + 1, d]
+            s2 += v * b[first + u + 2, d]
+            s3 += v * b[first + u + 3, d]
+        out[position, column + u] = s0
+        out[position, column + u + 1] = s1
+        out[position, column + u + 2] = s2
+        out[position, column + u + 3] = s3
+        u += 4
+    while u < count:
+        s0 = zero
+        for d in range(a.shape[1]):
+            s0 += a[row, d] * b[first + u, d]
+        out[position, column + u] = s0
+        u += 1
+
+
+@kernel
+def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
+    """values[position] = x[example] · weight[unit] for the units of blocks start..stop."""
+    block = values.shape[1]
+    for j in range(start, stop):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            _dots(x, examples[e], weight, j * block, block, values, positions[e], 0)
+
+
+@kernel
+def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, out):
+    """out[example] += the sum over its open units of values · weight[unit], in column panels.
+
+    Columns panel·start to panel·stop: a panel of `out` stays in cache while all blocks pass by.
+    """
+    block = values.shape[1]
+    for p in range(start, stop):
+        low = p * panel
+        high = min(low + panel, out.shape[1])
+        for j in range(len(block_indptr) - 1):
+            for e in range(block_indptr[j], block_indptr[j + 1]):
+                i = examples[e]
+                for c in range(block):
+                    value = values[positions[e], c]
+                    for d in range(low, high):
+                        out[i, d] += value * weight[j * block + c, d]
+
+
+@kernel
+def dw(start, stop, block_indptr, examples, positions, values, x, out, decay, rate):
+    """out[unit] = decay · out[unit] + rate · the sum over examples of value · x[example].
+
+    The gradient itself is decay 0, rate 1; a step of SGD in place is decay 1, rate -lr, and leaves
+    closed blocks untouched.
+    """
+    block = values.shape[1]
+    total = np.empty(x.shape[1], x.dtype)
+    for j in range(start, stop):
+        if decay == 1 and block_indptr[j] == block_indptr[j + 1]:
+            continue
+        for c in range(block):
+            total[:] = 0
+            for e in range(block_indptr[j], block_indptr[j + 1]):
+                value = values[positions[e], c]
+                for d in range(x.shape[1]):
+                    total[d] += value * x[examples[e], d]
+            if decay == 0:
+                for d in range(x.shape[1]):
+                    out[j * block + c, d] = total[d]
+            else:
+                for d in range(x.shape[1]):
+                    out[j * block + c, d] += rate * total[d]
+
+
+@kernel
+def sdd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices, x, weight, values):
+    """Like sdd for a packed x: only the open blocks of x enter the products."""
+    block, x_block = values.shape[1], x.shape[1]
+    for j in range(start, stop):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            i = examples[e]
+            for c in range(block):
+                total = values.dtype.type(0)
+                for p in range(x_indptr[i], x_indptr[i + 1]):
+                    column = x_indices[p] * x_block
+                    for d in range(x_block):
+                        total += x[p, d] * weight[j * block + c, column + d]
+                values[positions[e], c] = total
+
+
+@kernel
+def dsd_both(start, stop, x_block_indptr, x_examples, x_positions, indptr, indices, values, weight, out):
+    """Like dsd at the open blocks start..stop of a packed x: out[position] = values · weight."""
+    block, x_block = values.shape[1], out.shape[1]
+    for m in range(start, stop):
+        for e in range(x_block_indptr[m], x_block_indptr[m + 1]):
+            i = x_examples[e]
+            q = x_positions[e]
+            for d in range(x_block):
+                out[q, d] = 0
+            for p in range(indptr[i], indptr[i + 1]):
+                for c in range(block):
+                    value = values[p, c]
+                    unit = indices[p] * block + c
+                    for d in range(x_block):
+                        out[q, d] += value * weight[unit, m * x_block + d]
+
+
+@kernel
+def dw_both(start, stop, block_indptr, examples, positions, values, x_indptr, x_indices, x, out, rate):
+    """out[unit] += rate · value · x[example] at the open blocks of a packed x."""
+    block, x_block = values.shape[1], x.shape[1]
+    for j in range(start, stop):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            i = examples[e]
+            for p in range(x_indptr[i], x_indptr[i + 1]):
+                column = x_indices[p] * x_block
+                for c in range(block):
+                    value = rate * values[positions[e], c]
+                    for d in range(x_block):
+                        out[j * block + c, column + d] += value * x[p, d]

@@ -1,0 +1,35 @@
+"""Compile or load every kernel ahead of the first step."""
+
+import numpy as np
+
+
+def warmup(dtype=np.float32):
+    """Run every kernel once on tiny arrays of `dtype` (float32 or float64).
+
+    Takes seconds in the first process on a machine, while kernels are compiled and stored, and well
+    under a second afterwards.
+
+    >>> from minigrad.kernels import warmup
+    >>> warmup()
+    """
+    from . import gates, layers, philox_cpu
+
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}; kernels exist for these")
+    x = np.ones((1, 2), dtype)
+    weight = np.ones((2, 2), dtype)
+    bias = np.ones(2, dtype)
+    real = np.full((1, 2), 0.5, dtype)
+    blocks = gates.open_blocks(real)
+    h = layers.gated_linear(x, weight, bias, real, 1, blocks)
+    layers.gated_linear_dx(h, weight, real, blocks, 1)
+    layers.gated_linear_dw(h, x, real, blocks, 1)
+    layers.gated_linear_sgd(h, x, real, blocks, weight, bias, 0.0)
+    layers.gated_linear_dgates(h, x, weight, bias, real, h, "open")
+    layers.packed_linear(h, weight.T, bias)
+    layers.gated_linear(h, weight, bias, real, 1, blocks)
+    layers.gated_linear_dx(h, weight, real, blocks, 1, x_blocks=blocks)
+    layers.gated_linear_dw(h, h, real, blocks, 1)
+    uniforms = np.empty((1, 2), dtype)
+    philox_cpu.uniforms(np.uint64(0), 0, 0, 0, uniforms)
+    philox_cpu.gates(bias, uniforms[0], np.empty(2, dtype))

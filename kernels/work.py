@@ -1,0 +1,65 @@
+"""Counters that show how much work and memory the kernels really used."""
+
+import contextlib
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Work:
+    """bytes: allocated for results; blocks: open blocks (or pairs of them) that kernels touched."""
+
+    bytes: int = 0
+    blocks: int = 0
+
+
+_active = []
+
+
+@contextlib.contextmanager
+def count_work():
+    """Count the bytes allocated and the blocks touched by kernels inside the `with`.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import count_work, open_blocks
+    >>> with count_work() as work:
+    ...     blocks = open_blocks(np.eye(3))
+    >>> work.bytes == blocks.nbytes
+    True
+    """
+    work = Work()
+    _active.append(work)
+    try:
+        yield work
+    finally:
+        _active.remove(work)
+
+
+def touched(blocks):
+    """Report blocks touched by a kernel."""
+    for work in _active:
+        work.blocks += blocks
+
+
+def allocated(nbytes):
+    """Report bytes allocated for a result."""
+    for work in _active:
+        work.bytes += nbytes
+
+
+def empty(shape, dtype):
+    """np.empty, counted, and aligned to 64 bytes so that vector rows do not straddle cache lines."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64))
+    buffer = np.empty(size * dtype.itemsize + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    allocated(size * dtype.itemsize)
+    return buffer[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def zeros(shape, dtype):
+    """np.zeros, counted."""
+    array = np.zeros(shape, dtype)
+    allocated(array.nbytes)
+    return array

@@ -1,0 +1,225 @@
+"""Every product of the gated layers against the NumPy specification."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from minigrad import kernels
+from minigrad.kernels import reference
+
+# (examples, inputs, blocks, block): tails of every tile, single rows, units and columns, nothing.
+SHAPES = [
+    (0, 5, 3, 2),
+    (1, 1, 1, 1),
+    (1, 40, 5, 4),
+    (2, 17, 1, 3),
+    (7, 67, 3, 1),
+    (13, 64, 4, 16),
+    (31, 130, 5, 7),
+    (64, 33, 6, 5),
+    (40, 600, 2, 8),
+]
+GATES = ["closed", "sparse", "half", "open", "real"]
+
+
+def make_gates(kind, shape, dtype, rng):
+    density = {"closed": 0, "sparse": 0.1, "half": 0.5, "open": 1, "real": 0.4}[kind]
+    gates = (rng.random(shape) < density).astype(dtype)
+    if kind == "real":
+        gates *= rng.uniform(-2, 2, shape).astype(dtype)
+    return gates
+
+
+def generator(*case):
+    return np.random.default_rng(zlib.crc32(repr(case).encode()))
+
+
+def arrays(rng, dtype, **shapes):
+    return {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def assert_close(got, wanted):
+    got = got.to_dense() if isinstance(got, kernels.Packed) else got
+    assert got.shape == wanted.shape
+    assert got.dtype == wanted.dtype
+    # Sums in another order: a few roundings of the largest term, per term.
+    scale = np.abs(wanted).max(initial=1)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=200 * np.finfo(wanted.dtype).eps * scale)
+
+
+def layouts(array):
+    """The same numbers with other strides, and at an address that is no multiple of the item size."""
+    wide = np.zeros((array.shape[0] * 2, array.shape[1] + 3), array.dtype)
+    sliced = wide[::2, 1:1 + array.shape[1]]
+    sliced[...] = array
+    reverse = array[::-1].copy()[::-1]
+    buffer = np.zeros(array.nbytes + 1, np.uint8)
+    unaligned = buffer[1:].view(array.dtype).reshape(array.shape) if array.size else array
+    unaligned[...] = array
+    return {"transposed": np.asfortranarray(array), "sliced": sliced, "reverse": reverse,
+            "unaligned": unaligned}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gated_layer(shape, kind, dtype):
+    examples, inputs, count, block = shape
+    rng = generator(shape, kind)
+    a = arrays(rng, dtype, x=(examples, inputs), weight=(count * block, inputs), bias=count * block,
+               g=(examples, count * block))
+    x, weight, bias, g = a["x"], a["weight"], a["bias"], a["g"]
+    gates = make_gates(kind, (examples, count), dtype, rng)
+    out = kernels.gated_linear(x, weight, bias, gates, block)
+    blocks = out.blocks
+    assert_close(out, reference.gated_linear(x, weight, bias, gates, block))
+    assert_close(kernels.gated_linear(x, weight, None, gates, block, blocks),
+                 reference.gated_linear(x, weight, None, gates, block))
+    for cotangent in (g, kernels.Packed.sample(g, blocks, block)):
+        assert_close(kernels.gated_linear_dx(cotangent, weight, gates, blocks, block),
+                     reference.gated_linear_dx(g, weight, gates, block))
+        assert_close(kernels.gated_linear_dw(cotangent, x, gates, blocks, block),
+                     reference.gated_linear_dw(g, x, gates, block))
+        assert_close(kernels.gated_linear_db(cotangent, gates, blocks, block),
+                     reference.gated_linear_db(g, gates, block))
+        every = reference.gated_linear_dgates(g, x, weight, bias, block)
+        assert_close(kernels.gated_linear_dgates(cotangent, x, weight, bias, gates, out, "open"),
+                     every * (gates != 0))
+    assert_close(kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all"), every)
+    stepped, stepped_bias = weight.copy(), bias.copy()
+    kernels.gated_linear_sgd(g, x, gates, blocks, stepped, stepped_bias, 0.25)
+    assert_close(stepped, weight - dtype(0.25) * reference.gated_linear_dw(g, x, gates, block))
+    assert_close(stepped_bias, bias - dtype(0.25) * reference.gated_linear_db(g, gates, block))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["units first", "classes first"])
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_consumer(shape, kind, order, dtype):
+    examples, classes, count, block = shape
+    rng = generator(shape, kind)
+    a = arrays(rng, dtype, h=(examples, count * block), weight=(classes, count * block), bias=classes,
+               g=(examples, classes))
+    gates = make_gates(kind, (examples, count), dtype, rng)
+    weight = np.asfortranarray(a["weight"]) if order == "units first" else a["weight"]
+    blocks = kernels.open_blocks(gates)
+    h = kernels.Packed.sample(a["h"], blocks, block)
+    assert_close(kernels.packed_linear(h, weight, a["bias"]),
+                 reference.packed_linear(h.to_dense(), weight, a["bias"]))
+    assert_close(kernels.packed_linear(h, weight), reference.packed_linear(h.to_dense(), weight, None))
+    assert_close(kernels.packed_linear_dh(a["g"], weight, blocks, block),
+                 reference.packed_linear_dh(a["g"], weight, gates, block))
+    gradient = kernels.packed_linear_dw(a["g"], h)
+    assert gradient.T.flags.c_contiguous
+    assert_close(gradient, reference.packed_linear_dw(a["g"], h.to_dense()))
+    assert_close(kernels.packed_linear_db(a["g"]), a["g"].sum(axis=0))
+    stepped, stepped_bias = weight.copy(order="K"), a["bias"].copy()
+    kernels.packed_linear_sgd(a["g"], h, stepped, stepped_bias, 0.5)
+    assert_close(stepped, weight - dtype(0.5) * gradient)
+    assert_close(stepped_bias, a["bias"] - dtype(0.5) * a["g"].sum(axis=0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("shape", [(0, 3, 2, 2, 1), (1, 4, 3, 5, 2), (9, 3, 1, 7, 4), (33, 4, 17, 5, 1),
+                                   (30, 5, 16, 3, 16), (12, 2, 70, 2, 3)], ids=str)
+def test_gated_on_both_sides(shape, kind, dtype):
+    examples, x_count, x_block, count, block = shape
+    rng = generator(shape, kind)
+    a = arrays(rng, dtype, x=(examples, x_count * x_block), weight=(count * block, x_count * x_block),
+               bias=count * block, g=(examples, count * block))
+    x_gates = make_gates(kind, (examples, x_count), dtype, rng)
+    gates = make_gates(kind, (examples, count), dtype, rng)
+    x = kernels.Packed.sample(a["x"], kernels.open_blocks(x_gates), x_block)
+    weight, bias, g, dense = a["weight"], a["bias"], a["g"], x.to_dense()
+    out = kernels.gated_linear(x, weight, bias, gates, block)
+    blocks = out.blocks
+    assert_close(out, reference.gated_linear(dense, weight, bias, gates, block))
+    dx = reference.gated_linear_dx(g, weight, gates, block)
+    assert_close(kernels.gated_linear_dx(g, weight, gates, blocks, block), dx)
+    assert_close(kernels.gated_linear_dx(g, weight, gates, blocks, block, x.blocks),
+                 dx * reference.spread(x_gates != 0, x_block))
+    gradient = reference.gated_linear_dw(g, dense, gates, block)
+    assert_close(kernels.gated_linear_dw(g, x, gates, blocks, block), gradient)
+    out_array = np.full_like(weight, 7)
+    assert kernels.gated_linear_dw(g, x, gates, blocks, block, out_array) is out_array
+    assert_close(out_array, gradient)
+    assert_close(kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all"),
+                 reference.gated_linear_dgates(g, dense, weight, bias, block))
+    stepped = weight.copy()
+    kernels.gated_linear_sgd(g, x, gates, blocks, stepped, None, 0.5)
+    assert_close(stepped, weight - dtype(0.5) * gradient)
+
+
+@pytest.mark.parametrize("name", ["transposed", "sliced", "reverse", "unaligned"])
+def test_strides(name):
+    rng = np.random.default_rng(3)
+    dtype, examples, inputs, count, block = np.float32, 20, 37, 4, 3
+    a = arrays(rng, dtype, x=(examples, inputs), weight=(count * block, inputs),
+               g=(examples, count * block))
+    gates = make_gates("real", (examples, count), dtype, rng)
+    x, weight, g = (layouts(a[key])[name] for key in ("x", "weight", "g"))
+    odd_gates = layouts(gates)[name]
+    out = kernels.gated_linear(x, weight, None, odd_gates, block)
+    assert_close(out, reference.gated_linear(x, weight, None, gates, block))
+    blocks = out.blocks
+    assert_close(kernels.gated_linear_dx(g, weight, odd_gates, blocks, block),
+                 reference.gated_linear_dx(g, weight, gates, block))
+    gradient = reference.gated_linear_dw(g, x, gates, block)
+    target = layouts(np.ones_like(weight))[name]
+    assert kernels.gated_linear_dw(g, x, odd_gates, blocks, block, target) is target
+    assert_close(target, gradient)
+    stepped = layouts(a["weight"])[name]
+    kernels.gated_linear_sgd(g, x, odd_gates, blocks, stepped, None, 0.5)
+    assert_close(stepped, a["weight"] - dtype(0.5) * gradient)
+
+
+@pytest.mark.parametrize(("change", "error", "words"), [
+    ({"block": 3}, ValueError, "divisor"),
+    ({"block": 0}, ValueError, "at least 1"),
+    ({"gates": np.ones((4, 3))}, ValueError, "one gate per example"),
+    ({"gates": np.ones(4)}, ValueError, "examples, blocks"),
+    ({"gates": np.ones((4, 2), int)}, TypeError, "float32, float64 or bool"),
+    ({"gates": np.full((4, 2), 0.5, np.float32)}, TypeError, "as the input"),
+    ({"gates": np.array([[1.0, np.nan]] * 4)}, ValueError, "finite"),
+    ({"gates": np.array([[1.0, -np.inf]] * 4)}, ValueError, "finite"),
+    ({"x": np.ones((4, 6))}, ValueError, "units, 6"),
+    ({"x": np.ones((4, 5), np.float32)}, TypeError, "as the input"),
+    ({"x": np.ones((4, 5), np.int64)}, TypeError, "float32 or float64"),
+    ({"x": np.ones(5)}, ValueError, "examples, inputs"),
+    ({"x": [[1.0]]}, TypeError, "asarray"),
+    ({"weight": [[1.0]]}, TypeError, "asarray"),
+    ({"bias": np.ones(3)}, ValueError, "bias"),
+    ({"blocks": kernels.OpenBlocks((4, 1), *reference.open_blocks(np.ones((4, 1))), True)}, ValueError,
+     "open_blocks"),
+])
+def test_bad_input(change, error, words):
+    arguments = {"x": np.ones((4, 5)), "weight": np.ones((8, 5)), "bias": None, "gates": np.ones((4, 2)),
+                 "block": 4}
+    with pytest.raises(error, match=words):
+        kernels.gated_linear(**{**arguments, **change})
+
+
+def test_bad_cotangents():
+    gates = np.array([[1.0, 0.5]])
+    x, weight = np.ones((1, 3)), np.ones((4, 3))
+    out = kernels.gated_linear(x, weight, None, gates, 2)
+    other = kernels.Packed.sample(np.ones((1, 4)), kernels.open_blocks(np.array([[0.0, 1.0]])), 2)
+    with pytest.raises(ValueError, match="cotangent of the output"):
+        kernels.gated_linear_dx(other, weight, gates, out.blocks, 2)
+    with pytest.raises(TypeError, match="open_blocks"):
+        kernels.gated_linear_dw(np.ones((1, 4)), x, gates, gates, 2)
+    with pytest.raises(ValueError, match="shape"):
+        kernels.gated_linear_dw(np.ones((1, 5)), x, gates, out.blocks, 2)
+    with pytest.raises(ValueError, match="open blocks of x"):
+        kernels.gated_linear_dx(out, weight, gates, out.blocks, 2, kernels.open_blocks(np.ones((1, 2))))
+    with pytest.raises(TypeError, match="dense array"):
+        kernels.gated_linear_dgates(out, x, weight, None, gates, out, "all")
+    with pytest.raises(ValueError, match="which"):
+        kernels.gated_linear_dgates(out, x, weight, None, gates, out, "none")
+    with pytest.raises(TypeError, match="Packed"):
+        kernels.packed_linear(np.ones((1, 4)), weight.T)
+    with pytest.raises(ValueError, match="forward product"):
+        kernels.packed_linear_dh(np.ones((1, 3)), np.ones((3, 5)), out.blocks, 2)
