@@ -232,7 +232,7 @@ def _shown(response, url):
 
 
 def _arc(x, y, width, height, start, stop, points=9):
-    """Points of the ellipse around (x, y) with these half axes; degrees from the right, clockwise on paper."""
+    """Points of the ellipse around (x, y) with these half axes; degrees from the right, clockwise."""
     angle = np.radians(np.linspace(start, stop, points))
     return np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], axis=1)
 
@@ -306,7 +306,7 @@ def _written(strokes, samples, rng):
     width, height = uniform(6.0, 9.5), uniform(8.0, 10.5)
     shear, angle = uniform(-0.35, 0.35), uniform(-0.3, 0.3)
     right, down = uniform(11.5, 15.5), uniform(11.5, 15.5)
-    nearest = np.full((samples, 28, 28), np.inf, np.float32)  # squared distance from each pixel to the strokes
+    nearest = np.full((samples, 28, 28), np.inf, np.float32)  # squared distance from pixels to strokes
     for points in strokes:
         x, y = points.T[:, None] + rng.normal(0, 0.04, (2, samples, len(points)))
         x, y = x + bend_x * np.sin(2 * y + phase_x), y + bend_y * np.sin(2 * x + phase_y)
