@@ -1,0 +1,262 @@
+"""The graph: evaluating it again, and differentiating it.
+
+A node is a Tensor that remembers the primitive that made it, its operands, options and value.  A
+recorded graph is a program, and an *evaluation* is a mapping from its nodes to values; recording
+made the first one.  ``Evaluation`` serves them all: the backward pass of the recording, the replay
+with another value at some node, replays within replays, and exact enumeration.
+
+The gradient of a node with respect to its inputs is the business of its primitive (``ops``), and of
+its rule where the primitive draws a random bit (``stochastic``).  This file only sees to it that
+each is asked once, in the right order, for what somebody wants.
+"""
+
+from contextlib import contextmanager
+from itertools import count
+from operator import attrgetter
+
+import numpy as np
+
+from minigrad.ops.primitive import ALL, NOTHING
+from minigrad.ops.shaping import sum_to
+
+
+class Recording:
+    """Whether primitives remember what they computed, and the clock that orders the nodes."""
+
+    on = True
+    tick = count(1).__next__
+
+
+@contextmanager
+def no_grad():
+    """Compute without recording.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    before, Recording.on = Recording.on, False
+    try:
+        yield
+    finally:
+        Recording.on = before
+
+
+def ancestors(outputs, stops=()):
+    """The nodes that ``outputs`` were made of, themselves included, in order of creation.
+
+    Nodes in ``stops`` are neither listed nor looked behind.
+    """
+    seen, stack, found = set(stops), list(outputs), []
+    while stack:
+        node = stack.pop()
+        if node.primitive is not None and node not in seen:
+            seen.add(node)
+            found.append(node)
+            for _, x, _ in node.parents:
+                stack.append(x)
+    found.sort(key=attrgetter("order"))
+    return found
+
+
+def keepers(outputs, nodes):
+    """The leaves that require a gradient, and the nodes that retain theirs: each once."""
+    kept = dict.fromkeys(x for x in outputs if x.primitive is None and x.requires_grad)
+    for node in nodes:
+        if node.retains_grad:
+            kept[node] = None
+        for _, x, _ in node.parents:
+            if x.primitive is None and x.requires_grad:
+                kept[x] = None
+    return list(kept)
+
+
+def check_unchanged(node):
+    """Refuse a node one of whose arguments was assigned to since the node was recorded."""
+    version = 0
+    for _, x, _ in node.parents:
+        version += x.version
+    if version != node.parents_version:
+        raise ValueError(
+            f"{node.primitive.name}: expected its arguments as they were when it was recorded, but one "
+            "was changed in place since. Run the forward computation again before backward or replay")
+
+
+def fit(cotangent, x, node, argnum):
+    """A product's result as a cotangent of argument ``x``: summed over the axes x was broadcast along.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shape or dtype is not that of x; the primitive and the argument are named.
+    """
+    if cotangent.shape != x.shape:
+        summed = sum_to(cotangent, x.shape)
+        if summed is None:
+            raise ValueError(
+                f"{node.primitive.name}: the vector-Jacobian product for argument {argnum} has shape "
+                f"{cotangent.shape}; expected {x.shape}, or a shape that broadcasts from it")
+        cotangent = summed
+    if cotangent.dtype != x.dtype:
+        raise TypeError(
+            f"{node.primitive.name}: the vector-Jacobian product for argument {argnum} has dtype "
+            f"{cotangent.dtype}; expected {x.dtype}, the argument's own")
+    return cotangent
+
+
+class Evaluation:
+    """One run of the graph above ``outputs``: a value for every node, a cotangent for every output.
+
+    Parameters
+    ----------
+    outputs : list of Tensors.
+    cotangents : list of arrays shaped like them (Tensors, to differentiate once more).
+    values : dict from node to value where this run differs from the recording.
+    fixed : the nodes whose value was replaced; nothing is propagated through them.
+    parent : the evaluation this one is a replay of, if any.
+    """
+
+    def __init__(self, outputs, cotangents=(), values=None, fixed=(), parent=None):
+        self.outputs = list(outputs)
+        self.cotangents = list(cotangents)
+        self.values = values or {}
+        self.fixed = frozenset(fixed)
+        self.nested = parent is not None
+        # A replay is named by the path of calls that led to it, which seeds whatever is drawn in it:
+        # the same backward pass asks for the same replays and so draws the same numbers.
+        self.path = (*parent.path, parent.next_child()) if parent else ()
+        self.next_child = count().__next__
+        # Shared by a pass and the replays in it: what its stochastic nodes keep between them.
+        self.replays = parent.replays if parent else Counter()
+        self.objective = parent.objective if parent else [None]
+        self.stateful = parent.stateful if parent else {}
+
+    def nodes(self):
+        """The nodes above the outputs, up to those whose value was replaced."""
+        return ancestors(self.outputs, stops=self.fixed)
+
+    def value(self, x):
+        """The value of a node or leaf in this evaluation."""
+        return self.values.get(x, x.value)
+
+    def operands(self, node):
+        """The arguments of a node's primitive in this evaluation."""
+        if not self.values:
+            return node.operands
+        operands = list(node.operands)
+        for i, x, _ in node.parents:
+            operands[i] = self.value(x)
+        return operands
+
+    def replay(self, replaced, outputs=None):
+        """Evaluate again whatever depends on the nodes in ``replaced`` (a dict from node to value).
+
+        Stochastic nodes below draw again from their own uniforms (common random numbers).
+        """
+        outputs = self.outputs if outputs is None else list(outputs)
+        values = {**self.values, **replaced}
+        fixed = self.fixed.union(replaced)
+        again = Evaluation(outputs, self.cotangents, values, fixed, parent=self)
+        self.replays.made += 1
+        changed = set(replaced)
+        for node in ancestors(outputs, stops=fixed):
+            if any(x in changed for _, x, _ in node.parents):
+                check_unchanged(node)
+                values[node] = node.primitive.forward(*again.operands(node), **node.options)
+                changed.add(node)
+        return again
+
+    def backward(self, targets=None, create_graph=False):
+        """Cotangents of the nodes and leaves in ``targets``, as a dict; one nobody reached is absent.
+
+        By default the targets are all leaves that require a gradient, and the nodes that retain
+        theirs.  The walk is iterative, from the last node made to the first, so depth costs no
+        recursion.
+        """
+        nodes = self.nodes()
+        if targets is None:
+            targets = keepers(self.outputs, nodes)
+        plan, wanted = self.plan(nodes, targets)
+        kept = set(targets)
+        cotangents = {}
+        for output, cotangent in zip(self.outputs, self.cotangents, strict=True):
+            if output in wanted:
+                cotangents[output] = cotangents[output] + cotangent if output in cotangents else cotangent
+        for node, sought in reversed(plan):
+            g = cotangents.get(node) if node in kept else cotangents.pop(node, None)
+            primitive = node.primitive
+            if g is None and not primitive.stochastic:
+                continue
+            check_unchanged(node)
+            if create_graph:
+                out, operands = node, list(node.operands)
+                for i, x, _ in node.parents:
+                    operands[i] = x
+            else:
+                out, operands = self.value(node), self.operands(node)
+            for i, x, product in sought:
+                if primitive.stochastic:
+                    cotangent = primitive.estimate(node, g, self, create_graph)
+                elif primitive.graded:
+                    cotangent = product(g, out, *operands, **node.options, wanted=wanted[x])
+                else:
+                    cotangent = product(g, out, *operands, **node.options)
+                operand = operands[i]
+                if cotangent.shape != operand.shape or cotangent.dtype != operand.dtype:
+                    cotangent = fit(cotangent, operand, node, i)
+                cotangents[x] = cotangents[x] + cotangent if x in cotangents else cotangent
+        return {x: cotangents[x] for x in targets if x in cotangents}
+
+    def plan(self, nodes, targets):
+        """What the pass has to do: (node, its parents whose cotangent is wanted), in order of creation.
+
+        Also returns how much of each value's cotangent is wanted.  A rule that estimates from costs
+        alone wants no cotangent of its sample, so the kernels below it need not compute one.
+        """
+        wanted, plan = dict.fromkeys(targets, ALL), []
+        for node in nodes:
+            sought = [parent for parent in node.parents if parent[2] is not None and parent[1] in wanted]
+            if sought:
+                plan.append((node, sought))
+                demand = node.primitive.demand
+                level = ALL if demand is None else demand({i: wanted[x] for i, x, _ in sought})
+                if level > wanted.get(node, NOTHING):
+                    wanted[node] = level
+        return plan, wanted
+
+
+class Counter:
+    """How many replays a backward pass has made so far, nested ones included."""
+
+    made = 0
+
+
+def replay(outputs, replaced):
+    """Values of ``outputs`` when the nodes in ``replaced`` have other values, without recording.
+
+    Parameters
+    ----------
+    outputs : list of Tensors.
+    replaced : dict from Tensor to array of its shape and dtype.
+
+    Returns
+    -------
+    list of arrays
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = x * x
+    >>> z = y.sum() + x.sum()
+    >>> mg.replay([z], {y: np.array([10.0, 20.0])})
+    [array(33.)]
+    """
+    for node, value in replaced.items():
+        if value.shape != node.shape or value.dtype != node.dtype:
+            raise ValueError(
+                f"replay: expected a value of shape {node.shape} and dtype {node.dtype}, "
+                f"got {value.shape} and {value.dtype}")
+    again = Evaluation(outputs).replay(replaced)
+    return [again.value(x) for x in outputs]

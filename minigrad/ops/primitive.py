@@ -1,0 +1,105 @@
+"""A primitive: a plain function on arrays, and beside it one vector-Jacobian product per argument.
+
+    @primitive
+    def multiply(x, y):
+        return np.multiply(x, y)
+
+    multiply.vjps(lambda g, out, x, y: g * y,
+                  lambda g, out, x, y: g * x)
+
+A product receives the cotangent ``g`` of the output, the output, the arguments and the options, and
+returns the cotangent of its own argument.  Summing over broadcast axes is not its business: the
+engine does that once, for all of them (``graph.fit``).  Products that are written with primitives
+and operators can be differentiated again, because a primitive computes when it is given arrays and
+records when it is given Tensors.
+"""
+
+# How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the
+# entries at which the value itself is not zero (the open blocks of a gated layer).
+NOTHING, OPEN, ALL = 0, 1, 2
+
+#: Every primitive by name.  It can be listed, tested row by row and drawn.
+table = {}
+
+#: Types that record: type -> function(primitive, args, options).  ``tensor.py`` enters Tensor here.
+recorders = {}
+
+
+def as_the_argument(levels):
+    """Demand of an elementwise function that is zero exactly where its argument is (tanh)."""
+    return max(levels.values())
+
+
+def where_not_zero(levels):
+    """Demand of a function whose derivative vanishes wherever its value is zero (relu)."""
+    return OPEN
+
+
+class Primitive:
+    """A function on arrays that knows its vector-Jacobian products.
+
+    Attributes
+    ----------
+    forward : the function itself, arrays in and array out.
+    products : its vector-Jacobian products by argument; None marks an argument with no derivative.
+    demand : how much of the output's cotangent the products read, as a function of a dict from
+        argument to the level wanted of its cotangent; None, as for most, if they read it all.
+    graded : whether the products take a keyword ``wanted``, the level asked of their argument.
+    casts : whether floating arguments may differ in dtype from the result.
+    """
+
+    stochastic = False
+
+    def __init__(self, forward):
+        self.forward = forward
+        self.name = self.__name__ = forward.__name__
+        self.__doc__ = forward.__doc__
+        self.__module__ = forward.__module__
+        self.products = ()
+        self.variadic = False
+        self.demand = None
+        self.graded = False
+        self.casts = False
+
+    def __call__(self, *args, **options):
+        for arg in args:
+            if type(arg) in recorders:
+                return recorders[type(arg)](self, args, options)
+        return self.forward(*args, **options)
+
+    def vjps(self, *products):
+        """Register one vector-Jacobian product ``f(g, out, *args, **options)`` per argument."""
+        self.products = products
+
+    def vjp_of_each(self, product):
+        """Register one product ``f(g, out, argnum, *args, **options)`` for any number of arguments."""
+        self.variadic = True
+        self.products = (product,)
+
+    def product(self, argnum):
+        """The vector-Jacobian product of argument ``argnum``; None where it has no derivative.
+
+        Raises
+        ------
+        ValueError
+            No product was registered for that argument.
+        """
+        if self.variadic:
+            each = self.products[0]
+            return lambda g, out, *args, **options: each(g, out, argnum, *args, **options)
+        if argnum >= len(self.products):
+            raise ValueError(
+                f"{self.name}: no vector-Jacobian product for argument {argnum}; "
+                f"{len(self.products)} registered. Add it with {self.name}.vjps(...), "
+                "or None if the argument has no derivative")
+        return self.products[argnum]
+
+    def __repr__(self):
+        return f"<primitive {self.name}>"
+
+
+def primitive(forward):
+    """Enter ``forward`` into the table as a primitive; its products follow with ``.vjps``."""
+    made = Primitive(forward)
+    table[made.name] = made
+    return made

@@ -1,0 +1,91 @@
+"""Random numbers: keys, streams and draws.  The bits themselves come from ``kernels.philox``.
+
+A Generator counts its draws and holds no other state: draw number ``n`` of unit ``j`` in sample
+``i`` is a pure function of (seed, n, i, j).  So a replay, another number of threads, or a batch that
+is split in two sees the same numbers.
+"""
+
+from math import prod
+
+import numpy as np
+
+from minigrad.kernels import philox_uniforms
+from minigrad.kernels.philox import philox4x32
+from minigrad.ops import special
+
+_WORD = 0xFFFFFFFF
+_FORKS = _WORD              # the stream whose bits name the keys of forks; draws use stream 0
+
+
+class Generator:
+    """A stream of random draws that can be named, split, saved and repeated.
+
+    Parameters
+    ----------
+    seed : int in [0, 2**64)
+    sample_offset : number of the first sample (the row) of each draw; the second half of a batch of
+        ten, with offset 5 and a generator of the same state, draws what the whole would have.
+
+    >>> import minigrad as mg
+    >>> whole = mg.Generator(7).uniform((4, 3))
+    >>> half = mg.Generator(7, sample_offset=2).uniform((2, 3))
+    >>> bool((whole[2:] == half).all())
+    True
+    """
+
+    def __init__(self, seed, sample_offset=0):
+        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+            raise ValueError(f"Generator: expected an integer seed in [0, 2**64), got {seed!r}")
+        self.seed = int(seed)
+        self.sample_offset = sample_offset
+        self.draws = 0
+
+    def uniform(self, shape, dtype=np.float64, event_ndim=1):
+        """The next draw: uniform in the open interval (0, 1).
+
+        The last ``event_ndim`` axes of ``shape`` are the units of a sample, the others its samples.
+        """
+        draw = self.draws
+        self.draws += 1
+        lead = len(shape) - event_ndim
+        rows = (prod(shape[:lead]), prod(shape[lead:]))
+        return philox_uniforms(self.seed, 0, draw, self.sample_offset, rows, dtype).reshape(shape)
+
+    def normal(self, shape, dtype=np.float64, event_ndim=1):
+        """The next draw as standard normal numbers, by the inverse distribution function."""
+        return special.ndtri(self.uniform(shape, dtype, event_ndim))
+
+    def logistic(self, shape, dtype=np.float64, event_ndim=1):
+        """The next draw as standard logistic numbers, log(u / (1 − u))."""
+        u = self.uniform(shape, dtype, event_ndim)
+        return np.log(u) - np.log1p(-u)
+
+    def integers(self, high, shape, event_ndim=1):
+        """The next draw as integers from 0 to ``high`` − 1, uniform to within high / 2**32."""
+        return np.floor(self.uniform(shape, np.float64, event_ndim) * high).astype(np.int64)
+
+    def fork(self, *path):
+        """An independent generator, named by integers: the same path gives the same one."""
+        seed = self.seed
+        for step in path:
+            words = philox4x32((step & _WORD, step >> 32, 0, _FORKS), (seed & _WORD, seed >> 32))
+            seed = int(words[0]) | int(words[1]) << 32
+        return Generator(seed, self.sample_offset)
+
+    def state_dict(self):
+        return {"seed": self.seed, "sample_offset": self.sample_offset, "draws": self.draws}
+
+    def load_state_dict(self, state):
+        self.seed, self.sample_offset, self.draws = state["seed"], state["sample_offset"], state["draws"]
+
+    def __repr__(self):
+        return f"Generator(seed={self.seed}, draws={self.draws})"
+
+
+#: Drawn from wherever no generator is given; ``manual_seed`` starts it again.
+default = Generator(0)
+
+
+def manual_seed(seed):
+    """Start the default generator again from ``seed``."""
+    default.load_state_dict(Generator(seed).state_dict())

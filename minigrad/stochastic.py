@@ -1,0 +1,452 @@
+"""Stochastic binary nodes: drawing them, what a rule may ask about them, and what they cost.
+
+    gate = bernoulli(logits, rule, rng=rng)     b = 1[u < σ(logits)], one uniform u per unit
+    loss = expected(costs)                      the mean over samples: costs[i] is about row i alone
+    loss.backward()                             asks the rule of each node for ∂E[loss]/∂logits
+
+A sample has no derivative.  Its node therefore carries a *rule* (a gradient estimator), which gets a
+``BinaryNode``: the node in one canonical view, (rows, units), with the uniforms behind the sample,
+and, if the rule declares that it needs them, the gradient that arrived at the sample, the cost that
+it led to, or the cost that other values would have led to.
+
+Everything a rule sees and returns is on the scale of one sample: the cost of a row is the weighted
+sum of the terms below the node, before averaging.  The engine divides by the number of samples,
+once, here.
+"""
+
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from minigrad import ops, random
+from minigrad.kernels import bernoulli_gates
+from minigrad.ops.primitive import ALL, NOTHING, OPEN, primitive
+from minigrad.tensor import Tensor, record
+
+
+class Estimator:
+    """A rule: how ∂E[cost]/∂logits is estimated from what one sample shows.
+
+    A subclass declares what it needs and computes the estimate, an array of (rows, units):
+
+    >>> import minigrad as mg
+    >>> class Reinforce(mg.Estimator):
+    ...     needs = {"cost"}
+    ...     unbiased = True
+    ...     def backward(self, node):
+    ...         return node.cost * (node.value - node.probs)
+
+    Attributes
+    ----------
+    needs : subset of {"grad", "cost", "cost_at", "cost_and_grad_at"}.  Each is computed only for the
+        rules that declare it, and asking for another raises.
+    unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
+    needs_closed_gates : whether ``grad`` matters at units whose sample is 0.  Where it does not,
+        gated layers below skip computing it there.
+    differentiable : whether ``backward`` is written with primitives and may be differentiated again.
+    state : what the rule learns (dict of arrays), or None for a rule without memory.
+    """
+
+    needs = frozenset()
+    unbiased = False
+    needs_closed_gates = True
+    differentiable = False
+    state = None
+    proposed = None
+
+    def sample(self, logits, u):
+        """The value of the node: 1[u < σ(logits)], unless a relaxation overrides it."""
+        return bernoulli_gates(logits, u)
+
+    def backward(self, node):
+        raise TypeError(f"{type(self).__name__}: expected a method backward(self, node) that returns "
+                        "an array of (rows, units); a rule must define one")
+
+    def update(self):
+        """Commit what the last backward pass proposed to remember.  Optimisers call this once a step."""
+        if self.proposed is not None:
+            self.state.update(self.proposed)
+            self.proposed = None
+
+    def state_dict(self):
+        """A copy of the rule's memory; empty for a rule without one."""
+        return {name: np.array(value) for name, value in (self.state or {}).items()}
+
+    def load_state_dict(self, state):
+        """Put back what ``state_dict`` gave."""
+        if self.state is None and state:
+            raise ValueError(f"{type(self).__name__}: expected no state, since it has no memory; "
+                             f"got {sorted(state)}")
+        if self.state is not None:
+            self.state = {name: np.array(value) for name, value in state.items()}
+            self.proposed = None
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=None):
+    """Binary samples b = 1[u < σ(logits)], with ``estimator`` as their backward rule.
+
+    Parameters
+    ----------
+    logits : Tensor or array, float32 or float64.  Its last ``event_ndim`` axes are the units of one
+        sample; the axes before them are independent samples, the batch first.
+    estimator : the rule, an ``Estimator``.  There is no default: no gradient is ever silently zero.
+    rng : Generator; by default the one that ``mg.manual_seed`` starts.
+    name : for drawings and messages.
+    context : Tensor or array whose leading axes are those of the samples: what a learned baseline
+        may look at.  No gradient flows into it.
+
+    Returns
+    -------
+    Tensor of the logits' shape and dtype.  Control flow on its ``.item()`` or ``.numpy()`` is
+    invisible to rules that replay the graph with another sample: branch with ``mg.where``.
+
+    Raises
+    ------
+    TypeError
+        No estimator, or logits of another dtype.
+    ValueError
+        Logits that are not finite, or fewer axes than ``event_ndim``.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([[-80.0, 0.0, 80.0]], requires_grad=True)
+    >>> gate = mg.bernoulli(logits, mg.estimators.StraightThrough(), rng=mg.Generator(1))
+    >>> mg.expected((gate * [1.0, 2.0, 3.0]).sum(axis=1)).backward()
+    >>> logits.grad
+    array([[1., 2., 3.]])
+    """
+    if not isinstance(estimator, Estimator):
+        raise TypeError(f"bernoulli: expected an estimator, a rule such as mg.estimators.StraightThrough(), "
+                        f"got {estimator!r}. It decides what gradient the logits get")
+    if not isinstance(logits, Tensor):
+        logits = Tensor(np.asarray(logits))
+    if logits.dtype.kind != "f":
+        raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
+    if not 0 <= event_ndim <= logits.ndim:
+        raise ValueError(f"bernoulli: expected event_ndim from 0 to {logits.ndim}, the axes of the logits "
+                         f"of shape {logits.shape}, got {event_ndim}")
+    samples = logits.shape[:logits.ndim - event_ndim]
+    arguments = (logits,)
+    if context is not None:
+        context = context if isinstance(context, Tensor) else Tensor(np.asarray(context))
+        if context.shape[:len(samples)] != samples:
+            raise ValueError(f"bernoulli: expected a context whose leading axes are the samples' {samples}, "
+                             f"got shape {context.shape}")
+        arguments = (logits, context)
+    return record(Bernoulli(estimator, rng or random.default, logits, event_ndim, name), arguments, {})
+
+
+class Bernoulli:
+    """The primitive of one binary node: it keeps the uniforms, so that a replay draws the same."""
+
+    stochastic = True
+    graded = casts = False
+
+    def __init__(self, rule, rng, logits, event_ndim, name):
+        self.rule = rule
+        self.name = name or "bernoulli"
+        self.event_ndim = event_ndim
+        self.rng, self.draw = random.Generator(rng.seed, rng.sample_offset), rng.draws
+        self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim)
+        self.replays = 0        # made by the last backward pass for this node's rule
+
+    def forward(self, logits, context=None):
+        return self.rule.sample(logits, self.noise)
+
+    def product(self, argnum):
+        return self.estimate if argnum == 0 else None
+
+    def demand(self, levels):
+        """A rule that does not look at the gradient wants none computed."""
+        if "grad" not in self.rule.needs:
+            return NOTHING
+        return ALL if self.rule.needs_closed_gates else OPEN
+
+    def estimate(self, node, g, evaluation, create_graph):
+        """The rule's estimate as a cotangent of the logits."""
+        rule = self.rule
+        if create_graph and not rule.differentiable:
+            raise ValueError(f"{rule!r} at node {self.name!r}: this rule defines no second derivative. "
+                             "Use create_graph=False, or a rule with differentiable = True")
+        if rule.state is not None and not evaluation.nested:
+            owner = evaluation.stateful.setdefault(id(rule), node)
+            if owner is not node:
+                raise ValueError(f"{rule!r}: one instance serves two nodes of a graph ({self.name!r} and "
+                                 f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
+        before = evaluation.replays.made
+        view = BinaryNode(node, g, evaluation, create_graph)
+        estimate = rule.backward(view)
+        if not evaluation.nested:
+            self.replays = evaluation.replays.made - before
+        if getattr(estimate, "shape", None) != view.shape or estimate.dtype != node.dtype:
+            got = getattr(estimate, "shape", type(estimate).__name__)
+            raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate of (rows, units) = "
+                             f"{view.shape} and dtype {node.dtype}, got {got} and "
+                             f"{getattr(estimate, 'dtype', 'no dtype')}")
+        return estimate.reshape(node.shape) / view.samples
+
+
+class BinaryNode:
+    """What a rule sees of its node: the world of one sample, in rows and units.
+
+    Always there: ``logits``, ``probs``, ``value``, ``noise`` (the uniforms behind the sample), all of
+    (rows, units); ``context`` of (rows, features) or None; ``rng``, a fresh Generator, the same in
+    every pass over the same sample.  On request, if declared in ``needs``: ``grad``, ``cost``,
+    ``cost_at``, ``cost_and_grad_at``.
+    """
+
+    def __init__(self, node, g, evaluation, create_graph=False):
+        self._node, self._g, self._evaluation, self._differentiable = node, g, evaluation, create_graph
+        primitive = node.primitive
+        self._rule = primitive.rule
+        lead = node.ndim - primitive.event_ndim
+        self._axes = node.shape[:lead]                  # the samples' axes, as the user has them
+        self.shape = (prod(self._axes), prod(node.shape[lead:]))
+        self.noise = primitive.noise.reshape(self.shape)
+        objective = Objective.of(evaluation)
+        self._terms = objective.below(node)
+        self.samples, self.coupled = objective.layout(self._terms, self._axes, primitive.name)
+
+    def _rows(self, x):
+        if self._differentiable:
+            return x.reshape(self.shape)
+        return self._evaluation.value(x).reshape(self.shape)
+
+    @property
+    def logits(self):
+        return self._rows(self._node.parents[0][1])
+
+    @property
+    def probs(self):
+        return ops.sigmoid(self.logits)
+
+    @property
+    def value(self):
+        return self._rows(self._node)
+
+    @property
+    def context(self):
+        if len(self._node.parents) < 2:
+            return None
+        return self._evaluation.value(self._node.parents[1][1]).reshape(self.shape[0], -1)
+
+    @cached_property
+    def rng(self):
+        primitive = self._node.primitive
+        return primitive.rng.fork(primitive.draw, *self._evaluation.path)
+
+    @property
+    def grad(self):
+        """Gradient of each row's cost at the sample, (rows, units), through the rules below."""
+        self._declared("grad")
+        if self._g is None:
+            raise self._no_gradient("grad")
+        return self._g.reshape(self.shape) * self.samples
+
+    @property
+    def cost(self):
+        """The cost that each row led to, (rows, 1)."""
+        self._declared("cost")
+        return self._cost(self._evaluation)
+
+    def cost_at(self, value, rows="together"):
+        """The cost of each row, (rows, 1), had the sample been ``value``, an array of (rows, units).
+
+        Stochastic nodes below draw again from their own uniforms.  Where a cost depends on several
+        rows of this node at once, ``rows="one by one"`` changes one at a time, with a replay each;
+        "together" changes all of them.
+        """
+        self._declared("cost_at")
+        value = self._checked(value)
+        if rows == "together" or not self.coupled:
+            return self._cost(self._replay(value))
+        if rows != "one by one":
+            raise ValueError(f"cost_at: expected rows 'together' or 'one by one', got {rows!r}")
+        shape = (self.samples, self.shape[0] // self.samples, self.shape[1])
+        costs = np.empty(shape[:2], self._node.dtype)
+        for member in range(shape[1]):
+            mixed = self.value.reshape(shape).copy()
+            mixed[:, member] = value.reshape(shape)[:, member]
+            costs[:, member] = self._cost(self._replay(mixed)).reshape(shape[:2])[:, member]
+        return costs.reshape(-1, 1)
+
+    def cost_and_grad_at(self, value):
+        """The cost of each row, (rows, 1), and its gradient, (rows, units), at a relaxed ``value``.
+
+        The rules of the nodes below run again there.
+        """
+        self._declared("cost_and_grad_at")
+        evaluation = self._replay(self._checked(value))
+        found = evaluation.backward([self._node])
+        if self._node not in found:
+            raise self._no_gradient("cost_and_grad_at")
+        return self._cost(evaluation), found[self._node].reshape(self.shape) * self.samples
+
+    def propose(self, **state):
+        """Remember ``state`` once the pass is committed by ``rule.update()``; not in nested passes."""
+        if not self._evaluation.nested:
+            self._rule.proposed = state
+
+    def _declared(self, need):
+        if need not in self._rule.needs:
+            raise ValueError(f"{self._rule!r} asked for {need!r}, which it does not declare: its needs are "
+                             f"{sorted(self._rule.needs)}. Add it to needs")
+        if self._differentiable and need != "grad":
+            raise ValueError(f"{self._rule!r}: {need!r} is not recorded, so the estimate cannot be "
+                             "differentiated again. Set differentiable = False")
+
+    def _no_gradient(self, need):
+        return ValueError(
+            f"{self._rule!r} at node {self._node.primitive.name!r} asked for {need!r}, but the cost depends on "
+            "the sample through nothing that has a derivative. Use a rule that works from costs")
+
+    def _checked(self, value):
+        if value.shape != self.shape or value.dtype != self._node.dtype:
+            raise ValueError(f"{self._rule!r}: expected a value of (rows, units) = {self.shape} and dtype "
+                             f"{self._node.dtype}, got {value.shape} and {value.dtype}")
+        return value
+
+    def _replay(self, value):
+        return self._evaluation.replay({self._node: value.reshape(self._node.shape)})
+
+    def _cost(self, evaluation):
+        """The weighted sum of the terms below the node, by row."""
+        total = np.zeros(self._axes)
+        for term in self._terms:
+            total = total + term.by_row(evaluation.value(term.costs), self._axes, self.samples)
+        return total.reshape(-1, 1).astype(self._node.dtype)
+
+
+@primitive
+def expected(costs):
+    """The mean over samples, and the statement that ``costs[i]`` depends on row i of every node alone.
+
+    Parameters
+    ----------
+    costs : one cost per sample; its axes are those of the samples, the batch first.
+
+    Several such terms add up in a loss, each with its weight.  What enters a loss otherwise, or with
+    a weight that itself depends on a binary node, counts whole for every row.
+
+    Raises
+    ------
+    ValueError
+        No samples, or a cost that is not finite.
+
+    >>> import minigrad as mg
+    >>> mg.expected(mg.tensor([1.0, 2.0, 6.0]))
+    tensor(3., dtype=float64)
+    """
+    if costs.size == 0:
+        raise ValueError(f"expected: expected at least one sample, got costs of shape {costs.shape}")
+    if not np.isfinite(costs).all():
+        raise ValueError("expected: expected finite costs, got NaN or infinity. Look for an overflow above")
+    return np.mean(costs)
+
+
+expected.vjps(lambda g, out, costs: ops.broadcast_to(g / costs.size, shape=costs.shape))
+
+
+class Term:
+    """A part of a loss: weight · mean(costs) of an ``expected``, or weight · anything else, summed."""
+
+    def __init__(self, node, weight):
+        self.node, self.weight = node, weight
+        self.inside = node.primitive is expected
+        self.costs = node.parents[0][1] if self.inside else node
+
+    def prefix(self, axes):
+        """The leading axes that the costs and the samples of a node have in common."""
+        return self.costs.shape[:len(axes)] if self.inside else ()
+
+    def by_row(self, costs, axes, samples):
+        """Weighted costs as an array of the samples' ``axes``, on the scale of one of ``samples``."""
+        if not self.inside:
+            return np.full(axes, np.sum(self.weight * costs) * samples)
+        shared = self.prefix(axes)
+        costs = costs.reshape(*shared, -1).mean(axis=-1)
+        costs = costs.reshape(shared + (1,) * (len(axes) - len(shared)))
+        return np.broadcast_to(self.weight * costs * (samples / prod(shared)), axes)
+
+
+class Objective:
+    """The loss of a backward pass, taken apart into its terms.
+
+    Walking from the loss through sums, differences and products with constants finds every
+    ``expected`` that enters it linearly, with its weight; the rest stays whole.
+    """
+
+    LINEAR = {"add", "subtract", "negative", "multiply", "divide"}
+
+    @classmethod
+    def of(cls, evaluation):
+        """The objective of a pass; its replays share it, since they have the same terms."""
+        if evaluation.objective[0] is None:
+            evaluation.objective[0] = cls(evaluation)
+        return evaluation.objective[0]
+
+    def __init__(self, evaluation):
+        self.nodes = evaluation.nodes()
+        self.random = self.descendants({node for node in self.nodes if node.primitive.stochastic})
+        self.terms = []
+        weights = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
+        stack = list(zip(evaluation.outputs, weights, strict=True))
+        while stack:
+            x, weight = stack.pop()
+            if x in self.random:
+                stack.extend(self.split(x, weight))
+        self._below = {}
+
+    def split(self, x, weight):
+        """Take x apart once: (part, weight) pairs to look at further, or none, and x is a term."""
+        name, operands = x.primitive.name, x.operands
+        if x.primitive is expected:
+            self.terms.append(Term(x, float(np.sum(weight))))
+            return []
+        random = [(i, part) for i, part, _ in x.parents if part in self.random]
+        constant_factor = name in ("multiply", "divide") and len(random) == 1 and not (
+            name == "divide" and random[0][0] == 1)
+        if x.size == 1 and name in self.LINEAR and (constant_factor or name in ("add", "subtract", "negative")):
+            if constant_factor:
+                other = operands[1 - random[0][0]]
+                weight = weight * other if name == "multiply" else weight / other
+            return [(part, -weight if name == "negative" or (name == "subtract" and i == 1) else weight)
+                    for i, part in random]
+        self.terms.append(Term(x, weight))
+        return []
+
+    def descendants(self, roots):
+        """The nodes that depend on any of ``roots``, and the roots."""
+        found = set(roots)
+        for node in self.nodes:
+            if any(x in found for _, x, _ in node.parents):
+                found.add(node)
+        return found
+
+    def below(self, node):
+        """The terms that depend on a node."""
+        if node not in self._below:
+            dependent = self.descendants({node})
+            self._below[node] = [term for term in self.terms if term.costs in dependent]
+        return self._below[node]
+
+    def layout(self, terms, axes, name):
+        """How many independent samples a node with these leading axes has, and whether several of
+        its rows share one.
+
+        Raises
+        ------
+        ValueError
+            The axes of a cost and of the node's samples fit neither as prefix of the other.
+        """
+        for term in terms:
+            shared = term.prefix(axes)
+            if shared != axes[:len(shared)]:
+                raise ValueError(
+                    f"expected: costs of shape {term.costs.shape} fit node {name!r} with samples {axes} neither "
+                    "way: one's axes must lead the other's. Give one cost per sample, or set event_ndim")
+        samples = min((prod(term.prefix(axes)) for term in terms), default=1)
+        return samples, samples < prod(axes)

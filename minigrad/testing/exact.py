@@ -1,0 +1,154 @@
+"""Exact expectations and gradients, by enumerating every state of every binary node.
+
+    E[cost]        = Σ_s P(s) cost(s)
+    ∇ E[cost]      = Σ_s P(s) (∇cost(s) + cost(s) ∇log P(s))
+
+where ∇ is the ordinary derivative with the bits held at s.  No rule takes part, so this is what the
+rules are measured against.  Rows that ``expected`` declares independent are enumerated separately,
+all rows at once: a batch of four with three units each takes 8 states, not 4096.
+"""
+
+from math import prod
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.graph import Evaluation
+from minigrad.stochastic import Objective
+from minigrad.tensor import Tensor
+
+MOST_BITS = 20
+
+
+def exact_expectation(fn):
+    """The exact expected value of the loss that ``fn`` computes, a float.
+
+    Parameters
+    ----------
+    fn : function without arguments that returns a scalar loss, computed with recording on.  It is
+        called once; its graph is then replayed at every joint state of its binary nodes.
+
+    Raises
+    ------
+    ValueError
+        The loss is not a scalar, or there are more than 2**20 joint states.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
+    >>> def fn():
+    ...     bits = mg.bernoulli(logits, mg.estimators.StraightThrough())
+    ...     return mg.expected(bits.prod(keepdims=True))
+    >>> mg.testing.exact_expectation(fn)
+    0.25
+    """
+    return Enumeration(fn()).run()[0]
+
+
+def exact_gradient(fn, params):
+    """The exact gradient of the expected loss, an array for each tensor in ``params``.
+
+    Parameters
+    ----------
+    fn : as in ``exact_expectation``.
+    params : Tensor or list of Tensors, leaves that ``fn`` uses.  A parameter on which the loss does
+        not depend has gradient 0.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
+    >>> def fn():
+    ...     bits = mg.bernoulli(logits, mg.estimators.StraightThrough())
+    ...     return mg.expected(bits.prod(keepdims=True))
+    >>> mg.testing.exact_gradient(fn, logits)
+    array([0.125, 0.125])
+    """
+    if isinstance(params, Tensor):
+        return exact_gradient(fn, [params])[0]
+    return Enumeration(fn()).run(list(params))[1]
+
+
+class Enumeration:
+    """The joint states of the binary nodes below a loss, and the loss taken apart into terms."""
+
+    def __init__(self, loss):
+        if loss.size != 1:
+            raise ValueError(f"exact enumeration: expected a scalar loss, got shape {loss.shape}")
+        self.loss = loss
+        self.whole = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
+        objective = Objective(self.whole)
+        self.nodes = [node for node in objective.nodes if node.primitive.stochastic]
+        self.terms = objective.terms
+        self.joint = any(not term.inside for term in self.terms)
+        self.axes = () if self.joint else self.independent_axes()
+        self.bits = sum(node.size // prod(self.axes) for node in self.nodes)
+        if self.bits > MOST_BITS:
+            raise ValueError(
+                f"exact enumeration: expected at most 2**{MOST_BITS} joint states, got 2**{self.bits}. Use "
+                "fewer units, or give costs per sample to mg.expected, so that rows can be taken separately")
+        self.log_probability = sum((self.log_probability_of(node) for node in self.nodes), start=0.0)
+
+    def independent_axes(self):
+        """The leading axes that all costs and all nodes' samples share."""
+        shapes = [term.costs.shape for term in self.terms]
+        shapes += [node.shape[:node.ndim - node.primitive.event_ndim] for node in self.nodes]
+        shared = 0
+        while all(len(s) > shared and s[shared] == shapes[0][shared] for s in shapes):
+            shared += 1
+        return shapes[0][:shared] if shapes else ()
+
+    def by_group(self, x, reduce):
+        """x reduced over all but the independent axes, recorded, in float64."""
+        x = ops.reshape(ops.astype(x, dtype=np.dtype(float)), shape=(*self.axes, -1))
+        return reduce(x, axis=-1)
+
+    def log_probability_of(self, node):
+        logits = node.parents[0][1]
+        return self.by_group(node * ops.log_sigmoid(logits) + (1 - node) * ops.log_sigmoid(-logits), ops.sum)
+
+    def states(self):
+        """Every joint state: a dict from node to value, the same state in every group."""
+        for number in range(2**self.bits):
+            bits = number >> np.arange(self.bits) & 1
+            state, start = {}, 0
+            for node in self.nodes:
+                units = node.shape[len(self.axes):]
+                pattern = bits[start:start + prod(units)].reshape(units)
+                state[node] = np.broadcast_to(pattern.astype(node.dtype), node.shape)
+                start += prod(units)
+            yield state
+
+    def run(self, params=()):
+        """The expected loss, and its gradient with respect to ``params``."""
+        if not self.nodes:
+            return self.finish(self.whole, params, [np.zeros(p.shape, p.dtype) for p in params])
+        if self.joint:
+            costs, weights = [self.by_group(self.loss, ops.sum)], [1.0]
+        else:
+            costs = [self.by_group(term.costs, ops.mean) for term in self.terms]
+            weights = [term.weight for term in self.terms]
+        groups = prod(self.axes)
+        outputs = [*costs, self.log_probability]
+        expectations = np.zeros(len(costs))
+        gradients = [np.zeros(p.shape, p.dtype) for p in params]
+        for state in self.states():
+            at = Evaluation(outputs).replay(state)
+            probability = np.exp(at.value(self.log_probability)) / groups
+            values = [at.value(c) for c in costs]
+            expectations += [np.sum(probability * v) for v in values]
+            at.cotangents = [w * probability for w in weights]
+            at.cotangents += [probability * sum(w * v for w, v in zip(weights, values, strict=True))]
+            self.accumulate(gradients, at, params)
+        if self.joint:
+            return float(expectations[0]), gradients
+        # The terms now have their exact values; the rest of the loss is an ordinary function of them.
+        known = {term.node: np.asarray(e, term.node.dtype)
+                 for term, e in zip(self.terms, expectations, strict=True)}
+        return self.finish(self.whole.replay(known), params, gradients)
+
+    def finish(self, evaluation, params, gradients):
+        self.accumulate(gradients, evaluation, params)
+        return float(np.sum(evaluation.value(self.loss))), gradients
+
+    @staticmethod
+    def accumulate(gradients, evaluation, params):
+        for x, g in evaluation.backward(list(params)).items():
+            gradients[next(i for i, p in enumerate(params) if p is x)] += g
