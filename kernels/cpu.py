@@ -5,8 +5,13 @@ Every function takes checked arrays; `layers` checks them.
 
 import numpy as np
 
-from . import epilogue, threads, work
-from . import plain as tile
+from . import epilogue, plain, threads, work
+from .tile import VECTOR_BYTES
+
+if VECTOR_BYTES:
+    from . import vector as tile
+else:
+    tile = plain
 
 # Columns of `out` per panel of dsd, chosen so that examples x columns stays in a core's own cache.
 _PANEL_BYTES = 256 * 1024
@@ -25,6 +30,7 @@ def sdd(x, weight, blocks, block):
     """values (n_open, block) = x weightᵀ at the open blocks."""
     values = work.empty((blocks.n_open, block), x.dtype)
     work.touched(blocks.n_open)
+    x, weight = tile.prepared(x), tile.prepared(weight)
     ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
     threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values)
     return values
@@ -36,14 +42,15 @@ def sdd_both(x, weight, blocks, block):
     pairs = _pairs(blocks, x.blocks)
     work.touched(pairs)
     ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
-    threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), tile.operand(weight), values)
+    threads.run(plain.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), plain.prepared(weight), values)
     return values
 
 
 def dsd(values, weight, blocks, out):
-    """out (B, D) += packed values times weight; returns out."""
+    """out (B, D), contiguous, += packed values times weight; returns out."""
     work.touched(blocks.n_open)
+    weight = tile.prepared(weight)
     panel = _panel(*out.shape, out.itemsize)
     panels = -(-out.shape[1] // panel)
     ranges = threads.shares(np.arange(panels + 1), values.size * out.shape[1])
@@ -57,17 +64,17 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     pairs = _pairs(blocks, x_blocks)
     work.touched(pairs)
     ranges = threads.shares(x_blocks.block_indptr, pairs * values.shape[1] * x_block)
-    threads.run(tile.dsd_both, ranges, *_lists(x_blocks), blocks.indptr, blocks.indices,
-                values, tile.operand(weight), out)
+    threads.run(plain.dsd_both, ranges, *_lists(x_blocks), blocks.indptr, blocks.indices,
+                values, plain.prepared(weight), out)
     return out
 
 
 def dw(values, x, blocks, out, decay, rate):
     """out (H, D) = decay · out + rate · valuesᵀ x, for (decay, rate) = (0, 1) or (1, -lr)."""
     work.touched(blocks.n_open)
-    target = tile.operand(out)
+    x, target = tile.prepared(x), tile.prepared(out)
     ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
-    threads.run(tile.dw, ranges, *_lists(blocks), values, tile.operand(x), target,
+    threads.run(tile.dw, ranges, *_lists(blocks), values, tile.operand(x), tile.operand(target),
                 values.dtype.type(decay), values.dtype.type(rate))
     if target is not out:
         out[...] = target
@@ -77,9 +84,9 @@ def dw_both(values, x, blocks, out, rate):
     """out (H, D) += rate · valuesᵀ x for a packed x."""
     pairs = _pairs(blocks, x.blocks)
     work.touched(pairs)
-    target = tile.operand(out)
+    target = plain.prepared(out)
     ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
-    threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
+    threads.run(plain.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
                 np.ascontiguousarray(x.values), target, values.dtype.type(rate))
     if target is not out:
         out[...] = target

@@ -16,9 +16,14 @@ import numpy as np
 from .jit import kernel
 
 
-def operand(array):
-    """An array as these kernels take it: contiguous and aligned (a copy where it is not)."""
+def prepared(array):
+    """An array these kernels can take: contiguous and aligned (a copy where it is not)."""
     return np.require(array, requirements="CA")
+
+
+def operand(array):
+    """A prepared array in the form of these kernels' arguments: itself."""
+    return array
 
 
 @kernel

@@ -1,0 +1,146 @@
+"""The kernels of `plain` on the vector tile: the same names, arguments and results.
+
+Matrices come as (address, stride of a row in bytes, columns), so one compiled kernel per dtype
+serves arrays of any layout with contiguous rows. The loops here decide in which order tiles visit
+memory; the arithmetic is in `tile`.
+"""
+
+import numpy as np
+
+from .jit import kernel
+from .tile import ROWS, UNITS, VECTOR_BYTES, VECTORS, dot_tile, gradient_tile, update_tile
+
+
+def prepared(array):
+    """An array these kernels can take: its rows contiguous and aligned (a copy where they are not)."""
+    if (array.strides[1] == array.itemsize or array.shape[1] <= 1) and array.flags.aligned:
+        return array
+    return np.require(array, requirements="CA")
+
+
+def operand(array):
+    """A prepared matrix as (address, row stride, columns); the caller keeps the array alive."""
+    return array.__array_interface__["data"][0], array.strides[0], array.shape[1]
+
+
+@kernel
+def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
+    """See `plain.sdd`."""
+    x_address, x_stride, columns = x
+    w_address, w_stride, _ = weight
+    zero = values.dtype.type(0)
+    itemsize = values.itemsize
+    block = values.shape[1]
+    values_stride = block * itemsize
+    values_address = values.ctypes.data
+    examples_address = examples.ctypes.data
+    positions_address = positions.ctypes.data
+    for j in range(start, stop):
+        first = block_indptr[j]
+        n = block_indptr[j + 1] - first
+        tiles = (n + ROWS - 1) // ROWS
+        after = j + 1
+        while after < stop and block_indptr[after] == block_indptr[after + 1]:
+            after += 1
+        c = 0
+        while c < block and n > 0:
+            units = UNITS if c + UNITS <= block else 1
+            here = w_address + (j * block + c) * w_stride
+            if c + units < block:
+                ahead = units * w_stride
+            elif after < stop:
+                ahead = w_address + after * block * w_stride - here
+            else:
+                ahead = 0
+            for t in range(tiles):
+                # n examples in tiles of nearly equal size, none above ROWS.
+                low = first + t * n // tiles
+                high = first + (t + 1) * n // tiles
+                dot_tile(zero, high - low, units, x_address, x_stride, examples_address + 4 * low, here,
+                         w_stride, columns, ahead, values_address + c * itemsize, values_stride,
+                         positions_address + 4 * low)
+            c += units
+
+
+@kernel
+def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, out):
+    """See `plain.dsd`."""
+    w_address, w_stride, columns = weight
+    out_address, out_stride, _ = out
+    zero = values.dtype.type(0)
+    itemsize = values.itemsize
+    lanes = VECTOR_BYTES // itemsize
+    block = values.shape[1]
+    values_stride = block * itemsize
+    values_address = values.ctypes.data
+    examples_address = examples.ctypes.data
+    positions_address = positions.ctypes.data
+    n_blocks = len(block_indptr) - 1
+    for p in range(start, stop):
+        panel_start = p * panel
+        panel_stop = min(panel_start + panel, columns)
+        for j in range(n_blocks):
+            first = block_indptr[j]
+            n = block_indptr[j + 1] - first
+            if n == 0:
+                continue
+            tiles = (n + ROWS - 1) // ROWS
+            column = panel_start
+            while column < panel_stop:
+                width = min(VECTORS * lanes, panel_stop - column)
+                used = 0
+                if width < VECTORS * lanes:
+                    width = used = min(width, lanes)
+                here = w_address + j * block * w_stride + column * itemsize
+                ahead = width * itemsize
+                if column + width >= panel_stop:
+                    ahead = block * w_stride - (column - panel_start) * itemsize
+                for t in range(tiles):
+                    low = first + t * n // tiles
+                    high = first + (t + 1) * n // tiles
+                    update_tile(zero, high - low, used, out_address + column * itemsize, out_stride,
+                                examples_address + 4 * low, values_address, values_stride,
+                                positions_address + 4 * low, here, w_stride, block, ahead)
+                column += width
+
+
+@kernel
+def dw(start, stop, block_indptr, examples, positions, values, x, out, decay, rate):
+    """See `plain.dw`."""
+    x_address, x_stride, columns = x
+    out_address, out_stride, _ = out
+    zero = values.dtype.type(0)
+    itemsize = values.itemsize
+    lanes = VECTOR_BYTES // itemsize
+    block = values.shape[1]
+    values_stride = block * itemsize
+    values_address = values.ctypes.data
+    examples_address = examples.ctypes.data
+    positions_address = positions.ctypes.data
+    rates = np.full(1, rate)
+    rate_address = rates.ctypes.data
+    keep = int(decay)
+    for j in range(start, stop):
+        first = block_indptr[j]
+        n = block_indptr[j + 1] - first
+        if keep == 1 and n == 0:
+            continue
+        c = 0
+        while c < block:
+            units = UNITS if c + UNITS <= block else 1
+            column = 0
+            while column < columns:
+                width = min(VECTORS * lanes, columns - column)
+                used = 0
+                if width < VECTORS * lanes:
+                    width = used = min(width, lanes)
+                gradient_tile(zero, units, used, x_address + column * itemsize, x_stride,
+                              examples_address + 4 * first, values_address + c * itemsize, values_stride,
+                              positions_address + 4 * first, n,
+                              out_address + (j * block + c) * out_stride + column * itemsize, out_stride,
+                              keep, rate_address)
+                column += width
+            c += units
+    # Streamed stores are ordered before whatever follows by the end of the call; `rates` must
+    # outlive the addresses taken from it.
+    return rates[0]
