@@ -1,0 +1,14 @@
+"""The table of primitives: every function the engine can differentiate, with its derivatives."""
+# ruff: noqa: F401, F403 (each file lists what it exports)
+
+from minigrad.ops.activations import *
+from minigrad.ops.elementwise import *
+from minigrad.ops.gated import Factored, dense, gated_linear, linear, to_dense
+from minigrad.ops.indexing import *
+from minigrad.ops.joining import *
+from minigrad.ops.linear_algebra import *
+from minigrad.ops.logic import *
+from minigrad.ops.primitive import Primitive, primitive, table
+from minigrad.ops.reductions import *
+from minigrad.ops.shaping import *
+from minigrad.ops.special import *

@@ -1,0 +1,261 @@
+"""Elementwise primitives: arithmetic, powers, exponentials and trigonometry, each beside its derivatives."""
+
+import numpy as np
+
+from minigrad.ops.logic import where
+from minigrad.ops.primitive import as_the_argument, primitive
+
+__all__ = [
+    "absolute", "add", "arctan", "astype", "cos", "cosh", "divide", "exp", "expm1", "log", "log1p",
+    "multiply", "negative", "power", "reciprocal", "sign", "sin", "sinh", "sqrt", "square",
+    "stop_gradient", "subtract", "tan", "tanh",
+]
+
+
+def as_scalar(x, dtype):
+    """A Python number as a scalar of ``dtype``: log(2.0) would be float64 for whatever it meets."""
+    return x if hasattr(x, "dtype") else dtype.type(x)
+
+
+@primitive
+def add(x, y):
+    """x + y."""
+    return np.add(x, y)
+
+
+add.vjps(lambda g, out, x, y: g,
+         lambda g, out, x, y: g)
+
+
+@primitive
+def subtract(x, y):
+    """x - y."""
+    return np.subtract(x, y)
+
+
+subtract.vjps(lambda g, out, x, y: g,
+              lambda g, out, x, y: -g)
+
+
+@primitive
+def multiply(x, y):
+    """x · y."""
+    return np.multiply(x, y)
+
+
+multiply.vjps(lambda g, out, x, y: g * y,
+              lambda g, out, x, y: g * x)
+
+
+@primitive
+def divide(x, y):
+    """x / y."""
+    return np.true_divide(x, y)
+
+
+divide.vjps(lambda g, out, x, y: g / y,
+            lambda g, out, x, y: -(g * out) / y)
+
+
+@primitive
+def negative(x):
+    """-x."""
+    return np.negative(x)
+
+
+negative.vjps(lambda g, out, x: -g)
+negative.demand = as_the_argument
+
+
+@primitive
+def reciprocal(x):
+    """1 / x."""
+    return np.reciprocal(x)
+
+
+reciprocal.vjps(lambda g, out, x: -g * out * out)
+
+
+@primitive
+def absolute(x):
+    """|x|, whose derivative at 0 is taken to be 0."""
+    return np.absolute(x)
+
+
+absolute.vjps(lambda g, out, x: g * sign(x))
+absolute.demand = as_the_argument
+
+
+@primitive
+def sign(x):
+    """-1, 0 or 1: constant in pieces, hence without a derivative."""
+    return np.sign(x)
+
+
+sign.vjps(None)
+
+
+@primitive
+def square(x):
+    """x²."""
+    return np.square(x)
+
+
+square.vjps(lambda g, out, x: 2 * g * x)
+
+
+@primitive
+def sqrt(x):
+    """Square root."""
+    return np.sqrt(x)
+
+
+sqrt.vjps(lambda g, out, x: g / (2 * out))
+sqrt.demand = as_the_argument
+
+
+@primitive
+def power(x, y):
+    """x to the power y.
+
+    The derivatives are y·x^(y-1) and x^y·log x; both are taken to be 0 where 0 is their factor, so
+    that x⁰ and 0^y have one at x = 0.
+    """
+    return np.power(x, y)
+
+
+def slope_of_base(g, out, x, y):
+    if not hasattr(y, "dtype"):
+        return g * (y * x ** (y - 1)) if y else 0 * g
+    return g * y * power(x, where(y == 0, 1, y - 1))
+
+
+def slope_of_exponent(g, out, x, y):
+    x = as_scalar(x, g.dtype)
+    return g * out * log(where(x == 0, 1, x))
+
+
+power.vjps(slope_of_base, slope_of_exponent)
+
+
+@primitive
+def exp(x):
+    """e to the power x."""
+    return np.exp(x)
+
+
+exp.vjps(lambda g, out, x: g * out)
+
+
+@primitive
+def expm1(x):
+    """exp(x) - 1, exact near x = 0."""
+    return np.expm1(x)
+
+
+expm1.vjps(lambda g, out, x: g * (out + 1))
+expm1.demand = as_the_argument
+
+
+@primitive
+def log(x):
+    """Natural logarithm."""
+    return np.log(x)
+
+
+log.vjps(lambda g, out, x: g / x)
+
+
+@primitive
+def log1p(x):
+    """log(1 + x), exact near x = 0."""
+    return np.log1p(x)
+
+
+log1p.vjps(lambda g, out, x: g / (1 + x))
+log1p.demand = as_the_argument
+
+
+@primitive
+def sin(x):
+    """Sine."""
+    return np.sin(x)
+
+
+sin.vjps(lambda g, out, x: g * cos(x))
+
+
+@primitive
+def cos(x):
+    """Cosine."""
+    return np.cos(x)
+
+
+cos.vjps(lambda g, out, x: -g * sin(x))
+
+
+@primitive
+def tan(x):
+    """Tangent."""
+    return np.tan(x)
+
+
+tan.vjps(lambda g, out, x: g * (1 + out * out))
+
+
+@primitive
+def arctan(x):
+    """Inverse tangent, in (-π/2, π/2)."""
+    return np.arctan(x)
+
+
+arctan.vjps(lambda g, out, x: g / (1 + x * x))
+arctan.demand = as_the_argument
+
+
+@primitive
+def sinh(x):
+    """Hyperbolic sine."""
+    return np.sinh(x)
+
+
+sinh.vjps(lambda g, out, x: g * cosh(x))
+sinh.demand = as_the_argument
+
+
+@primitive
+def cosh(x):
+    """Hyperbolic cosine."""
+    return np.cosh(x)
+
+
+cosh.vjps(lambda g, out, x: g * sinh(x))
+
+
+@primitive
+def tanh(x):
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+tanh.vjps(lambda g, out, x: g * (1 - out * out))
+tanh.demand = as_the_argument
+
+
+@primitive
+def astype(x, dtype):
+    """x converted to another dtype; the cotangent is converted back."""
+    return x.astype(dtype)
+
+
+astype.vjps(lambda g, out, x, dtype: astype(g, dtype=x.dtype))
+astype.casts = True
+
+
+@primitive
+def stop_gradient(x):
+    """x itself, with no derivative."""
+    return x
+
+
+stop_gradient.vjps(None)

@@ -1,0 +1,95 @@
+"""Reading entries by index; the cotangents are added back at the same places.
+
+Indices are arguments, not options, so that a replay sees them change.
+"""
+
+import numpy as np
+
+from minigrad.ops.errors import misfit
+from minigrad.ops.primitive import primitive
+
+__all__ = ["add_along_axis", "getitem", "one_hot", "scatter_add", "take_along_axis"]
+
+
+@primitive
+def getitem(x, *index):
+    """x[index]: integers, slices, None, Ellipsis, integer arrays and boolean masks, as in NumPy.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> x[[0, 0, 2]].sum().backward()
+    >>> x.grad
+    array([2., 0., 1.])
+    """
+    try:
+        return x[index]
+    except IndexError as error:
+        raise IndexError(f"getitem: expected an index into shape {x.shape}, got "
+                         f"{', '.join(str(getattr(i, 'shape', i)) for i in index)}: {error}") from None
+
+
+getitem.vjps(lambda g, out, x, *index: scatter_add(g, *index, shape=x.shape))
+
+
+@primitive
+def scatter_add(x, *index, shape):
+    """Zeros of ``shape`` with x added at ``index``: entries that an index repeats add up."""
+    out = np.zeros_like(x, shape=shape)
+    np.add.at(out, index, x)
+    return out
+
+
+scatter_add.vjps(lambda g, out, x, *index, shape: getitem(g, *index))
+
+
+def along(indices, axis, shape):
+    """The full index of entries of an array of ``shape`` that ``indices`` name along one axis."""
+    index = [np.arange(n, like=indices).reshape([-1 if a == b else 1 for b in range(len(shape))])
+             for a, n in enumerate(shape)]
+    index[axis] = indices
+    return tuple(index)
+
+
+@primitive
+def take_along_axis(x, indices, axis=-1):
+    """Entries of x at ``indices``, an integer array with as many axes, along ``axis``.
+
+    >>> take_along_axis(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1], [0]]))
+    array([[2.],
+           [3.]])
+    """
+    try:
+        return x[along(indices, axis, x.shape)]
+    except (IndexError, ValueError):
+        raise misfit("take_along_axis", f"integer indices within axis {axis} of x, of a shape that fits it",
+                     "Use x[...] for other indices.", x=x, indices=indices) from None
+
+
+take_along_axis.vjps(
+    lambda g, out, x, indices, axis=-1: add_along_axis(g, indices, axis=axis, shape=x.shape), None)
+
+
+@primitive
+def add_along_axis(x, indices, axis, shape):
+    """Zeros of ``shape`` with x added at ``indices`` along ``axis``."""
+    out = np.zeros_like(x, shape=shape)
+    np.add.at(out, along(indices, axis, shape), x)
+    return out
+
+
+add_along_axis.vjps(
+    lambda g, out, x, indices, axis, shape: take_along_axis(g, indices, axis=axis), None)
+
+
+@primitive
+def one_hot(labels, classes, dtype=np.float64):
+    """1 at each label and 0 elsewhere, along a new last axis of length ``classes``.
+
+    >>> one_hot(np.array([2, 0]), 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
+    return (np.expand_dims(labels, -1) == np.arange(classes, like=labels)).astype(dtype)
+
+
+one_hot.vjps(None)

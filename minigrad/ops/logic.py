@@ -1,0 +1,150 @@
+"""Comparisons and choices.
+
+Comparisons have no derivative, but are primitives all the same: a replay has to see them change.
+"""
+
+import numpy as np
+
+from minigrad.ops.errors import misfit
+from minigrad.ops.primitive import primitive, where_not_zero
+
+__all__ = [
+    "clip", "equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "mask", "maximum", "minimum", "not_equal", "where",
+]
+
+
+@primitive
+def less(x, y):
+    """x < y."""
+    return np.less(x, y)
+
+
+@primitive
+def less_equal(x, y):
+    """x <= y."""
+    return np.less_equal(x, y)
+
+
+@primitive
+def greater(x, y):
+    """x > y."""
+    return np.greater(x, y)
+
+
+@primitive
+def greater_equal(x, y):
+    """x >= y."""
+    return np.greater_equal(x, y)
+
+
+@primitive
+def equal(x, y):
+    """x == y, entry by entry."""
+    return np.equal(x, y)
+
+
+@primitive
+def not_equal(x, y):
+    """x != y, entry by entry."""
+    return np.not_equal(x, y)
+
+
+@primitive
+def logical_and(x, y):
+    """Whether both x and y are true (not zero)."""
+    return np.logical_and(x, y)
+
+
+@primitive
+def logical_or(x, y):
+    """Whether x or y is true (not zero)."""
+    return np.logical_or(x, y)
+
+
+@primitive
+def logical_not(x):
+    """Whether x is false (zero)."""
+    return np.logical_not(x)
+
+
+for comparison in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or):
+    comparison.vjps(None, None)
+logical_not.vjps(None)
+
+
+@primitive
+def where(condition, x, y):
+    """x where ``condition`` holds, y elsewhere; the condition has no derivative.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([-1.0, 2.0])
+    >>> mg.where(x > 0, x, 0)
+    tensor([0., 2.], dtype=float64)
+    """
+    try:
+        return np.where(condition, x, y)
+    except ValueError:
+        raise misfit("where", "shapes that broadcast to one another", "Insert axes of length 1.",
+                     condition=condition, x=x, y=y) from None
+
+
+where.vjps(None,
+           lambda g, out, condition, x, y: where(condition, g, 0),
+           lambda g, out, condition, x, y: where(condition, 0, g))
+
+
+@primitive
+def mask(x, m):
+    """x where m is not zero and exactly 0 elsewhere, whatever x is there; m has no derivative.
+
+    A layer gated by the result may leave out the cotangent of its zeros.  So an entry of x that is
+    exactly 0 counts as closed.
+    """
+    try:
+        return np.where(np.not_equal(m, 0), x, 0)
+    except ValueError:
+        raise misfit("mask", "shapes that broadcast to one another", "Insert axes of length 1.",
+                     x=x, m=m) from None
+
+
+mask.vjps(lambda g, out, x, m: mask(g, m), None)
+mask.demand = where_not_zero
+
+
+def share(g, wins, ties):
+    """The cotangent of one of two competitors: all of it where it wins, half where both are equal."""
+    return where(wins, g, where(ties, g / 2, 0))
+
+
+@primitive
+def maximum(x, y):
+    """The larger of x and y; equal arguments share the cotangent equally."""
+    return np.maximum(x, y)
+
+
+maximum.vjps(lambda g, out, x, y: share(g, greater(x, y), equal(x, y)),
+             lambda g, out, x, y: share(g, greater(y, x), equal(x, y)))
+
+
+@primitive
+def minimum(x, y):
+    """The smaller of x and y; equal arguments share the cotangent equally."""
+    return np.minimum(x, y)
+
+
+minimum.vjps(lambda g, out, x, y: share(g, less(x, y), equal(x, y)),
+             lambda g, out, x, y: share(g, less(y, x), equal(x, y)))
+
+
+def clip(x, low=None, high=None):
+    """x limited to [low, high], where None is no limit; at a limit it gets half the cotangent.
+
+    >>> clip(np.array([-2.0, 0.5, 2.0]), 0, 1)
+    array([0. , 0.5, 1. ])
+    """
+    if low is not None:
+        x = maximum(x, low)
+    if high is not None:
+        x = minimum(x, high)
+    return x

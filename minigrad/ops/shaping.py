@@ -1,0 +1,149 @@
+"""Primitives that rearrange entries: shapes, axes, repetition."""
+
+import operator
+
+import numpy as np
+
+from minigrad.ops.primitive import primitive
+
+__all__ = [
+    "broadcast_to", "expand_dims", "flip", "moveaxis", "repeat", "reshape", "roll", "squeeze",
+    "sum_to", "swapaxes", "tile", "transpose",
+]
+
+
+def sum_to(x, shape):
+    """Sum x over the axes along which ``shape`` was broadcast to x's; None if it was not."""
+    extra = x.ndim - len(shape)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[extra:], strict=True)):
+        return None
+    if extra:
+        x = x.sum(axis=tuple(range(extra)))
+    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and x.shape[i] != 1)
+    return x.sum(axis=stretched, keepdims=True) if stretched else x
+
+
+def axes_of(axis, ndim):
+    """An ``axis`` argument (an int, a tuple, or None for all) as a tuple of axes from 0 to ndim - 1."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+@primitive
+def broadcast_to(x, shape):
+    """x repeated along new axes and along axes of length 1, to ``shape``."""
+    return np.broadcast_to(x, shape)
+
+
+broadcast_to.vjps(lambda g, out, x, shape: g)       # the engine sums over broadcast axes
+
+
+@primitive
+def reshape(x, shape):
+    """The same entries in another shape; one length may be -1."""
+    return np.reshape(x, shape)
+
+
+reshape.vjps(lambda g, out, x, shape: reshape(g, shape=x.shape))
+
+
+@primitive
+def expand_dims(x, axis):
+    """x with a new axis of length 1 at ``axis`` (an int or a tuple) of the result."""
+    return np.expand_dims(x, axis)
+
+
+expand_dims.vjps(lambda g, out, x, axis: reshape(g, shape=x.shape))
+
+
+@primitive
+def squeeze(x, axis=None):
+    """x without its axes of length 1, or without those in ``axis`` alone."""
+    return np.squeeze(x, axis)
+
+
+squeeze.vjps(lambda g, out, x, axis=None: reshape(g, shape=x.shape))
+
+
+@primitive
+def transpose(x, axes=None):
+    """x with its axes in the order ``axes``, by default reversed."""
+    return np.transpose(x, axes)
+
+
+def reordered_back(g, out, x, axes=None):
+    if axes is None:
+        return transpose(g)
+    axes = axes_of(tuple(axes), x.ndim)
+    return transpose(g, axes=tuple(axes.index(a) for a in range(x.ndim)))
+
+
+transpose.vjps(reordered_back)
+
+
+@primitive
+def swapaxes(x, axis1, axis2):
+    """x with two axes exchanged."""
+    return np.swapaxes(x, axis1, axis2)
+
+
+swapaxes.vjps(lambda g, out, x, axis1, axis2: swapaxes(g, axis1, axis2))
+
+
+@primitive
+def moveaxis(x, source, destination):
+    """x with the axes ``source`` (an int or a tuple) moved to ``destination``, the others in order."""
+    return np.moveaxis(x, source, destination)
+
+
+moveaxis.vjps(lambda g, out, x, source, destination: moveaxis(g, destination, source))
+
+
+@primitive
+def flip(x, axis=None):
+    """x with its entries in reverse order along ``axis`` (an int, a tuple, or None for all)."""
+    return np.flip(x, axis)
+
+
+flip.vjps(lambda g, out, x, axis=None: flip(g, axis))
+
+
+@primitive
+def roll(x, shift, axis=None):
+    """x with its entries moved by ``shift`` places along ``axis``, and round the end."""
+    return np.roll(x, shift, axis)
+
+
+def rolled_back(g, out, x, shift, axis=None):
+    return roll(g, tuple(map(operator.neg, shift)) if isinstance(shift, tuple) else -shift, axis)
+
+
+roll.vjps(rolled_back)
+
+
+def repeat(x, repeats, axis):
+    """x with each entry along ``axis`` repeated ``repeats`` times, an int: one gate for k units, say.
+
+    >>> repeat(np.array([1.0, 0.0]), 3, axis=0)
+    array([1., 1., 1., 0., 0., 0.])
+    """
+    (axis,) = axes_of(axis, x.ndim)
+    before, after = x.shape[:axis + 1], x.shape[axis + 1:]
+    wide = broadcast_to(expand_dims(x, axis + 1), (*before, repeats, *after))
+    return reshape(wide, (*before[:-1], before[-1] * repeats, *after))
+
+
+def tile(x, reps):
+    """x laid end to end, ``reps`` (an int or a tuple) times along each of the last axes.
+
+    >>> tile(np.array([1.0, 2.0]), 2)
+    array([1., 2., 1., 2.])
+    """
+    reps = reps if isinstance(reps, tuple) else (reps,)
+    ndim = max(len(reps), x.ndim)
+    reps = (1,) * (ndim - len(reps)) + reps
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    apart = reshape(x, tuple(n for length in shape for n in (1, length)))
+    wide = broadcast_to(apart, tuple(n for pair in zip(reps, shape, strict=True) for n in pair))
+    return reshape(wide, tuple(r * n for r, n in zip(reps, shape, strict=True)))

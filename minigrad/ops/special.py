@@ -1,0 +1,150 @@
+"""Special functions that densities are made of.  SciPy is imported by the first call that needs it."""
+
+from functools import cache
+from importlib import import_module
+from math import pi, sqrt
+
+import numpy as np
+
+from minigrad.ops.elementwise import as_scalar, exp, log, log1p, square
+from minigrad.ops.logic import where
+from minigrad.ops.primitive import primitive
+
+__all__ = [
+    "betaln", "digamma", "erf", "erfc", "gammaln", "inverse_mills", "log_ndtr", "logit", "ndtr", "ndtri",
+    "polygamma", "xlog1py", "xlogy",
+]
+
+#: Where the special functions for an array are, by the package that its type comes from.
+libraries = {"numpy": "scipy.special", "builtins": "scipy.special", "cupy": "cupyx.scipy.special"}
+
+
+@cache
+def function(name, kind):
+    return getattr(import_module(libraries[kind.__module__.partition(".")[0]]), name)
+
+
+def special(name, *arguments):
+    """Call the special function ``name`` of the library for these arrays."""
+    kind = next((type(x) for x in arguments if hasattr(x, "dtype")), float)
+    return function(name, kind)(*arguments)
+
+
+@primitive
+def erf(x):
+    """Error function, 2/√π ∫₀ˣ exp(-t²) dt."""
+    return special("erf", x)
+
+
+erf.vjps(lambda g, out, x: g * (2 / sqrt(pi)) * exp(-square(x)))
+
+
+@primitive
+def erfc(x):
+    """1 - erf(x), exact for large x."""
+    return special("erfc", x)
+
+
+erfc.vjps(lambda g, out, x: g * (-2 / sqrt(pi)) * exp(-square(x)))
+
+
+@primitive
+def ndtr(x):
+    """Φ(x), the distribution function of the standard normal."""
+    return special("ndtr", x)
+
+
+ndtr.vjps(lambda g, out, x: g * (1 / sqrt(2 * pi)) * exp(-square(x) / 2))
+
+
+@primitive
+def ndtri(p):
+    """The inverse of Φ: the standard normal number below which lies the probability p."""
+    return special("ndtri", p)
+
+
+ndtri.vjps(lambda g, out, p: g * sqrt(2 * pi) * exp(square(out) / 2))
+
+
+@primitive
+def log_ndtr(x):
+    """log Φ(x), exact far into the left tail."""
+    return special("log_ndtr", x)
+
+
+log_ndtr.vjps(lambda g, out, x: g * inverse_mills(x))
+
+
+@primitive
+def inverse_mills(x):
+    """φ(x) / Φ(x), the inverse Mills ratio: the derivative of log Φ, about -x in the left tail."""
+    return sqrt(2 / pi) / special("erfcx", x * -sqrt(0.5))
+
+
+inverse_mills.vjps(lambda g, out, x: -g * out * (x + out))
+
+
+@primitive
+def gammaln(x):
+    """log |Γ(x)|."""
+    return special("gammaln", x)
+
+
+gammaln.vjps(lambda g, out, x: g * digamma(x))
+
+
+@primitive
+def digamma(x):
+    """ψ(x), the derivative of log Γ(x)."""
+    return special("digamma", x)
+
+
+digamma.vjps(lambda g, out, x: g * polygamma(1, x))
+
+
+@primitive
+def polygamma(n, x):
+    """The n-th derivative of ψ at x > 0; n is an integer and has no derivative."""
+    return special("polygamma", n, x).astype(np.result_type(x, 1.0))
+
+
+polygamma.vjps(None, lambda g, out, n, x: g * polygamma(n + 1, x))
+
+
+@primitive
+def betaln(a, b):
+    """log B(a, b) = log Γ(a) + log Γ(b) - log Γ(a + b)."""
+    return special("betaln", a, b)
+
+
+betaln.vjps(lambda g, out, a, b: g * (digamma(a) - digamma(a + b)),
+            lambda g, out, a, b: g * (digamma(b) - digamma(a + b)))
+
+
+@primitive
+def logit(p):
+    """log(p / (1 - p)), the inverse of the sigmoid."""
+    return special("logit", p)
+
+
+logit.vjps(lambda g, out, p: g / (p * (1 - p)))
+
+
+@primitive
+def xlogy(x, y):
+    """x log y, and 0 where x is 0, also at y = 0."""
+    return special("xlogy", x, y)
+
+
+xlogy.vjps(lambda g, out, x, y: g * log(as_scalar(y, g.dtype)),
+           lambda g, out, x, y: g * x / where(x == 0, 1, y))
+
+
+@primitive
+def xlog1py(x, y):
+    """x log(1 + y), and 0 where x is 0, also at y = -1."""
+    return special("xlog1py", x, y)
+
+
+xlog1py.vjps(lambda g, out, x, y: g * log1p(as_scalar(y, g.dtype)),
+             lambda g, out, x, y: g * x / where(x == 0, 1, 1 + y))
