@@ -1,0 +1,234 @@
+"""Layers: parameters with their initialisation, and the functions that use them.
+
+A ``Module`` is an object with Tensors, rules and other modules as attributes.  It has no training
+mode: what differs between training and test, such as where a gate comes from, is an argument.
+"""
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.stochastic import Estimator
+from minigrad.tensor import Tensor, tensor
+
+__all__ = ["ConditionalNetwork", "GatedLinear", "Linear", "Module"]
+
+
+class Module:
+    """Something with parameters: Tensors that require a gradient, found in its attributes.
+
+    Rules (``Estimator`` instances) and other modules are found there too, also in lists and tuples.
+    Each has the name of its place, as in ``"gater.0.weight"``; what is in two places counts once,
+    under the first name.
+
+    >>> import minigrad as mg
+    >>> class Perceptron(mg.nn.Module):
+    ...     def __init__(self, rng):
+    ...         self.layers = [mg.nn.Linear(2, 3, rng), mg.nn.Linear(3, 1, rng)]
+    >>> for name, parameter in Perceptron(mg.Generator(1)).named_parameters().items():
+    ...     print(name, parameter.shape)
+    layers.0.weight (3, 2)
+    layers.0.bias (3,)
+    layers.1.weight (1, 3)
+    layers.1.bias (1,)
+    """
+
+    def named_parameters(self):
+        """Dict from name to parameter, in the order in which they were set."""
+        return named(self, Tensor)
+
+    def parameters(self):
+        """List of the parameters, each once."""
+        return list(self.named_parameters().values())
+
+    def named_rules(self):
+        """Dict from name to rule, in the order in which they were set."""
+        return named(self, Estimator)
+
+    def rules(self):
+        """List of the rules, each once."""
+        return list(self.named_rules().values())
+
+    def state_dict(self):
+        """A copy of all parameters (arrays) and of the rules' memories (dicts of arrays), by name."""
+        state = {name: np.array(x.data) for name, x in self.named_parameters().items()}
+        return state | {name: rule.state_dict() for name, rule in self.named_rules().items()}
+
+    def load_state_dict(self, state):
+        """Put back what ``state_dict`` gave.
+
+        Raises
+        ------
+        ValueError
+            Entries are missing, unexpected, or of another shape or dtype; all of them are named, and
+            nothing has been changed.
+        """
+        parameters, rules = self.named_parameters(), self.named_rules()
+        expected = parameters.keys() | rules.keys()
+        faults = [f"{name} is missing" for name in sorted(expected - state.keys())]
+        faults += [f"{name} is unexpected" for name in sorted(state.keys() - expected)]
+        for name in sorted(state.keys() & parameters.keys()):
+            x, value = parameters[name], np.asarray(state[name])
+            if value.shape != x.shape or value.dtype != x.dtype:
+                faults.append(f"{name} is {value.dtype} {value.shape}, not {x.dtype} {x.shape}")
+        for name in sorted(state.keys() & rules.keys()):
+            if state[name] and rules[name].state is None:
+                faults.append(f"{name} has a memory, which {rules[name]!r} has not")
+        if faults:
+            raise ValueError(f"load_state_dict: expected the entries of {type(self).__name__}, but "
+                             f"{'; '.join(faults)}. Build the module with the arguments it was saved with")
+        for name, x in parameters.items():
+            x.data = like(x.data, state[name])
+        for name, rule in rules.items():
+            rule.load_state_dict(state[name])
+
+
+class Linear(Module):
+    """x @ weight.T + bias.
+
+    The weight starts uniform in ±gain·√(6 / (inputs + units)), the bias at 0.
+
+    Parameters
+    ----------
+    inputs, units : numbers of features of x and of the result.
+    rng : Generator from which the weight is drawn.
+    gain : factor of the initial range; Bengio, Léonard & Courville (2013) take 4 where a sigmoid
+        follows.
+    gated_inputs : whether x comes from a gated layer.  The weights that leave one unit then lie
+        together in memory, so that those of closed units are never read.  The values are the same.
+    dtype : float32 or float64.
+
+    Source: Glorot & Bengio (2010), Eq 16.
+
+    >>> import minigrad as mg
+    >>> layer = mg.nn.Linear(3, 2, mg.Generator(1))
+    >>> layer(mg.tensor([[1.0, 2.0, 3.0]], dtype="float32")).shape
+    (1, 2)
+    """
+
+    def __init__(self, inputs, units, rng, *, gain=1.0, gated_inputs=False, dtype=np.float32):
+        self.weight, self.bias = initial(inputs, units, rng, gain, dtype, "F" if gated_inputs else "C")
+
+    def __call__(self, x):
+        """x : (..., inputs), a Tensor, an array, or the packed units of a gated layer."""
+        return ops.linear(x, self.weight, self.bias)
+
+
+class GatedLinear(Module):
+    """A linear layer in blocks of units, each multiplied by its gate, and skipped where that is 0.
+
+    Parameters
+    ----------
+    inputs, units, rng, dtype : as for ``Linear``, with its initial values.
+    block : units per gate.
+
+    Raises
+    ------
+    ValueError
+        ``block`` does not divide ``units``.
+
+    >>> import minigrad as mg
+    >>> layer = mg.nn.GatedLinear(3, 4, mg.Generator(1), block=2, dtype="float64")
+    >>> x, gates = mg.tensor([[1.0, 2.0, 3.0]]), mg.tensor([[0.0, 1.0]])
+    >>> layer(x, gates).numpy()[0, :2]
+    array([0., 0.])
+    """
+
+    def __init__(self, inputs, units, rng, *, block=1, dtype=np.float32):
+        if block < 1 or units % block:
+            raise ValueError(f"GatedLinear: expected a block that divides {units} units, got {block}")
+        self.block = block
+        self.weight, self.bias = initial(inputs, units, rng, 1.0, dtype, "C")
+
+    def __call__(self, x, gates):
+        """x : (batch, inputs); gates : (batch, units / block), binary or real."""
+        return ops.gated_linear(x, self.weight, self.bias, gates, block=self.block)
+
+
+class ConditionalNetwork(Module):
+    """A network that decides for each example which of its units to compute.
+
+        logits = tanh(x) through the gater, one per gate
+        scores = W (gates ⊙ experts(x)) + c, for a softmax over the classes
+
+    The experts are linear units: all that is non-linear between x and the scores is the choice of
+    units.  What turns logits into gates is up to the caller, so training and test may differ:
+
+        network(x, lambda logits: mg.bernoulli(logits, rule))           training
+        network(x, lambda logits: (logits > 0).astype(logits.dtype))   test
+
+    Parameters
+    ----------
+    rng : Generator for the initial weights.
+    inputs, hidden, units, outputs : widths of x, the gater's hidden layer, the experts, the scores.
+    block : expert units per gate; 1 as in the paper.
+    dtype : float32 or float64.
+
+    Source: Bengio, Léonard & Courville (2013), §4: 784 inputs, 400 tanh units, 2000 gates and
+    experts, 10 classes.
+
+    >>> import minigrad as mg
+    >>> rng = mg.Generator(1)
+    >>> network = mg.nn.ConditionalNetwork(rng, inputs=4, hidden=3, units=8, outputs=2, block=2)
+    >>> rule = mg.estimators.StraightThrough()
+    >>> x = mg.tensor([[1.0, 2.0, 3.0, 4.0]], dtype="float32")
+    >>> network(x, lambda logits: mg.bernoulli(logits, rule, rng=rng)).shape
+    (1, 2)
+    """
+
+    def __init__(self, rng, *, inputs=784, hidden=400, units=2000, outputs=10, block=1, dtype=np.float32):
+        self.experts = GatedLinear(inputs, units, rng, block=block, dtype=dtype)
+        self.gater = [Linear(inputs, hidden, rng, dtype=dtype),
+                      Linear(hidden, units // block, rng, gain=4.0, dtype=dtype)]
+        self.output = Linear(units, outputs, rng, gated_inputs=True, dtype=dtype)
+
+    def logits(self, x):
+        """Logits of the gates, (batch, units / block)."""
+        hidden, gates = self.gater
+        return gates(ops.tanh(hidden(x)))
+
+    def scores(self, x, gates):
+        """Scores of the classes, (batch, outputs), under given gates (batch, units / block)."""
+        return self.output(self.experts(x, gates))
+
+    def __call__(self, x, gate):
+        """Scores of the classes, (batch, outputs); ``gate`` is a function from logits to gates."""
+        return self.scores(x, gate(self.logits(x)))
+
+
+def initial(inputs, units, rng, gain, dtype, order):
+    """A weight (units, inputs) uniform in ±gain·√(6 / (inputs + units)), and a bias of zeros."""
+    bound = gain * np.sqrt(6 / (inputs + units))
+    weight = bound * (2 * rng.uniform((units, inputs), np.float64) - 1)
+    return (tensor(np.asarray(weight, dtype, order=order), requires_grad=True),
+            tensor(np.zeros(units, dtype), requires_grad=True))
+
+
+def named(place, kind):
+    """What a module, or a list of them, has of a kind: a dict from name to Tensor or Estimator.
+
+    Of Tensors only those that require a gradient.
+    """
+    found, seen, stack = {}, set(), [("", place)]
+    while stack:
+        name, x = stack.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if isinstance(x, kind):
+            if kind is not Tensor or x.requires_grad:
+                found[name] = x
+            continue
+        parts = ()
+        if isinstance(x, Module):
+            parts = vars(x).items()
+        elif isinstance(x, (list, tuple)):
+            parts = enumerate(x)
+        stack += reversed([(f"{name}.{key}" if name else str(key), part) for key, part in parts])
+    return found
+
+
+def like(array, value):
+    """A copy of ``value`` in the physical order of ``array``, on which rounding in products depends."""
+    made = np.empty_like(array)
+    made[...] = value
+    return made

@@ -1,0 +1,218 @@
+"""Optimisers: they move parameters along their gradients and have rules commit what they learnt.
+
+    optimiser = SGD(network, lr=0.1)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+A step first looks at every gradient and refuses, by name, those that are missing or not finite; only
+then does it change anything.
+"""
+
+import numpy as np
+
+from minigrad.nn import like, named
+from minigrad.stochastic import Estimator
+from minigrad.tensor import Tensor
+
+__all__ = ["SGD", "Adam"]
+
+
+class Optimiser:
+    """What all optimisers share; a subclass says in ``update`` how one parameter moves.
+
+    Parameters
+    ----------
+    parameters : a Module, a list of Tensors and modules, or a list of groups, dicts with such
+        "parameters" and an "lr" of their own, if they are to have one.
+    lr : learning rate: a number, or a function from the number of steps done to one.
+    max_norm : largest Euclidean norm of the weights that enter one unit, a row of a weight of shape
+        (units, inputs); longer ones are scaled back to it after each step.  None: no limit.
+    rules : rules whose memory a step commits, besides those found in ``parameters``.
+
+    Raises
+    ------
+    ValueError
+        No parameters, the same one twice, or a learning rate or norm that is not positive.
+    """
+
+    memory = ()         # names of the arrays, of the parameter's shape, that ``update`` keeps for each
+
+    def __init__(self, parameters, lr, max_norm=None, rules=()):
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"{type(self).__name__}: expected max_norm > 0 or None, got {max_norm}")
+        self.max_norm = max_norm
+        self.steps = 0
+        self.parameters, self.rates, self.rules = {}, {}, []
+        grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
+        for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
+            rate = group.get("lr", lr)
+            if not callable(rate) and not rate > 0:
+                raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got {rate}")
+            for name, x in named(group["parameters"], Tensor).items():
+                name = f"group {i}: {name}" if grouped else name
+                self.parameters[name] = x
+                self.rates[name] = rate
+            self.rules += named(group["parameters"], Estimator).values()
+        self.rules += rules
+        if not self.parameters:
+            raise ValueError(f"{type(self).__name__}: expected parameters, found no Tensor that requires "
+                             "a gradient. Make one with requires_grad=True")
+        if len(set(self.parameters.values())) < len(self.parameters):
+            raise ValueError(f"{type(self).__name__}: expected each parameter in one group, found one in two")
+        self.memories = {name: {key: np.zeros_like(x.data) for key in self.memory}
+                         for name, x in self.parameters.items()}
+
+    def zero_grad(self):
+        """Forget the gradients; ``backward`` adds to them otherwise."""
+        for x in self.parameters.values():
+            x.grad = None
+
+    def step(self):
+        """Move every parameter along its gradient, then have every rule commit its memory.
+
+        Raises
+        ------
+        ValueError
+            A gradient is missing or not finite: named, before anything is changed.
+        """
+        faults = []
+        for name, x in self.parameters.items():
+            if x.grad is None:
+                faults.append(f"{name} has none (does the loss depend on it, and was backward called?)")
+            elif not np.isfinite(x.grad).all():
+                faults.append(f"{name} has NaN or infinity (try a smaller learning rate)")
+        if faults:
+            raise ValueError(f"{type(self).__name__}.step: expected a finite gradient for every parameter, "
+                             f"but {'; '.join(faults)}. Nothing was changed")
+        for name, x in self.parameters.items():
+            rate = self.rates[name]
+            self.update(x, float(rate(self.steps) if callable(rate) else rate), **self.memories[name])
+            if self.max_norm is not None and x.ndim > 1:
+                x.data *= shrinkage(x.data, self.max_norm)
+        self.steps += 1
+        for rule in self.rules:
+            rule.update()
+
+    def state_dict(self):
+        """The number of steps and a copy of what is kept for each parameter.
+
+        Parameters and the memories of rules belong to their modules and are saved with them.
+        """
+        memories = {name: {key: np.array(value) for key, value in memory.items()}
+                    for name, memory in self.memories.items()}
+        return {"steps": self.steps, "memories": memories}
+
+    def load_state_dict(self, state):
+        """Put back what ``state_dict`` gave; the steps that follow are the same bit for bit.
+
+        Raises
+        ------
+        ValueError
+            The state is of other parameters or of another kind of optimiser; nothing has been changed.
+        """
+        expected, given = described(self.memories), described(state["memories"])
+        if given != expected:
+            faults = sorted(name for name in expected.keys() | given.keys()
+                            if expected.get(name) != given.get(name))
+            raise ValueError(f"{type(self).__name__}: expected a state of these parameters, but these entries "
+                             f"differ or are on one side only: {', '.join(faults)}. "
+                             "Build the optimiser with the arguments it was saved with")
+        self.steps = int(state["steps"])
+        for name, memory in self.memories.items():
+            for key, value in memory.items():
+                memory[key] = like(value, state["memories"][name][key])
+
+
+class SGD(Optimiser):
+    """Stochastic gradient descent, with momentum if asked for.
+
+        v ← momentum · v − lr · gradient,    x ← x + v
+
+    Parameters
+    ----------
+    momentum : in [0, 1); 0 keeps no v.
+    parameters, lr, max_norm, rules : as for every ``Optimiser``.
+
+    Source: Polyak (1964), as written in Sutskever et al. (2013), Eq 1.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimiser = mg.optim.SGD([x], lr=0.25)
+    >>> (x * x).sum().backward()
+    >>> optimiser.step()
+    >>> x.numpy()
+    array([ 0.5, -1. ])
+    """
+
+    def __init__(self, parameters, lr, momentum=0.0, max_norm=None, rules=()):
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
+        self.momentum = momentum
+        self.memory = ("velocity",) if momentum else ()
+        super().__init__(parameters, lr, max_norm, rules)
+
+    def update(self, x, lr, velocity=None):
+        if velocity is None:
+            x.data -= lr * x.grad
+            return
+        velocity *= self.momentum
+        velocity -= lr * x.grad
+        x.data += velocity
+
+
+class Adam(Optimiser):
+    """Gradients divided by a running estimate of their size.
+
+        m ← β₁ m + (1 − β₁) g,    v ← β₂ v + (1 − β₂) g²
+        x ← x − lr · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)        at step t = 1, 2, …
+
+    Parameters
+    ----------
+    betas : (β₁, β₂), each in [0, 1).
+    epsilon : ε, above 0.
+    parameters, lr, max_norm, rules : as for every ``Optimiser``.
+
+    Source: Kingma & Ba (2015), Algorithm 1.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimiser = mg.optim.Adam([x], lr=0.25)
+    >>> (x * x).sum().backward()
+    >>> optimiser.step()
+    >>> x.numpy().round(6)
+    array([ 0.75, -1.75])
+    """
+
+    memory = ("mean", "square")
+
+    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, max_norm=None, rules=()):
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Adam: expected betas in [0, 1), got {betas}")
+        if not epsilon > 0:
+            raise ValueError(f"Adam: expected epsilon > 0, got {epsilon}")
+        self.betas, self.epsilon = betas, epsilon
+        super().__init__(parameters, lr, max_norm, rules)
+
+    def update(self, x, lr, mean, square):
+        (beta1, beta2), t = self.betas, self.steps + 1
+        mean *= beta1
+        mean += (1 - beta1) * x.grad
+        square *= beta2
+        square += (1 - beta2) * x.grad**2
+        root = np.sqrt(square) / (1 - beta2**t) ** 0.5
+        x.data -= lr / (1 - beta1**t) * mean / (root + self.epsilon)
+
+
+def shrinkage(weight, max_norm):
+    """The factor, at most 1, that brings each unit's incoming weights (a row) to ``max_norm``."""
+    rows = weight.reshape(len(weight), -1)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    factor = max_norm / np.maximum(norms, max_norm)
+    return factor.reshape(-1, *[1] * (weight.ndim - 1))
+
+
+def described(memories):
+    """Shape and dtype of every array in the memories, by name."""
+    return {f"{name} {key}": (value.shape, value.dtype)
+            for name, memory in memories.items() for key, value in memory.items()}
