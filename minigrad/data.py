@@ -5,11 +5,9 @@ import hashlib
 import math
 import os
 import sys
-import urllib.request
 import warnings
 import zlib
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -193,6 +191,9 @@ def _header_in_bytes(file):
 
 def _download(file, folder):
     """The array of `file`, from the first mirror that gives it; its compressed bytes are kept in `folder`."""
+    import urllib.request  # a fifth of what `import minigrad` may take, and only a download needs it
+    from http.client import HTTPException
+
     failures = []
     for mirror in MIRRORS:
         url = f"{mirror}{file.name}.gz"

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import socket
 import struct
 import threading
 import warnings
@@ -101,6 +102,7 @@ def serve(monkeypatch):
             threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
         urls = [f"http://127.0.0.1:{server.server_port}/" for server in servers]
         monkeypatch.setattr(data, "MIRRORS", urls)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         return asked
 
     yield start
@@ -242,6 +244,15 @@ def test_the_next_mirror_helps_out(files, tmp_path, serve):
     asked = serve({}, portal, truncated, compressed(files))
     assert len(data.mnist().train_images) == TRAIN
     assert len(asked) == 16
+
+
+def test_a_mirror_that_does_not_answer_is_given_up(files, serve, monkeypatch):
+    serve(compressed(files))
+    monkeypatch.setattr(data, "TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        urls = [f"http://127.0.0.1:{silent.getsockname()[1]}/", *data.MIRRORS]
+        monkeypatch.setattr(data, "MIRRORS", urls)
+        assert len(data.mnist().train_images) == TRAIN
 
 
 def test_where_no_mirror_helps_each_is_named_with_its_failure(files, tmp_path, serve):
