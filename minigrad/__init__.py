@@ -1,4 +1,9 @@
-"""minigrad: reverse-mode automatic differentiation with stochastic binary nodes."""
+"""minigrad: reverse-mode automatic differentiation with stochastic binary nodes.
+
+Read on in this order: ``ops`` (each primitive beside its derivatives), ``graph`` (recording, backward,
+replay), ``tensor``, ``stochastic`` (binary nodes and what a rule may ask of them), ``estimators`` (the
+rules), ``neurons``, ``nn`` and ``optim``; ``testing`` checks all of them.
+"""
 
 __version__ = "0.1.0"
 
@@ -6,7 +11,7 @@ __version__ = "0.1.0"
 def _load_kernels_of_a_checkout():
     """Load ../kernels as minigrad.kernels where it is not installed under that name.
 
-    Installing puts the folder kernels/ into this package (package_dir in setup.cfg); a checkout has it one
+    Installing puts the folder kernels/ into this package (package_dir in setup.cfg); a plain checkout has it one
     level up. Exactly that folder is loaded: a longer ``__path__`` would let its neighbours be imported twice.
     """
     import sys
@@ -24,3 +29,18 @@ def _load_kernels_of_a_checkout():
 
 
 _load_kernels_of_a_checkout()
+
+from minigrad import checkpoint, data, estimators, kernels, nn, ops, optim, random, testing  # noqa: E402
+from minigrad.draw import draw  # noqa: E402
+from minigrad.graph import no_grad, replay  # noqa: E402
+from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
+from minigrad.ops import *  # noqa: E402, F403
+from minigrad.random import Generator, manual_seed  # noqa: E402
+from minigrad.stochastic import Estimator, bernoulli, expected  # noqa: E402
+from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
+
+__all__ = [
+    "Estimator", "Generator", "Tensor", "bernoulli", "checkpoint", "data", "draw", "estimators",
+    "expected", "get_num_threads", "grad", "kernels", "manual_seed", "neurons", "nn", "no_grad", "ops",
+    "optim", "random", "replay", "set_num_threads", "tensor", "testing", "warmup", *ops.__all__,
+]

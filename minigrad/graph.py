@@ -16,8 +16,13 @@ from operator import attrgetter
 
 import numpy as np
 
-from minigrad.ops.primitive import ALL, NOTHING
-from minigrad.ops.shaping import sum_to
+from minigrad import ops
+from minigrad.kernels import Packed
+from minigrad.ops.primitive import ALL, NOTHING, OPEN
+
+
+#: Types of cotangents that are not plain arrays.
+COMPACT = (Packed, ops.Factored)
 
 
 class Recording:
@@ -74,36 +79,47 @@ def keepers(outputs, nodes):
     return list(kept)
 
 
-def check_unchanged(node):
-    """Refuse a node one of whose arguments was assigned to since the node was recorded."""
-    version = 0
-    for _, x, _ in node.parents:
-        version += x.version
-    if version != node.parents_version:
-        raise ValueError(
-            f"{node.primitive.name}: expected its arguments as they were when it was recorded, but one "
-            "was changed in place since. Run the forward computation again before backward or replay")
+def stale(node):
+    """The error for a node one of whose arguments was assigned to since the node was recorded."""
+    return ValueError(
+        f"{node.primitive.name}: expected its arguments as they were when it was recorded, but one "
+        "was changed in place since. Run the forward computation again before backward or replay")
 
 
-def fit(cotangent, x, node, argnum):
-    """A product's result as a cotangent of argument ``x``: summed over the axes x was broadcast along.
+def dense_node(x):
+    """x as a Tensor without packed units, for derivatives of derivatives, which are computed densely."""
+    return ops.to_dense(x) if isinstance(x.value, Packed) else x
+
+
+def fit(cotangent, operand, x, wanted, node, argnum):
+    """A product's result as a cotangent of argument ``x``, whose value or Tensor is ``operand``.
+
+    It is summed over the axes that x was broadcast along.  For packed units it is packed if only
+    their open blocks are wanted, and dense if all are; for a leaf it may stay factored.
 
     Raises
     ------
     ValueError, TypeError
         Shape or dtype is not that of x; the primitive and the argument are named.
     """
-    if cotangent.shape != x.shape:
-        summed = sum_to(cotangent, x.shape)
+    if isinstance(operand, Packed):
+        if wanted == ALL:
+            cotangent = ops.dense(cotangent)
+        elif not isinstance(cotangent, Packed):
+            cotangent = Packed.sample(np.broadcast_to(cotangent, operand.shape), operand.blocks, operand.block)
+    elif isinstance(cotangent, Packed) or x.primitive is not None:
+        cotangent = ops.dense(cotangent)
+    if cotangent.shape != operand.shape:
+        summed = ops.sum_to(cotangent, operand.shape)
         if summed is None:
             raise ValueError(
                 f"{node.primitive.name}: the vector-Jacobian product for argument {argnum} has shape "
-                f"{cotangent.shape}; expected {x.shape}, or a shape that broadcasts from it")
+                f"{cotangent.shape}; expected {operand.shape}, or a shape that broadcasts from it")
         cotangent = summed
-    if cotangent.dtype != x.dtype:
+    if cotangent.dtype != operand.dtype:
         raise TypeError(
             f"{node.primitive.name}: the vector-Jacobian product for argument {argnum} has dtype "
-            f"{cotangent.dtype}; expected {x.dtype}, the argument's own")
+            f"{cotangent.dtype}; expected {operand.dtype}, the argument's own")
     return cotangent
 
 
@@ -144,8 +160,6 @@ class Evaluation:
 
     def operands(self, node):
         """The arguments of a node's primitive in this evaluation."""
-        if not self.values:
-            return node.operands
         operands = list(node.operands)
         for i, x, _ in node.parents:
             operands[i] = self.value(x)
@@ -164,7 +178,8 @@ class Evaluation:
         changed = set(replaced)
         for node in ancestors(outputs, stops=fixed):
             if any(x in changed for _, x, _ in node.parents):
-                check_unchanged(node)
+                if sum(x.version for _, x, _ in node.parents) != node.parents_version:
+                    raise stale(node)
                 values[node] = node.primitive.forward(*again.operands(node), **node.options)
                 changed.add(node)
         return again
@@ -190,13 +205,16 @@ class Evaluation:
             primitive = node.primitive
             if g is None and not primitive.stochastic:
                 continue
-            check_unchanged(node)
             if create_graph:
-                out, operands = node, list(node.operands)
+                out, operands = dense_node(node), list(node.operands)
                 for i, x, _ in node.parents:
-                    operands[i] = x
+                    operands[i] = dense_node(x)
             else:
-                out, operands = self.value(node), self.operands(node)
+                out, operands = node.value, node.operands
+                if self.values:
+                    out, operands = self.value(node), self.operands(node)
+                if type(out) is Packed and wanted[node] == ALL and not primitive.graded:
+                    out, operands = ops.dense(out), [ops.dense(x) for x in operands]
             for i, x, product in sought:
                 if primitive.stochastic:
                     cotangent = primitive.estimate(node, g, self, create_graph)
@@ -205,8 +223,9 @@ class Evaluation:
                 else:
                     cotangent = product(g, out, *operands, **node.options)
                 operand = operands[i]
-                if cotangent.shape != operand.shape or cotangent.dtype != operand.dtype:
-                    cotangent = fit(cotangent, operand, node, i)
+                if (type(operand) is Packed or type(cotangent) in COMPACT
+                        or cotangent.shape != operand.shape or cotangent.dtype != operand.dtype):
+                    cotangent = fit(cotangent, operand, x, wanted[x], node, i)
                 cotangents[x] = cotangents[x] + cotangent if x in cotangents else cotangent
         return {x: cotangents[x] for x in targets if x in cotangents}
 
@@ -218,11 +237,23 @@ class Evaluation:
         """
         wanted, plan = dict.fromkeys(targets, ALL), []
         for node in nodes:
-            sought = [parent for parent in node.parents if parent[2] is not None and parent[1] in wanted]
+            sought, version = [], 0
+            for parent in node.parents:
+                _, x, product = parent
+                version += x.version
+                if product is not None and x in wanted:
+                    sought.append(parent)
             if sought:
+                if version != node.parents_version:
+                    raise stale(node)
                 plan.append((node, sought))
                 demand = node.primitive.demand
-                level = ALL if demand is None else demand({i: wanted[x] for i, x, _ in sought})
+                if demand is not None:
+                    level = demand({i: wanted[x] for i, x, _ in sought})
+                elif type(node.value) is Packed:    # elementwise: zero wherever a packed operand is
+                    level = max((wanted[x] for _, x, _ in sought if isinstance(x.value, Packed)), default=OPEN)
+                else:
+                    level = ALL
                 if level > wanted.get(node, NOTHING):
                     wanted[node] = level
         return plan, wanted
@@ -251,7 +282,7 @@ def replay(outputs, replaced):
     >>> y = x * x
     >>> z = y.sum() + x.sum()
     >>> mg.replay([z], {y: np.array([10.0, 20.0])})
-    [array(33.)]
+    [np.float64(33.0)]
     """
     for node, value in replaced.items():
         if value.shape != node.shape or value.dtype != node.dtype:

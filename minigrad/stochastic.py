@@ -144,6 +144,7 @@ class Bernoulli:
 
     stochastic = True
     graded = casts = False
+    products = ("the rule's estimate", None)        # of the logits and the context
 
     def __init__(self, rule, rng, logits, event_ndim, name):
         self.rule = rule
@@ -155,9 +156,6 @@ class Bernoulli:
 
     def forward(self, logits, context=None):
         return self.rule.sample(logits, self.noise)
-
-    def product(self, argnum):
-        return self.estimate if argnum == 0 else None
 
     def demand(self, levels):
         """A rule that does not look at the gradient wants none computed."""

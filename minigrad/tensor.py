@@ -226,25 +226,35 @@ def record(primitive, args, options):
     A result is remembered if it can change: if an argument requires a gradient or was remembered
     itself.  (A comparison with a random sample has no gradient, but a replay must see it change.)
     """
-    operands = [x.value if type(x) is Tensor else x for x in args]
-    value = primitive.forward(*operands, **options)
-    if isinstance(value, np.generic):
-        value = np.asarray(value)
-    dtype = value.dtype
-    parents, tracked, requires_grad, version = [], primitive.stochastic, False, 0
-    for argnum, x in enumerate(args):
+    operands, parents = [], []
+    tracked, requires_grad, version = primitive.stochastic, False, 0
+    for x in args:
         if type(x) is Tensor:
             product = None
             if x.requires_grad:
                 tracked = True
-                product = primitive.product(argnum)
+                try:
+                    product = primitive.products[len(operands)]
+                except IndexError:
+                    raise primitive.missing(len(operands)) from None
                 requires_grad = requires_grad or product is not None
             elif x.primitive is not None:
                 tracked = True
             version += x.version
-            parents.append((argnum, x, product))
-            if x.value.dtype is not dtype:
-                check_dtypes(primitive, operands, dtype)
+            parents.append((len(operands), x, product))
+            operands.append(x.value)
+        else:
+            operands.append(x)
+    try:
+        value = primitive.forward(*operands, **options)
+    except (ValueError, TypeError) as error:
+        raise explained(error, primitive, operands) from error
+    if type(value) is not np.ndarray and isinstance(value, np.generic):
+        value = np.asarray(value)
+    dtype = value.dtype
+    for _, x, _ in parents:
+        if x.value.dtype is not dtype:
+            check_dtypes(primitive, operands, dtype)
     out = Tensor(value)
     if tracked and graph.Recording.on:
         out.requires_grad = requires_grad and dtype.kind == "f"
@@ -255,6 +265,19 @@ def record(primitive, args, options):
         out.order = graph.Recording.tick()
         out.parents_version = version
     return out
+
+
+def explained(error, primitive, operands):
+    """NumPy's own errors in our words; a primitive's errors as they are."""
+    strange = [x for x in operands if isinstance(x, (str, bytes, list, dict))]
+    if isinstance(error, TypeError) and strange:
+        return TypeError(f"{primitive.name}: expected Tensors, arrays and numbers, got {strange[0]!r}. "
+                         "Make an array of it first")
+    if "broadcast" in str(error) and primitive.name not in str(error):
+        shapes = ", ".join(str(x.shape) for x in operands if hasattr(x, "shape"))
+        return ValueError(f"{primitive.name}: expected shapes that broadcast together, got {shapes}. "
+                          "Align them from the last axis; a length of 1 stretches")
+    return error
 
 
 def check_dtypes(primitive, operands, dtype):

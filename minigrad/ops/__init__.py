@@ -1,9 +1,22 @@
 """The table of primitives: every function the engine can differentiate, with its derivatives."""
 # ruff: noqa: F401, F403 (each file lists what it exports)
 
+from minigrad.ops import (
+    activations,
+    elementwise,
+    gated,
+    indexing,
+    joining,
+    linear_algebra,
+    logic,
+    reductions,
+    shaping,
+    special,
+)
 from minigrad.ops.activations import *
 from minigrad.ops.elementwise import *
-from minigrad.ops.gated import Factored, dense, gated_linear, linear, to_dense
+from minigrad.ops.gated import *
+from minigrad.ops.gated import Factored, dense
 from minigrad.ops.indexing import *
 from minigrad.ops.joining import *
 from minigrad.ops.linear_algebra import *
@@ -11,4 +24,12 @@ from minigrad.ops.logic import *
 from minigrad.ops.primitive import Primitive, primitive, table
 from minigrad.ops.reductions import *
 from minigrad.ops.shaping import *
+from minigrad.ops.shaping import sum_to
 from minigrad.ops.special import *
+
+#: The functions on Tensors, which are also names of ``minigrad`` itself.
+__all__ = sorted(
+    name
+    for part in (activations, elementwise, gated, indexing, joining, linear_algebra, logic, reductions, shaping, special)
+    for name in part.__all__
+)

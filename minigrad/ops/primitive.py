@@ -56,7 +56,6 @@ class Primitive:
         self.__doc__ = forward.__doc__
         self.__module__ = forward.__module__
         self.products = ()
-        self.variadic = False
         self.demand = None
         self.graded = False
         self.casts = False
@@ -73,29 +72,28 @@ class Primitive:
 
     def vjp_of_each(self, product):
         """Register one product ``f(g, out, argnum, *args, **options)`` for any number of arguments."""
-        self.variadic = True
-        self.products = (product,)
+        self.products = OneForEach(product)
 
-    def product(self, argnum):
-        """The vector-Jacobian product of argument ``argnum``; None where it has no derivative.
-
-        Raises
-        ------
-        ValueError
-            No product was registered for that argument.
-        """
-        if self.variadic:
-            each = self.products[0]
-            return lambda g, out, *args, **options: each(g, out, argnum, *args, **options)
-        if argnum >= len(self.products):
-            raise ValueError(
-                f"{self.name}: no vector-Jacobian product for argument {argnum}; "
-                f"{len(self.products)} registered. Add it with {self.name}.vjps(...), "
-                "or None if the argument has no derivative")
-        return self.products[argnum]
+    def missing(self, argnum):
+        """The error for an argument without an entry among the products."""
+        return ValueError(
+            f"{self.name}: no vector-Jacobian product for argument {argnum}; {len(self.products)} registered. "
+            f"Add it with {self.name}.vjps(...), or None if the argument has no derivative")
 
     def __repr__(self):
         return f"<primitive {self.name}>"
+
+
+class OneForEach:
+    """Products of a function of any number of arguments, all alike but for the argument's number."""
+
+    def __init__(self, product):
+        self.product = product
+
+    def __getitem__(self, argnum):
+        def product(g, out, *args, **options):
+            return self.product(g, out, argnum, *args, **options)
+        return product
 
 
 def primitive(forward):

@@ -1,0 +1,94 @@
+"""What does recording and differentiating one operation cost, on top of the arithmetic?
+
+    python -m demos.benchmarks.overhead
+
+A chain of additions and multiplications on an array too small for its arithmetic to matter, forward
+and backward, in one process: plain NumPy doing the same arithmetic without a graph, minigrad, and
+PyTorch and HIPS autograd where they are installed (pip install torch autograd).  The runs are
+interleaved, each library's figure is the median over the rounds, on one thread.
+"""
+
+import argparse
+import gc
+from importlib.util import find_spec
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+import minigrad as mg
+
+OPERATIONS = 1000
+FACTOR, TERM = 0.999, 0.001
+
+
+def chain(x):
+    for _ in range(OPERATIONS // 2):
+        x = x * FACTOR
+        x = x + TERM
+    return x
+
+
+def in_numpy(start):
+    value, g = chain(start), np.ones(start.shape)
+    for _ in range(OPERATIONS // 2):
+        g = g * FACTOR
+    return value, g
+
+
+def in_minigrad(start):
+    x = mg.tensor(start, requires_grad=True)
+    chain(x).sum().backward()
+    return x.grad
+
+
+def in_torch():
+    import torch
+
+    torch.set_num_threads(1)
+
+    def run(start):
+        x = torch.tensor(start, requires_grad=True)
+        chain(x).sum().backward()
+        return x.grad.numpy()
+    return run
+
+
+def in_autograd():
+    from autograd import grad
+
+    return grad(lambda x: chain(x).sum())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=21, help="measurements of each library")
+    rounds = parser.parse_args().rounds
+
+    libraries = {"NumPy, no graph": in_numpy, "minigrad": in_minigrad}
+    if find_spec("torch"):
+        libraries["PyTorch"] = in_torch()
+    if find_spec("autograd"):
+        libraries["autograd"] = in_autograd()
+
+    start = np.linspace(-1, 1, 4)
+    seconds = {name: [] for name in libraries}
+    for _ in range(rounds):
+        for name, run in libraries.items():
+            gc.collect()
+            begin = perf_counter()
+            run(start)
+            seconds[name].append(perf_counter() - begin)
+    each = {name: median(times) / OPERATIONS * 1e6 for name, times in seconds.items()}
+    floor = each["NumPy, no graph"]
+    ours = each["minigrad"] - floor
+
+    print(f"{OPERATIONS} operations on an array of {start.size}, forward and backward, median of {rounds}, 1 thread")
+    print(f"{'':18}{'µs per operation':>18}{'above NumPy':>14}{'ratio to minigrad':>20}")
+    for name, time in each.items():
+        ratio = f"{(time - floor) / ours:.2f}" if time > floor else ""
+        print(f"{name:18}{time:18.2f}{time - floor:14.2f}{ratio:>20}")
+
+
+if __name__ == "__main__":
+    main()

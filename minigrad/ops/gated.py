@@ -1,0 +1,176 @@
+"""Linear layers, dense and gated.  The kernels skip; this file says what is whose derivative.
+
+A gated layer's output is ``Packed``: only its open blocks are stored and passed on.  A linear layer
+that consumes it skips the blocks that are closed.  Backward, each product computes what is wanted:
+of a packed input either its open blocks (OPEN) or all of it (ALL), of the gates the same.  Who wants
+all is a rule that needs the gradient at a closed gate (``Estimator.needs_closed_gates``).
+"""
+
+import numpy as np
+
+from minigrad import kernels
+from minigrad.kernels import Packed
+from minigrad.ops.elementwise import multiply
+from minigrad.ops.linear_algebra import matmul
+from minigrad.ops.primitive import ALL, OPEN, primitive
+from minigrad.ops.reductions import sum
+from minigrad.ops.shaping import repeat, reshape, transpose
+
+__all__ = ["gated_linear", "linear", "to_dense"]
+
+ARRAYS = (np.ndarray, Packed)
+
+
+class Factored:
+    """The gradient of a gated layer's weight, kept as its factors until somebody multiplies them.
+
+    Plain SGD never does: ``descend`` subtracts lr · gradient from the weight block by block, in the
+    kernel that computes it, so the gradient is not written to memory at all.
+    """
+
+    __array_ufunc__ = None          # so that array + Factored is left to __radd__
+
+    def __init__(self, shape, dtype, multiply_out, descend):
+        self.shape, self.dtype = shape, dtype
+        self.to_dense = multiply_out
+        self.descend = descend
+
+    def __add__(self, other):
+        return self.to_dense() + dense(other)
+
+    __radd__ = __add__
+
+
+def dense(value):
+    """A packed or factored value multiplied out to an ordinary array; any other value as it is."""
+    return value.to_dense() if isinstance(value, (Packed, Factored)) else value
+
+
+@primitive
+def to_dense(x):
+    """Packed units as an ordinary array, with zeros for the closed blocks."""
+    return dense(x)
+
+
+to_dense.vjps(lambda g, out, x: g)
+
+
+@primitive
+def linear(x, weight, bias=None):
+    """x @ weight.T + bias, for weight (units, inputs) and bias (units,).
+
+    x is (..., inputs), or packed units of a gated layer, whose closed blocks are skipped.
+    """
+    if isinstance(x, Packed):
+        return kernels.packed_linear(x, weight, bias)
+    if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(f"linear: expected x (..., inputs) and weight (units, inputs), got {x.shape} and "
+                         f"{weight.shape}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: expected bias {weight.shape[:1]}, one per unit, got {bias.shape}")
+    out = np.matmul(x, weight.T)
+    return out if bias is None else np.add(out, bias, out=out)
+
+
+def linear_x(g, out, x, weight, bias=None, *, wanted):
+    if isinstance(x, Packed) and wanted == OPEN:
+        return kernels.packed_linear_dh(g, weight, x.blocks, x.block)
+    return matmul(g, weight)
+
+
+def linear_weight(g, out, x, weight, bias=None, *, wanted):
+    if isinstance(x, Packed):
+        return Factored(weight.shape, weight.dtype, lambda: kernels.packed_linear_dw(g, x),
+                        lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr))
+    units, inputs = weight.shape
+    return matmul(transpose(reshape(g, shape=(-1, units))), reshape(x, shape=(-1, inputs)))
+
+
+def linear_bias(g, out, x, weight, bias, *, wanted):
+    return sum(g, axis=tuple(range(g.ndim - 1)))
+
+
+linear.vjps(linear_x, linear_weight, linear_bias)
+linear.graded = True
+
+
+@primitive
+def gated_linear(x, weight, bias, gates, *, block=1):
+    """A linear layer whose blocks of units are gated; a block with gate 0 is skipped.
+
+    Block j of example i is gates[i, j] · (x[i] @ weight[block j].T + bias[block j]).
+
+    Parameters
+    ----------
+    x : (B, D), dense or the packed units of another gated layer.
+    weight : (G·block, D), in any memory order.
+    bias : (G·block,), or None.
+    gates : (B, G), binary or real, of the dtype of x.
+    block : units per gate.
+
+    Returns
+    -------
+    (B, G·block), packed.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or dtypes that do not fit, a block that does not divide the width, gates that are not
+        finite.
+
+    Source: Bengio, Léonard & Courville (2013), §4; block gates as in E. Bengio et al. (2015).
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([[1.0, 2.0]])
+    >>> weight = mg.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    >>> mg.gated_linear(x, weight, None, mg.tensor([[0.0, 2.0]]), block=2)
+    tensor([[0., 0., 6., 0.]], dtype=float64)
+    """
+    if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 1:
+        raise ValueError(f"gated_linear: expected a block of one or more units, got {block!r}")
+    if isinstance(gates, Packed):
+        raise TypeError("gated_linear: expected gates as an ordinary array, got packed units. "
+                        "Use .to_dense()")
+    return kernels.gated_linear(x, weight, bias, gates, block)
+
+
+# The products, with skipping kernels for arrays and, for Tensors (second derivatives), in dense
+# primitives: gates ⊙ (x W' + b) with every gate repeated over its block.
+
+def gated_x(g, out, x, weight, bias, gates, *, block, wanted):
+    if isinstance(g, ARRAYS):
+        x_blocks = x.blocks if isinstance(x, Packed) and wanted == OPEN else None
+        return kernels.gated_linear_dx(g, weight, gates, out.blocks, block, x_blocks)
+    return matmul(opened(g, gates, block), weight)
+
+
+def gated_weight(g, out, x, weight, bias, gates, *, block, wanted):
+    if isinstance(g, ARRAYS):
+        return Factored(weight.shape, weight.dtype,
+                        lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
+                        lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr))
+    return matmul(transpose(opened(g, gates, block)), x)
+
+
+def gated_bias(g, out, x, weight, bias, gates, *, block, wanted):
+    if isinstance(g, ARRAYS):
+        return kernels.gated_linear_db(g, gates, out.blocks, block)
+    return sum(opened(g, gates, block), axis=0)
+
+
+def gated_gates(g, out, x, weight, bias, gates, *, block, wanted):
+    if isinstance(g, ARRAYS):
+        return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
+    ungated = multiply(g, linear(x, weight, bias))
+    return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
+
+
+def opened(g, gates, block):
+    """g times the gate of each unit."""
+    return multiply(g, repeat(gates, block, axis=1))
+
+
+gated_linear.vjps(gated_x, gated_weight, gated_bias, gated_gates)
+gated_linear.graded = True
+# Closed units matter to one product only: that of the gates, where closed gates want a gradient.
+gated_linear.demand = lambda levels: ALL if levels.get(3) == ALL else OPEN

@@ -1,0 +1,5 @@
+"""Verification: finite differences, and exact expectations by enumeration."""
+
+from minigrad.testing.exact import exact_expectation, exact_gradient
+
+__all__ = ["exact_expectation", "exact_gradient"]

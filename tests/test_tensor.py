@@ -1,0 +1,131 @@
+"""Tensor: making one, its operators, and what it refuses to be."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+
+def test_tensor_copies_its_data():
+    array = np.ones(2)
+    x = mg.tensor(array)
+    array[0] = 5
+    np.testing.assert_array_equal(x.data, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool"])
+def test_dtypes(dtype):
+    assert mg.tensor([0, 1], dtype=dtype).dtype == dtype
+
+
+@pytest.mark.parametrize(("data", "options", "error", "message"), [
+    ([1, 2], {"requires_grad": True}, TypeError, "floating dtype"),
+    ([1j], {}, TypeError, "complex128"),
+    (np.float16([1]), {}, TypeError, "float16"),
+    (["a"], {}, TypeError, "dtype"),
+    ([[1], [1, 2]], {}, ValueError, "rectangular"),
+    ([1.0], {"device": "tpu"}, ValueError, "device 'cpu'"),
+])
+def test_what_tensor_refuses(data, options, error, message):
+    with pytest.raises(error, match=message):
+        mg.tensor(data, **options)
+
+
+def test_a_tensor_of_a_tensor():
+    with pytest.raises(TypeError, match="detach"):
+        mg.tensor(mg.tensor(1.0))
+
+
+OPERATORS = {
+    "x + y": lambda x, y: x + y, "x - y": lambda x, y: x - y, "x * y": lambda x, y: x * y,
+    "x / y": lambda x, y: x / y, "x ** y": lambda x, y: x ** y, "-x": lambda x, y: -x,
+    "abs": lambda x, y: abs(x), "x < y": lambda x, y: x < y, "x <= y": lambda x, y: x <= y,
+    "x > y": lambda x, y: x > y, "x >= y": lambda x, y: x >= y, "x == y": lambda x, y: x == y,
+    "x != y": lambda x, y: x != y, "x @ y": lambda x, y: x @ y, "index": lambda x, y: x[0, ::2],
+    "mask": lambda x, y: x[y > 1], "sum": lambda x, y: x.sum(axis=0), "mean": lambda x, y: x.mean(),
+    "var": lambda x, y: x.var(axis=1), "max": lambda x, y: x.max(axis=1, keepdims=True),
+    "min": lambda x, y: x.min(), "prod": lambda x, y: x.prod(axis=0), "T": lambda x, y: x.T,
+    "reshape": lambda x, y: x.reshape(-1), "reshape tuple": lambda x, y: x.reshape((9, 1)),
+    "ravel": lambda x, y: x.ravel(), "transpose": lambda x, y: x.transpose(1, 0),
+    "swapaxes": lambda x, y: x.swapaxes(0, 1), "cumsum": lambda x, y: x.cumsum(axis=1),
+    "clip": lambda x, y: x.clip(0.5, 2), "squeeze": lambda x, y: x[:1].squeeze(axis=0),
+    "astype": lambda x, y: x.astype("float32"), "number first": lambda x, y: 2 - x / (1 / x + 3),
+}
+
+
+@pytest.mark.parametrize("expression", OPERATORS.values(), ids=OPERATORS)
+def test_operators_and_methods_compute_what_numpy_computes(expression):
+    x, y = np.linspace(0.5, 3, 9).reshape(3, 3), np.linspace(2, 0.4, 9).reshape(3, 3)
+    ours, theirs = expression(mg.tensor(x), mg.tensor(y)), expression(x, y)
+    np.testing.assert_allclose(ours.data, theirs, rtol=1e-14)
+    assert ours.dtype == np.asarray(theirs).dtype
+
+
+def test_an_array_on_the_left_keeps_the_graph():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = np.array([3.0, 4.0]) * x
+    assert isinstance(y, mg.Tensor)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 4.0])
+
+
+def test_numpy_functions_of_the_same_name_are_recorded():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    np.exp(x).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.exp([1.0, 2.0]))
+    with pytest.raises(TypeError, match=r"np\.add\.reduce"):
+        np.add.reduce(x)
+
+
+@pytest.mark.parametrize(("use", "message"), [
+    (float, r"\.item\(\)"), (int, r"\.item\(\)"), (bool, r"mg\.where"),
+    (np.asarray, r"\.numpy\(\)"), (lambda x: x.__setitem__(0, 1.0), r"\.data"),
+    (lambda x: x + "one", "add: expected Tensors"),
+])
+def test_leaving_the_graph_by_accident_is_refused_with_a_remedy(use, message):
+    with pytest.raises(TypeError, match=message):
+        use(mg.tensor([1.0]))
+
+
+def test_item():
+    assert mg.tensor([[2.5]]).item() == 2.5
+    with pytest.raises(ValueError, match=r"one entry, got shape \(2,\)"):
+        mg.tensor([1.0, 2.0]).item()
+
+
+def test_floating_dtypes_do_not_mix_silently():
+    x = mg.tensor([1.0], dtype="float32", requires_grad=True)
+    with pytest.raises(TypeError, match=r"multiply: .*float32, float64.*astype"):
+        x * np.ones(1)
+    assert (x * 2.0).dtype == np.float32
+    (x.astype(float) * np.ones(1)).sum().backward()
+    assert x.grad.dtype == np.float32
+
+
+def test_shapes_that_do_not_broadcast():
+    with pytest.raises(ValueError, match=r"add: expected shapes that broadcast together, got \(2,\), \(3,\)"):
+        mg.tensor(np.ones(2)) + mg.tensor(np.ones(3))
+
+
+def test_data_is_assigned_only_to_leaves_and_only_alike():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"expected an array of shape \(2,\)"):
+        x.data = np.ones(3)
+    with pytest.raises(ValueError, match="multiply"):
+        (x * 2).data = np.ones(2)
+    x.data = np.array([5.0, 6.0])
+    np.testing.assert_array_equal(x.data, [5.0, 6.0])
+
+
+def test_printing():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    assert repr(x) == "tensor([1., 2.], dtype=float64, requires_grad=True)"
+    assert "by=multiply" in repr(x * 2)
+
+
+def test_length_and_iteration():
+    x = mg.tensor([[1.0], [2.0]])
+    assert len(x) == 2
+    assert [row.item() for row in x] == [1.0, 2.0]
+    with pytest.raises(TypeError, match="scalar"):
+        len(mg.tensor(1.0))
