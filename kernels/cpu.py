@@ -13,17 +13,23 @@ if VECTOR_BYTES:
 else:
     tile = plain
 
-# Columns of `out` per panel of dsd, chosen so that examples x columns stays in a core's own cache.
-_PANEL_BYTES = 256 * 1024
+# A panel, the rows that many blocks visit times some columns, should stay in a core's own cache.
+_PANEL_BYTES = 512 * 1024
 
 
 def _lists(blocks):
     return blocks.block_indptr, blocks.examples, blocks.positions
 
 
-def _panel(examples, columns, itemsize):
-    """Columns per panel: a multiple of 64, at least 64; it depends on shapes alone, not on threads."""
-    return max(64, _PANEL_BYTES // (max(1, examples) * itemsize) // 64 * 64)
+def _contiguous(array):
+    """The array itself where loops can walk it as it lies, else a copy."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
+
+
+def _panel(rows, itemsize):
+    """Columns per panel: few enough for the cache, enough for full tiles and for several threads."""
+    return 256 if rows * 256 * itemsize <= _PANEL_BYTES else 128
 
 
 def sdd(x, weight, blocks, block):
@@ -51,9 +57,19 @@ def dsd(values, weight, blocks, out):
     """out (B, D), contiguous, += packed values times weight; returns out."""
     work.touched(blocks.n_open)
     weight = tile.prepared(weight)
-    panel = _panel(*out.shape, out.itemsize)
+    multiply_adds = values.size * out.shape[1]
+    if values.shape[1] == 1:
+        # Blocks of one unit: nothing to keep in registers between the examples of a block. Seen
+        # from an example, though, this is the sum that dw forms for a unit.
+        entries = np.arange(blocks.n_open, dtype=np.int32)
+        work.allocated(entries.nbytes)
+        ranges = threads.shares(blocks.indptr, multiply_adds)
+        threads.run(tile.dw, ranges, _panel(len(weight), out.itemsize), blocks.indptr, blocks.indices,
+                    entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1))
+        return out
+    panel = _panel(len(out), out.itemsize)
     panels = -(-out.shape[1] // panel)
-    ranges = threads.shares(np.arange(panels + 1), values.size * out.shape[1])
+    ranges = threads.shares(np.arange(panels + 1), multiply_adds)
     threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), tile.operand(out))
     return out
 
@@ -69,13 +85,13 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     return out
 
 
-def dw(values, x, blocks, out, decay, rate):
-    """out (H, D) = decay · out + rate · valuesᵀ x, for (decay, rate) = (0, 1) or (1, -lr)."""
+def dw(values, x, blocks, out, keep, rate):
+    """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
     work.touched(blocks.n_open)
     x, target = tile.prepared(x), tile.prepared(out)
     ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
-    threads.run(tile.dw, ranges, *_lists(blocks), values, tile.operand(x), tile.operand(target),
-                values.dtype.type(decay), values.dtype.type(rate))
+    threads.run(tile.dw, ranges, _panel(len(x), x.itemsize), *_lists(blocks), values, tile.operand(x),
+                tile.operand(target), keep, values.dtype.type(rate))
     if target is not out:
         out[...] = target
 
@@ -94,17 +110,17 @@ def dw_both(values, x, blocks, out, rate):
 
 def add_bias(values, bias, blocks):
     """values += bias of each open block."""
-    epilogue.add_bias(blocks.indices, np.require(bias, requirements="CA"), values)
+    epilogue.add_bias(blocks.indices, _contiguous(bias), values)
 
 
 def scale(values, gates, blocks, out):
     """out = gate · values at each open block."""
-    epilogue.scale(blocks.indptr, blocks.indices, np.require(gates, requirements="CA"), values, out)
+    epilogue.scale(blocks.indptr, blocks.indices, _contiguous(gates), values, out)
 
 
 def sum_examples(values, blocks, out, rate):
     """out (H,) += rate · the sum of values over examples."""
-    target = np.require(out, requirements="CA")
+    target = _contiguous(out)
     epilogue.sum_examples(blocks.block_indptr, blocks.positions, values, target, values.dtype.type(rate))
     if target is not out:
         out[...] = target

@@ -1,10 +1,14 @@
 """From a gate array to lists of open blocks, in both orders, in one pass."""
 
+import functools
+import math
+
 import numpy as np
 
 from . import work
 
 _INT32_MAX = np.iinfo(np.int32).max
+_DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 
 
 class OpenBlocks:
@@ -72,11 +76,18 @@ class OpenBlocks:
         return f"OpenBlocks(shape={self.shape}, n_open={self.n_open}, density={self.density:.3g})"
 
 
+@functools.cache
+def _compiled_pass():
+    from .lists import list_open
+
+    return list_open
+
+
 def check_gates(gates):
     """Raise unless `gates` is a float32, float64 or bool array (B, G) that int32 can index."""
     if not isinstance(gates, np.ndarray):
         raise TypeError(f"gates: expected a NumPy array, got {type(gates).__name__}; use np.asarray(gates)")
-    if gates.dtype not in (np.float32, np.float64, np.bool_):
+    if gates.dtype not in _DTYPES:
         raise TypeError(
             f"gates: expected dtype float32, float64 or bool, got {gates.dtype}; use gates.astype(...)"
         )
@@ -121,13 +132,11 @@ def open_blocks(gates):
     ([0, 1, 1, 3], [0, 0, 1], [0, 1, 2])
     """
     check_gates(gates)
-    from .lists import list_open
-
     examples, blocks = gates.shape
     if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
         gates = gates.copy()
-    buffer, n_open, finite, binary = list_open(gates)
-    if not finite:
+    buffer, n_open, odd = _compiled_pass()(gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates)
+    if not math.isfinite(odd) and not np.isfinite(gates).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
         raise ValueError(
             f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
@@ -142,5 +151,5 @@ def open_blocks(gates):
         positions=buffer[second:second + n_open],
         examples=buffer[second + n_open:second + 2 * n_open],
         indices=buffer[second + 2 * n_open:second + 3 * n_open],
-        binary=binary,
+        binary=odd == 0,
     )

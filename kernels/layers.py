@@ -9,11 +9,15 @@ The layer that consumes gated units has weight (C, H) and is fast where that is 
 contiguous (H, C) array, so that the weights leaving one unit lie together.
 """
 
+import functools
+
 import numpy as np
 
 from . import work
 from .gates import OpenBlocks, check_gates, open_blocks
 from .packed import Packed
+
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def gated_linear(x, weight, bias, gates, block, blocks=None):
@@ -59,16 +63,14 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     if bias is not None:
         _check("bias", bias, (len(weight),), x.dtype)
     blocks = _check_open(gates, blocks, (examples, units), x.dtype)
-    from . import cpu
-
     if isinstance(x, Packed):
-        values = cpu.sdd_both(x, weight, blocks, block)
+        values = _cpu().sdd_both(x, weight, blocks, block)
     else:
-        values = cpu.sdd(x, weight, blocks, block)
+        values = _cpu().sdd(x, weight, blocks, block)
     if bias is not None:
-        cpu.add_bias(values, bias, blocks)
+        _cpu().add_bias(values, bias, blocks)
     if not blocks.binary:
-        cpu.scale(values, gates, blocks, values)
+        _cpu().scale(values, gates, blocks, values)
     return Packed(values, blocks, block)
 
 
@@ -98,18 +100,16 @@ def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
     """
     _check_weight(weight, g.dtype)
     values = _gated_cotangent(g, gates, blocks, block, weight)
-    from . import cpu
-
     if x_blocks is None:
         out = work.zeros((blocks.shape[0], weight.shape[1]), g.dtype)
-        return cpu.dsd(values, weight, blocks, out)
+        return _cpu().dsd(values, weight, blocks, out)
     if x_blocks.shape[0] != blocks.shape[0] or weight.shape[1] % max(1, x_blocks.shape[1]):
         raise ValueError(
             f"x_blocks: expected {blocks.shape[0]} examples and blocks that divide {weight.shape[1]} inputs, "
             f"got {x_blocks.shape}; pass the open blocks of x"
         )
     x_block = weight.shape[1] // max(1, x_blocks.shape[1])
-    return Packed(cpu.dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
+    return Packed(_cpu().dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
 
 
 def gated_linear_dw(g, x, gates, blocks, block, out=None):
@@ -141,18 +141,16 @@ def gated_linear_dw(g, x, gates, blocks, block, out=None):
     shape = blocks.shape[1] * block, width
     if out is not None:
         _check("out", out, shape, g.dtype)
-    from . import cpu
-
     if isinstance(x, Packed):
         if out is None:
             out = work.zeros(shape, g.dtype)
         else:
             out[...] = 0
-        cpu.dw_both(values, x, blocks, out, 1)
+        _cpu().dw_both(values, x, blocks, out, 1)
         return out
     if out is None:
         out = work.empty(shape, g.dtype)
-    cpu.dw(values, x, blocks, out, 0, 1)
+    _cpu().dw(values, x, blocks, out, 0, 1)
     return out
 
 
@@ -169,9 +167,7 @@ def gated_linear_db(g, gates, blocks, block):
     """
     values = _gated_cotangent(g, gates, blocks, block)
     out = work.zeros(blocks.shape[1] * block, g.dtype)
-    from . import cpu
-
-    cpu.sum_examples(values, blocks, out, 1)
+    _cpu().sum_examples(values, blocks, out, 1)
     return out
 
 
@@ -208,9 +204,7 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
         if not blocks.binary:
             _check("gates", gates, blocks.shape, g.dtype)
         dgates = work.zeros(blocks.shape, g.dtype)
-        from . import cpu
-
-        cpu.gate_products(values, out.values, gates, blocks, dgates)
+        _cpu().gate_products(values, out.values, gates, blocks, dgates)
         return dgates
     if isinstance(g, Packed):
         raise TypeError(
@@ -246,14 +240,12 @@ def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
     if bias is not None:
         _check("bias", bias, (len(weight),), g.dtype)
     values = _gated_cotangent(g, gates, blocks, block, weight)
-    from . import cpu
-
     if isinstance(x, Packed):
-        cpu.dw_both(values, x, blocks, weight, -lr)
+        _cpu().dw_both(values, x, blocks, weight, -lr)
     else:
-        cpu.dw(values, x, blocks, weight, 1, -lr)
+        _cpu().dw(values, x, blocks, weight, 1, -lr)
     if bias is not None:
-        cpu.sum_examples(values, blocks, bias, -lr)
+        _cpu().sum_examples(values, blocks, bias, -lr)
 
 
 def packed_linear(h, weight, bias=None):
@@ -278,12 +270,10 @@ def packed_linear(h, weight, bias=None):
     _check_weight(weight, h.dtype, h.shape[1])
     if bias is not None:
         _check("bias", bias, (len(weight),), h.dtype)
-    from . import cpu
-
     out = work.zeros((h.shape[0], len(weight)), h.dtype)
     if bias is not None:
         out += bias
-    return cpu.dsd(np.ascontiguousarray(h.values), weight.T, h.blocks, out)
+    return _cpu().dsd(np.ascontiguousarray(h.values), weight.T, h.blocks, out)
 
 
 def packed_linear_dh(g, weight, blocks, block):
@@ -301,9 +291,7 @@ def packed_linear_dh(g, weight, blocks, block):
     _check_weight(weight, g.dtype)
     _check("g", g, (blocks.shape[0], len(weight)), g.dtype)
     _check_units("weight", weight.shape[1], blocks, block)
-    from . import cpu
-
-    return Packed(cpu.sdd(g, weight.T, blocks, block), blocks, block)
+    return Packed(_cpu().sdd(g, weight.T, blocks, block), blocks, block)
 
 
 def packed_linear_dw(g, h):
@@ -319,10 +307,8 @@ def packed_linear_dw(g, h):
            [0., 6.]])
     """
     _check_consumer(g, h)
-    from . import cpu
-
     out = work.empty((h.shape[1], g.shape[1]), g.dtype)
-    cpu.dw(np.ascontiguousarray(h.values), g, h.blocks, out, 0, 1)
+    _cpu().dw(np.ascontiguousarray(h.values), g, h.blocks, out, 0, 1)
     return out.T
 
 
@@ -349,11 +335,17 @@ def packed_linear_sgd(g, h, weight, bias, lr):
     _check("weight", weight, (g.shape[1], h.shape[1]), g.dtype)
     if bias is not None:
         _check("bias", bias, (g.shape[1],), g.dtype)
-    from . import cpu
-
-    cpu.dw(np.ascontiguousarray(h.values), g, h.blocks, weight.T, 1, -lr)
+    _cpu().dw(np.ascontiguousarray(h.values), g, h.blocks, weight.T, 1, -lr)
     if bias is not None:
         bias -= g.dtype.type(lr) * g.sum(axis=0)
+
+
+@functools.cache
+def _cpu():
+    """The compiled kernels; importing them loads Numba."""
+    from . import cpu
+
+    return cpu
 
 
 def _gated_cotangent(g, gates, blocks, block, weight=None):
@@ -364,10 +356,8 @@ def _gated_cotangent(g, gates, blocks, block, weight=None):
     if blocks.binary:
         return values
     _check("gates", gates, blocks.shape, g.dtype)
-    from . import cpu
-
     scaled = work.empty(values.shape, values.dtype)
-    cpu.scale(values, gates, blocks, scaled)
+    _cpu().scale(values, gates, blocks, scaled)
     return scaled
 
 
@@ -398,7 +388,7 @@ def _check_x(x, dtype=None):
     """The shape (B, D) of a dense or packed input."""
     if not isinstance(x, (np.ndarray, Packed)):
         raise TypeError(f"x: expected a NumPy array or Packed, got {type(x).__name__}; use np.asarray")
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype not in _FLOATS:
         raise TypeError(f"x: expected dtype float32 or float64, got {x.dtype}; use x.astype(...)")
     if x.ndim != 2:
         raise ValueError(f"x: expected shape (examples, inputs), got {x.shape}; reshape to one row per example")

@@ -7,21 +7,21 @@ from .jit import kernel
 
 @kernel
 def list_open(gates):
-    """(buffer, n_open, finite, binary): the lists of OpenBlocks, one after another in one buffer.
+    """(buffer, n_open, odd): the lists of OpenBlocks, one after another in one buffer.
 
-    Order in the buffer: indptr, block_indptr, positions, examples, indices, one spare place.
+    Order in the buffer: indptr, block_indptr, positions, examples, indices, one spare place. `odd`
+    is 0 if all gates are 0 or 1, and finite only if all gates are.
     """
     n_examples, n_blocks = gates.shape
     counts = np.zeros(n_blocks, np.int32)
-    finite = True
-    binary = True
+    odd = 0.0
     for i in range(n_examples):
+        row = gates[i]
+        difference = row[0] * row.dtype.type(0) if n_blocks > 0 else row.dtype.type(0)
         for j in range(n_blocks):
-            gate = gates[i, j]
-            is_open = gate != 0
-            counts[j] += is_open
-            finite &= abs(gate * 1.0) < np.inf
-            binary &= (gate == 1) | (gate == 0)
+            counts[j] += row[j] != 0
+            difference += abs(row[j] * row[j] - row[j])
+        odd += difference
     n_open = 0
     for j in range(n_blocks):
         n_open += counts[j]
@@ -40,19 +40,20 @@ def list_open(gates):
         block_indptr[j + 1] = block_indptr[j] + counts[j]
         counts[j] = block_indptr[j]  # from here on: where the next example of block j goes
     indptr[0] = 0
-    end = 0
+    end = np.uint64(0)  # unsigned: an index that needs no check for counting from the end
     for i in range(n_examples):
+        row = gates[i]
         start = end
         for j in range(n_blocks):
             # Written always and kept only if open: no branch for the processor to mispredict,
             # and one spare place at the end for the write that is not kept.
             indices[end] = j
-            end += gates[i, j] != 0
+            end += np.uint64(row[j] != 0)
         indptr[i + 1] = end
         for position in range(start, end):
-            j = indices[position]
+            j = np.uint64(indices[position])
             place = counts[j]
-            examples[place] = i
-            positions[place] = position
+            examples[np.uint64(place)] = i
+            positions[np.uint64(place)] = position
             counts[j] = place + 1
-    return buffer, n_open, finite, binary
+    return buffer, n_open, odd

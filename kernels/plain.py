@@ -81,29 +81,31 @@ def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, o
 
 
 @kernel
-def dw(start, stop, block_indptr, examples, positions, values, x, out, decay, rate):
-    """out[unit] = decay · out[unit] + rate · the sum over examples of value · x[example].
+def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, keep, rate):
+    """out[unit] = keep · out[unit] + rate · the sum over examples of value · x[example].
 
-    The gradient itself is decay 0, rate 1; a step of SGD in place is decay 1, rate -lr, and leaves
-    closed blocks untouched.
+    For blocks start..stop. The gradient itself is keep 0, rate 1; a step of SGD in place is keep 1,
+    rate -lr, and leaves closed blocks untouched. Columns go by in panels, so that a panel of x stays
+    in cache while all blocks pass by.
     """
     block = values.shape[1]
-    total = np.empty(x.shape[1], x.dtype)
-    for j in range(start, stop):
-        if decay == 1 and block_indptr[j] == block_indptr[j + 1]:
-            continue
-        for c in range(block):
-            total[:] = 0
-            for e in range(block_indptr[j], block_indptr[j + 1]):
-                value = values[positions[e], c]
-                for d in range(x.shape[1]):
-                    total[d] += value * x[examples[e], d]
-            if decay == 0:
-                for d in range(x.shape[1]):
-                    out[j * block + c, d] = total[d]
-            else:
-                for d in range(x.shape[1]):
-                    out[j * block + c, d] += rate * total[d]
+    total = np.empty(panel, x.dtype)
+    for low in range(0, x.shape[1], panel):
+        width = min(panel, x.shape[1] - low)
+        for j in range(start, stop):
+            if keep and block_indptr[j] == block_indptr[j + 1]:
+                continue
+            for c in range(block):
+                total[:] = 0
+                for e in range(block_indptr[j], block_indptr[j + 1]):
+                    value = values[positions[e], c]
+                    for d in range(width):
+                        total[d] += value * x[examples[e], low + d]
+                for d in range(width):
+                    if keep:
+                        out[j * block + c, low + d] += rate * total[d]
+                    else:
+                        out[j * block + c, low + d] = total[d]
 
 
 @kernel

@@ -94,9 +94,9 @@ class _Writer:
         store.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(_INT32, 1)]))
 
     def prefetch(self, address):
-        """Ask for a cache line; harmless at any address."""
+        """Ask for a cache line, into the second cache (the first is full); harmless at any address."""
         pointer = self.builder.inttoptr(address, _BYTE_POINTER)
-        read, locality, data = (ir.Constant(_INT32, value) for value in (0, 3, 1))
+        read, locality, data = (ir.Constant(_INT32, value) for value in (0, 2, 1))
         self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, locality, data)
 
     def zero(self):
@@ -187,13 +187,13 @@ def _each_size(builder, rows, row_sizes, columns, column_sizes, write):
     builder.position_at_end(done)
 
 
-def _described(zero, count, write):
+def _described(number, count, write):
     """What an intrinsic returns: its signature, and a function that writes its instructions."""
     def generate(context, builder, signature, arguments):
-        write(_Writer(builder, zero), *arguments[1:])
+        write(_Writer(builder, number), *arguments)
         return context.get_dummy_value()
 
-    return types.void(zero, *[types.int64] * count), generate
+    return types.void(number, *[types.int64] * count), generate
 
 
 @intrinsic
@@ -204,7 +204,7 @@ def dot_tile(typingctx, zero, rows, units, x, x_stride, examples, weight, weight
     `examples` and `positions` are addresses of int32 lists, `zero` carries the dtype, and `ahead` is
     how far ahead of the weights the ones to fetch next begin.
     """
-    def write(w, rows, units, x, x_stride, examples, weight, weight_stride, columns, ahead, values,
+    def write(w, zero, rows, units, x, x_stride, examples, weight, weight_stride, columns, ahead, values,
               values_stride, positions):
         b = w.builder
         width = b.mul(columns, w.int(w.itemsize))
@@ -218,7 +218,7 @@ def dot_tile(typingctx, zero, rows, units, x, x_stride, examples, weight, weight
             def step(mask):
                 def body(at, sums):
                     inputs = [w.load(b.add(unit, at), mask) for unit in units]
-                    if mask is None:
+                    if mask is None and n_rows > 1:
                         for unit in units:
                             w.prefetch(b.add(unit, b.add(at, ahead)))
                     results = []
@@ -251,8 +251,8 @@ def update_tile(typingctx, zero, rows, lanes, out, out_stride, examples, values,
     For rows <= ROWS, in as many columns as fit into VECTORS vectors, or where `lanes` is not 0, in
     that many columns, at most one vector. `out` and `weight` are addresses of the first column.
     """
-    def write(w, rows, lanes, out, out_stride, examples, values, values_stride, positions, weight,
-              weight_stride, units, ahead):
+    def write(w, zero, rows, lanes, out, out_stride, examples, values, values_stride, positions,
+              weight, weight_stride, units, ahead):
         b = w.builder
         mask = w.mask(lanes)
 
@@ -286,22 +286,23 @@ def update_tile(typingctx, zero, rows, lanes, out, out_stride, examples, values,
 
 
 @intrinsic
-def gradient_tile(typingctx, zero, units, lanes, x, x_stride, examples, values, values_stride, positions,
-                  rows, out, out_stride, decay, rate):
-    """out[u] = decay · out[u] + rate · the sum over r < rows of values[position r, u] · x[example r].
+def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples, values, values_stride,
+                  positions, rows, out, out_stride, keep):
+    """out[u] = keep · out[u] + rate · the sum over r < rows of values[position r, u] · x[example r].
 
-    For units in (UNITS, 1), in as many columns as fit into VECTORS vectors, or where `lanes` is not
-    0, in that many columns, at most one vector. `decay` is 0 or 1, and `rate` the address of a
-    number, which is only read where decay is 1. Sums that replace `out` go past the caches where
-    they fill aligned vectors, since nothing reads them soon.
+    For units in (UNITS, 1), in columns that fill `vectors` in (2 · VECTORS, VECTORS) vectors, or for
+    `vectors` 1, in `lanes` columns, at most one vector. With keep 0 the rate must be 1; such sums
+    replace `out`, and go past the caches where they fill aligned vectors: nothing reads them soon.
     """
-    def write(w, units, lanes, x, x_stride, examples, values, values_stride, positions, rows, out,
-              out_stride, decay, rate):
+    def write(w, rate, units, vectors, lanes, x, x_stride, examples, values, values_stride, positions,
+              rows, out, out_stride, keep):
         b = w.builder
         mask = w.mask(lanes)
+        rates = w.spread(rate)
 
-        def tile(n_units, masked):
-            n_vectors, lanes_used = (1, mask) if masked else (VECTORS, None)
+        def tile(n_units, n_vectors):
+            masked = n_vectors == 1
+            lanes_used = mask if masked else None
             offsets = [w.int(v * VECTOR_BYTES) for v in range(n_vectors)]
 
             def body(r, sums):
@@ -319,7 +320,7 @@ def gradient_tile(typingctx, zero, units, lanes, x, x_stride, examples, values, 
             sums = w.loop(w.int(0), rows, w.int(1), [w.zero()] * (n_units * n_vectors), body)
             places = [b.add(w.shifted(out, u, out_stride), offset)
                       for u in range(n_units) for offset in offsets]
-            with b.if_else(b.icmp_signed("==", decay, w.int(0))) as (replace, add):
+            with b.if_else(b.icmp_signed("==", keep, w.int(0))) as (replace, add):
                 with replace:
                     if masked:
                         for total, place in zip(sums, places, strict=True):
@@ -334,11 +335,9 @@ def gradient_tile(typingctx, zero, units, lanes, x, x_stride, examples, values, 
                                 for total, place in zip(sums, places, strict=True):
                                     w.store(total, place)
                 with add:
-                    factor = w.spread_from(rate)
                     for total, place in zip(sums, places, strict=True):
-                        w.store(w.fused(factor, total, w.load(place, lanes_used)), place, lanes_used)
+                        w.store(w.fused(rates, total, w.load(place, lanes_used)), place, lanes_used)
 
-        masked = b.zext(b.icmp_signed("!=", lanes, w.int(0)), _INT)
-        _each_size(b, units, (UNITS, 1), masked, (0, 1), tile)
+        _each_size(b, units, (UNITS, 1), vectors, (2 * VECTORS, VECTORS, 1), tile)
 
-    return _described(zero, 13, write)
+    return _described(rate, 13, write)

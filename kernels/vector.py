@@ -105,11 +105,10 @@ def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, o
 
 
 @kernel
-def dw(start, stop, block_indptr, examples, positions, values, x, out, decay, rate):
+def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, keep, rate):
     """See `plain.dw`."""
     x_address, x_stride, columns = x
     out_address, out_stride, _ = out
-    zero = values.dtype.type(0)
     itemsize = values.itemsize
     lanes = VECTOR_BYTES // itemsize
     block = values.shape[1]
@@ -117,30 +116,27 @@ def dw(start, stop, block_indptr, examples, positions, values, x, out, decay, ra
     values_address = values.ctypes.data
     examples_address = examples.ctypes.data
     positions_address = positions.ctypes.data
-    rates = np.full(1, rate)
-    rate_address = rates.ctypes.data
-    keep = int(decay)
-    for j in range(start, stop):
-        first = block_indptr[j]
-        n = block_indptr[j + 1] - first
-        if keep == 1 and n == 0:
-            continue
-        c = 0
-        while c < block:
-            units = UNITS if c + UNITS <= block else 1
-            column = 0
-            while column < columns:
-                width = min(VECTORS * lanes, columns - column)
-                used = 0
-                if width < VECTORS * lanes:
-                    width = used = min(width, lanes)
-                gradient_tile(zero, units, used, x_address + column * itemsize, x_stride,
-                              examples_address + 4 * first, values_address + c * itemsize, values_stride,
-                              positions_address + 4 * first, n,
-                              out_address + (j * block + c) * out_stride + column * itemsize, out_stride,
-                              keep, rate_address)
-                column += width
-            c += units
-    # Streamed stores are ordered before whatever follows by the end of the call; `rates` must
-    # outlive the addresses taken from it.
-    return rates[0]
+    for panel_start in range(0, columns, panel):
+        panel_stop = min(panel_start + panel, columns)
+        for j in range(start, stop):
+            first = block_indptr[j]
+            n = block_indptr[j + 1] - first
+            if keep and n == 0:
+                continue
+            c = 0
+            while c < block:
+                units = UNITS if c + UNITS <= block else 1
+                column = panel_start
+                while column < panel_stop:
+                    left = panel_stop - column
+                    vectors = 2 * VECTORS if units == 1 else VECTORS
+                    if left < vectors * lanes:
+                        vectors = VECTORS if left >= VECTORS * lanes else 1
+                    width = min(vectors * lanes, left)
+                    gradient_tile(rate, units, vectors, width, x_address + column * itemsize, x_stride,
+                                  examples_address + 4 * first, values_address + c * itemsize,
+                                  values_stride, positions_address + 4 * first, n,
+                                  out_address + (j * block + c) * out_stride + column * itemsize,
+                                  out_stride, keep)
+                    column += width
+                c += units

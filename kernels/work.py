@@ -1,6 +1,7 @@
 """Counters that show how much work and memory the kernels really used."""
 
 import contextlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ class Work:
 
 
 _active = []
+
+_ALIGN_FROM = 1 << 16  # bytes; below, aligning costs more than it gains
 
 
 @contextlib.contextmanager
@@ -49,13 +52,14 @@ def allocated(nbytes):
 
 
 def empty(shape, dtype):
-    """np.empty, counted, and aligned to 64 bytes so that vector rows do not straddle cache lines."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64))
-    buffer = np.empty(size * dtype.itemsize + 64, np.uint8)
+    """np.empty, counted; arrays of some size begin at a multiple of 64 bytes, as wide vectors like."""
+    size = math.prod(shape) * dtype.itemsize
+    allocated(size)
+    if size < _ALIGN_FROM:
+        return np.empty(shape, dtype)
+    buffer = np.empty(size + 64, np.uint8)
     start = -buffer.ctypes.data % 64
-    allocated(size * dtype.itemsize)
-    return buffer[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
+    return buffer[start:start + size].view(dtype).reshape(shape)
 
 
 def zeros(shape, dtype):
