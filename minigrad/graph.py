@@ -86,6 +86,15 @@ def stale(node):
         "was changed in place since. Run the forward computation again before backward or replay")
 
 
+def on_open_blocks(product, g, out, operands, options):
+    """A product of an elementwise function of packed units: that of their open blocks."""
+    def values(x):
+        if isinstance(x, np.ndarray) and x.ndim:
+            x = Packed.sample(np.broadcast_to(x, out.shape), out.blocks, out.block)
+        return x.values if isinstance(x, Packed) else x
+    return out.with_values(product(values(g), out.values, *map(values, operands), **options))
+
+
 def dense_node(x):
     """x as a Tensor without packed units, for derivatives of derivatives, which are computed densely."""
     return ops.to_dense(x) if isinstance(x.value, Packed) else x
@@ -215,11 +224,14 @@ class Evaluation:
                     out, operands = self.value(node), self.operands(node)
                 if type(out) is Packed and wanted[node] == ALL and not primitive.graded:
                     out, operands = ops.dense(out), [ops.dense(x) for x in operands]
+            elementwise = type(out) is Packed and not primitive.graded
             for i, x, product in sought:
                 if primitive.stochastic:
                     cotangent = primitive.estimate(node, g, self, create_graph)
                 elif primitive.graded:
                     cotangent = product(g, out, *operands, **node.options, wanted=wanted[x])
+                elif elementwise:
+                    cotangent = on_open_blocks(product, g, out, operands, node.options)
                 else:
                     cotangent = product(g, out, *operands, **node.options)
                 operand = operands[i]

@@ -12,6 +12,7 @@ then does it change anything.
 import numpy as np
 
 from minigrad.nn import like, named
+from minigrad.ops import Factored
 from minigrad.stochastic import Estimator
 from minigrad.tensor import Tensor
 
@@ -78,9 +79,9 @@ class Optimiser:
         """
         faults = []
         for name, x in self.parameters.items():
-            if x.grad is None:
+            if x.gradient is None:
                 faults.append(f"{name} has none (does the loss depend on it, and was backward called?)")
-            elif not np.isfinite(x.grad).all():
+            elif not is_finite(x.gradient):
                 faults.append(f"{name} has NaN or infinity (try a smaller learning rate)")
         if faults:
             raise ValueError(f"{type(self).__name__}.step: expected a finite gradient for every parameter, "
@@ -115,7 +116,7 @@ class Optimiser:
         if given != expected:
             faults = sorted(name for name in expected.keys() | given.keys()
                             if expected.get(name) != given.get(name))
-            raise ValueError(f"{type(self).__name__}: expected a state of these parameters, but these entries "
+            raise ValueError(f"{type(self).__name__}: expected a state of these parameters, but entries "
                              f"differ or are on one side only: {', '.join(faults)}. "
                              "Build the optimiser with the arguments it was saved with")
         self.steps = int(state["steps"])
@@ -153,6 +154,10 @@ class SGD(Optimiser):
         super().__init__(parameters, lr, max_norm, rules)
 
     def update(self, x, lr, velocity=None):
+        if velocity is None and isinstance(x.gradient, Factored):
+            x.gradient.descend(x.value, lr)
+            x.data = x.value        # counts as a change, like any assignment
+            return
         if velocity is None:
             x.data -= lr * x.grad
             return
@@ -202,6 +207,11 @@ class Adam(Optimiser):
         square += (1 - beta2) * x.grad**2
         root = np.sqrt(square) / (1 - beta2**t) ** 0.5
         x.data -= lr / (1 - beta1**t) * mean / (root + self.epsilon)
+
+
+def is_finite(gradient):
+    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have."""
+    return gradient.is_finite() if isinstance(gradient, Factored) else np.isfinite(gradient).all()
 
 
 def shrinkage(weight, max_norm):

@@ -35,7 +35,7 @@ class Tensor:
     """
 
     requires_grad = False
-    grad = None
+    gradient = None         # what .grad shows; that of a gated weight stays factored until it is looked at
     version = 0             # how often .data was assigned to
     retains_grad = False
     # What a node remembers of the call that made it; leaves have none of it.
@@ -69,6 +69,15 @@ class Tensor:
         self.value = value
         self.version += 1
 
+    @property
+    def grad(self):
+        self.gradient = ops.dense(self.gradient)
+        return self.gradient
+
+    @grad.setter
+    def grad(self, gradient):
+        self.gradient = gradient
+
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
     dtype = property(lambda self: self.value.dtype)
@@ -85,6 +94,10 @@ class Tensor:
             raise ValueError(f"item: expected a tensor with one entry, got shape {self.shape}. "
                              "Index it first, or use .numpy()")
         return self.data.item()
+
+    def to_dense(self):
+        """Packed units as an ordinary array, with zeros for closed blocks; recorded."""
+        return ops.to_dense(self)
 
     def detach(self):
         """The same value, which passes no gradient back.  A replay still sees it change."""
@@ -120,8 +133,10 @@ class Tensor:
                              "nothing here does. Make a leaf with requires_grad=True, outside no_grad()")
         seed = cotangent_of(self, gradient, "backward")
         for x, g in graph.Evaluation([self], [seed]).backward().items():
-            g = ops.dense(g)
-            x.grad = np.array(g) if x.grad is None else x.grad + g
+            if x.gradient is not None:
+                x.gradient = x.gradient + g
+            else:
+                x.gradient = g if isinstance(g, ops.Factored) else np.array(ops.dense(g))
 
     def retain_grad(self):
         """Have ``backward`` keep this node's cotangent in ``.grad``.  Returns the tensor."""

@@ -24,16 +24,20 @@ ARRAYS = (np.ndarray, Packed)
 class Factored:
     """The gradient of a gated layer's weight, kept as its factors until somebody multiplies them.
 
-    Plain SGD never does: ``descend`` subtracts lr · gradient from the weight block by block, in the
+    Plain SGD never does: ``descend(weight, lr)`` subtracts lr · gradient block by block, in the
     kernel that computes it, so the gradient is not written to memory at all.
     """
 
     __array_ufunc__ = None          # so that array + Factored is left to __radd__
 
-    def __init__(self, shape, dtype, multiply_out, descend):
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, weight, factors, multiply_out, descend):
+        self.shape, self.dtype = weight.shape, weight.dtype
+        self.factors = factors
         self.to_dense = multiply_out
         self.descend = descend
+
+    def is_finite(self):
+        return all(np.isfinite(x.values if isinstance(x, Packed) else x).all() for x in self.factors)
 
     def __add__(self, other):
         return self.to_dense() + dense(other)
@@ -80,7 +84,7 @@ def linear_x(g, out, x, weight, bias=None, *, wanted):
 
 def linear_weight(g, out, x, weight, bias=None, *, wanted):
     if isinstance(x, Packed):
-        return Factored(weight.shape, weight.dtype, lambda: kernels.packed_linear_dw(g, x),
+        return Factored(weight, (g, x), lambda: kernels.packed_linear_dw(g, x),
                         lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr))
     units, inputs = weight.shape
     return matmul(transpose(reshape(g, shape=(-1, units))), reshape(x, shape=(-1, inputs)))
@@ -146,7 +150,7 @@ def gated_x(g, out, x, weight, bias, gates, *, block, wanted):
 
 def gated_weight(g, out, x, weight, bias, gates, *, block, wanted):
     if isinstance(g, ARRAYS):
-        return Factored(weight.shape, weight.dtype,
+        return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
                         lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr))
     return matmul(transpose(opened(g, gates, block)), x)

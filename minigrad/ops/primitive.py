@@ -55,6 +55,7 @@ class Primitive:
         self.name = self.__name__ = forward.__name__
         self.__doc__ = forward.__doc__
         self.__module__ = forward.__module__
+        self.__wrapped__ = forward      # for help() and doctest
         self.products = ()
         self.demand = None
         self.graded = False

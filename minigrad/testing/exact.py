@@ -151,4 +151,4 @@ class Enumeration:
     @staticmethod
     def accumulate(gradients, evaluation, params):
         for x, g in evaluation.backward(list(params)).items():
-            gradients[next(i for i, p in enumerate(params) if p is x)] += g
+            gradients[next(i for i, p in enumerate(params) if p is x)] += ops.dense(g)

@@ -6,7 +6,9 @@ in float64, with a step h = 6e-6 · max(1, |x|), the cube root of the rounding e
 and rounding both cost about eleven digits.
 """
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from minigrad.tensor import Tensor, tensor
 STEP = 6e-6
 MOST_ENTRIES = 10_000       # of a Jacobian that is compared in full
 DIRECTIONS = 5              # along which a larger one is
+ROUNDING = 4 * np.finfo(np.float64).eps / STEP      # error of a difference, relative to the function
 
 
 def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
@@ -57,7 +60,7 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: expected order 1 or 2, got {order!r}")
-    check = Check(rtol, atol, np.random.default_rng(seed))
+    check = Comparison(rtol, atol, np.random.default_rng(seed))
     arguments = [leaf(x) for x in inputs]
     out = evaluate(fn, arguments)
     if not np.array_equal(out.data, evaluate(fn, arguments).data, equal_nan=True):
@@ -97,7 +100,7 @@ def cotangents(out, seed, arguments, create_graph=False):
     """The cotangent of every leaf among the arguments, zero where ``out`` does not depend on it."""
     leaves = [x for x in arguments if is_leaf(x)]
     found = Evaluation([out], [seed]).backward(leaves, create_graph)
-    return [found.get(x, np.zeros(x.shape)) for x in leaves]
+    return [ops.dense(found.get(x, np.zeros(x.shape))) for x in leaves]
 
 
 def gradients_of(fn):
@@ -111,74 +114,170 @@ def gradients_of(fn):
 
 
 @dataclass
-class Disagreement:
-    """Where a product and the finite differences part, and what the latter say from closer up."""
+class Line:
+    """weights · fn(x + t · direction) as a function of the number t; x is one of the arguments."""
 
-    verdict: str
+    fn: object
+    arguments: list
+    argnum: int
+    direction: np.ndarray
+    weights: np.ndarray
+
+    def outputs(self, t):
+        moved = list(self.arguments)
+        moved[self.argnum] = leaf(moved[self.argnum].data + t * self.direction)
+        return self.fn(*moved).data
+
+    def __call__(self, t):
+        return np.sum(self.weights * self.outputs(t))
+
+    def slopes(self, h):
+        """Central differences of the outputs."""
+        return (self.outputs(h) - self.outputs(-h)) / (2 * h)
+
+
+@dataclass
+class Disagreement:
+    """A product that differs from the finite differences, and what these say when taken otherwise."""
+
     where: str
+    line: Line
+    step: float
     product: float
-    central: float
-    fourth: float
-    left: float
-    right: float
+    tolerance: float
+
+    def verdict(self, central, fourth):
+        """A smooth function bends half as much over half a step; a kink or a jump does not."""
+        f, h = self.line, self.step
+        bends = np.array([(f(h) - 2 * f(0) + f(-h)) / h for h in (h, h / 2, h / 4)])
+        rounding = 8 * ROUNDING * np.abs(f(0))
+        if np.abs(bends[0]) > self.tolerance + rounding and not np.all(
+                np.abs(bends[1:] - bends[:-1] / 2) <= 0.2 * np.abs(bends[:-1]) + rounding):
+            return "kink"
+        if np.abs(fourth - self.product) < np.abs(central - self.product) / 3:
+            return "step too coarse"
+        return "wrong"
 
     def __str__(self):
-        return (f"{self.where}: {self.verdict}. Expected {self.central:.9g} (central difference), got "
-                f"{self.product:.9g} (vector-Jacobian product); at fourth order {self.fourth:.9g}, "
-                f"from the left {self.left:.9g}, from the right {self.right:.9g}")
+        f, h = self.line, self.step
+        central = (f(h) - f(-h)) / (2 * h)
+        fourth = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
+        return (f"{self.where}: {self.verdict(central, fourth)}. Expected {central:.9g} (central "
+                f"difference), got {self.product:.9g} (vector-Jacobian product); at fourth order "
+                f"{fourth:.9g}, from the left {(f(0) - f(-h)) / h:.9g}, "
+                f"from the right {(f(h) - f(0)) / h:.9g}")
 
 
-class Check:
-    """The comparisons, with their tolerance and random numbers."""
+class Comparison:
+    """Products against differences, within a tolerance."""
 
     def __init__(self, rtol, atol, rng):
         self.rtol, self.atol, self.rng = rtol, atol, rng
 
     def locate(self, fn, arguments, prefix=""):
-        """The first disagreement of ``fn``, laid to one of its primitives if one is at fault by itself."""
-        found = self.compare(fn, arguments, f"{prefix}{getattr(fn, '__name__', 'fn')}")
+        """A disagreement of ``fn``, laid to the first of its primitives that has one by itself."""
+        found = self.compare(fn, arguments, prefix + getattr(fn, "__name__", "fn"))
         if found is None:
             return None
         for node in ancestors([evaluate(fn, arguments)]):
             operands = list(node.operands)
             for i, x, product in node.parents:
                 operands[i] = x.data if product is None else leaf(x)
-            if not node.primitive.stochastic and any(map(is_leaf, operands)):
-                alone = self.compare(lambda *xs, node=node: node.primitive(*xs, **node.options), operands,
+            if node.dtype == np.float64 and not node.primitive.stochastic and any(map(is_leaf, operands)):
+                alone = self.compare(partial(node.primitive, **node.options), operands,
                                      f"{prefix}primitive {node.primitive.name}")
                 if alone is not None:
                     return alone
+        found.where += " (each primitive agrees by itself: does a value leave the graph?)"
         return found
 
     def compare(self, fn, arguments, name):
-        """The worst disagreement, or None."""
+        """The worst disagreement of the first argument that has one, or None."""
         out = evaluate(fn, arguments)
+        leaves = [i for i, x in enumerate(arguments) if is_leaf(x)]
         weights = self.rng.standard_normal(out.shape)
-        weighted = iter(cotangents(out, weights, arguments))
-        compared = self.in_full if out.size * sum(
-            x.size for x in arguments if is_leaf(x)) <= MOST_ENTRIES else self.along_directions
-        for i, x in enumerate(arguments):
-            if is_leaf(x):
-                found = compared(Slice(fn, arguments, i), out, x, weights, next(weighted))
-                if found is not None:
-                    found.where = f"{name}, argument {i} at {found.where}"
-                    return found
+        products = cotangents(out, weights, arguments)
+        entries = out.size * sum(arguments[i].size for i in leaves)
+        rows = None
+        if entries <= MOST_ENTRIES:
+            rows = [cotangents(out, unit.reshape(out.shape), arguments) for unit in np.eye(out.size)]
+        for n, i in enumerate(leaves):
+            line = partial(Line, fn, arguments, i)
+            if rows is None:
+                found = self.along_directions(line, out.data, arguments[i].data, weights, products[n])
+            else:
+                jacobian = np.array([row[n].ravel() for row in rows]).reshape(out.size, arguments[i].size)
+                found = self.in_full(line, out.data, arguments[i].data, jacobian, weights, products[n])
+            if found is not None:
+                found.where = f"{name}, argument {i} at {found.where}"
+                return found
         return None
 
-    def in_full(self, slice_, out, x, weights, weighted):
-        """Compare every entry of the Jacobian, then the product with a random cotangent."""
-        rows = np.zeros((out.size, *x.shape))
-        for row, unit in zip(rows, np.eye(out.size), strict=True):
-            (row[...],) = cotangents(out, unit.reshape(out.shape), [x])
+    def in_full(self, line, out, x, jacobian, weights, products):
+        """Compare every entry of the Jacobian, then its product with a random cotangent."""
+        scale = np.maximum(1, np.abs(x))
         columns = np.zeros((out.size, x.size))
-        for j, direction in enumerate(slice_.units(x)):
-            columns[:, j] = slice_.central(direction).ravel()
-        rows = rows.reshape(out.size, x.size)
-        rounding = 4 * np.finfo(float).eps / STEP * np.abs(out.data).reshape(-1, 1)
-        for product, central, pick in (
-            (rows, columns, np.eye(out.size)),
-            (weighted.reshape(1, -1), weights.reshape(1, -1) @ columns, weights.reshape(1, -1)),
+        for j in range(x.size):
+            columns[:, j] = line(unit(j, x.shape), weights).slopes(STEP * scale.flat[j]).ravel()
+        values, weighted = np.abs(out).reshape(-1, 1), weights.reshape(1, -1)
+        size = np.linalg.norm(weights)
+        for product, central, tolerance in (
+            (jacobian, columns, self.tolerance(np.abs(columns), values)),
+            (products.reshape(1, -1), weighted @ columns,
+             size * self.tolerance(np.linalg.norm(columns, axis=0), np.linalg.norm(out))),
         ):
-            tolerance = self.tolerance(product, central) * np.abs(pick).sum(axis=1, keepdims=True)
-            excess = np.abs(product - central) - tolerance - np.abs(pick) @ rounding
+            tolerance = np.broadcast_to(tolerance, product.shape)
+            excess = np.abs(product - central) - tolerance
+            if np.all(excess <= 0):
+                continue
+            i, j = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+            what, pick = "random cotangent", weights
+            if product is jacobian:
+                what, pick = f"output {index(i, out.shape)}", unit(i, out.shape)
+            return Disagreement(f"index {index(j, x.shape)}, {what}", line(unit(j, x.shape), pick),
+                                STEP * scale.flat[j], product[i, j], tolerance[i, j])
         return None
+
+    def along_directions(self, line, out, x, weights, products):
+        """Compare along random directions; where one disagrees, halve it down to a single entry."""
+        scale = np.maximum(1, np.abs(x))
+        for _ in range(DIRECTIONS):
+            entries, numbers = np.arange(x.size), self.rng.standard_normal(x.shape) * scale
+            found = self.along(line, out, numbers, entries, weights, products)
+            while found is not None and entries.size > 1:
+                for half in np.array_split(entries, 2):
+                    closer = self.along(line, out, numbers, half, weights, products)
+                    if closer is not None:
+                        found, entries = closer, half
+                        break
+                else:
+                    break
+            if found is not None:
+                return found
+        return None
+
+    def along(self, line, out, numbers, entries, weights, products):
+        """The disagreement along one direction, which is zero but for some entries of ``numbers``."""
+        direction = np.zeros_like(numbers)
+        direction.flat[entries] = numbers.flat[entries] if entries.size > 1 else 1
+        line = line(direction, weights)
+        slopes = line.slopes(STEP)
+        product = np.sum(products * direction)
+        tolerance = np.linalg.norm(weights) * self.tolerance(np.linalg.norm(slopes), np.linalg.norm(out))
+        if np.abs(product - np.sum(weights * slopes)) <= tolerance:
+            return None
+        at = f"index {index(entries[0], numbers.shape)}" if entries.size == 1 else f"{entries.size} entries"
+        return Disagreement(f"{at}, random cotangent", line, STEP, product, tolerance)
+
+    def tolerance(self, slopes, values):
+        return self.atol + self.rtol * slopes + ROUNDING * values
+
+
+def unit(j, shape):
+    """Zeros but for a 1 at entry j."""
+    return np.eye(1, math.prod(shape), j).reshape(shape)
+
+
+def index(j, shape):
+    """Entry j as an index."""
+    return tuple(map(int, np.unravel_index(j, shape)))
