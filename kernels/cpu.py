@@ -70,7 +70,7 @@ def dsd(values, weight, blocks, out):
     panel = _panel(len(out), out.itemsize)
     panels = -(-out.shape[1] // panel)
     ranges = threads.shares(np.arange(panels + 1), multiply_adds)
-    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), tile.operand(out))
+    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), out)
     return out
 
 

@@ -64,9 +64,12 @@ def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
 
 @kernel
 def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, out):
-    """See `plain.dsd`."""
+    """See `plain.dsd`.
+
+    A panel of the result is summed in a buffer of its own, and added to `out` when it is done: the
+    rows of `out` may lie a power of two apart, where few of them fit into a cache at the same time.
+    """
     w_address, w_stride, columns = weight
-    out_address, out_stride, _ = out
     zero = values.dtype.type(0)
     itemsize = values.itemsize
     lanes = VECTOR_BYTES // itemsize
@@ -75,11 +78,17 @@ def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, o
     values_address = values.ctypes.data
     examples_address = examples.ctypes.data
     positions_address = positions.ctypes.data
-    n_blocks = len(block_indptr) - 1
+    n_examples = out.shape[0]
+    buffer = np.empty(n_examples * panel + lanes, values.dtype)
+    skip = -buffer.ctypes.data % VECTOR_BYTES // itemsize
+    sums = buffer[skip:skip + n_examples * panel].reshape((n_examples, panel))
+    sums_address = sums.ctypes.data
+    sums_stride = panel * itemsize
     for p in range(start, stop):
         panel_start = p * panel
         panel_stop = min(panel_start + panel, columns)
-        for j in range(n_blocks):
+        sums[:] = 0
+        for j in range(len(block_indptr) - 1):
             first = block_indptr[j]
             n = block_indptr[j + 1] - first
             if n == 0:
@@ -98,10 +107,13 @@ def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, o
                 for t in range(tiles):
                     low = first + t * n // tiles
                     high = first + (t + 1) * n // tiles
-                    update_tile(zero, high - low, used, out_address + column * itemsize, out_stride,
-                                examples_address + 4 * low, values_address, values_stride,
+                    update_tile(zero, high - low, used, sums_address + (column - panel_start) * itemsize,
+                                sums_stride, examples_address + 4 * low, values_address, values_stride,
                                 positions_address + 4 * low, here, w_stride, block, ahead)
                 column += width
+        for i in range(n_examples):
+            for d in range(panel_start, panel_stop):
+                out[i, d] += sums[i, d - panel_start]
 
 
 @kernel
