@@ -21,13 +21,18 @@ libraries = {"numpy": "scipy.special", "builtins": "scipy.special", "cupy": "cup
 
 @cache
 def function(name, kind):
+    """The special function ``name`` for arrays of type ``kind``."""
     return getattr(import_module(libraries[kind.__module__.partition(".")[0]]), name)
 
 
 def special(name, *arguments):
-    """Call the special function ``name`` of the library for these arrays."""
-    kind = next((type(x) for x in arguments if hasattr(x, "dtype")), float)
-    return function(name, kind)(*arguments)
+    """Call the special function ``name`` of the library for these arrays.
+
+    Numbers take the dtype of the arrays first, since in SciPy they would make the result float64.
+    """
+    array = next((x for x in arguments if hasattr(x, "dtype")), 1.0)
+    dtype = np.result_type(array, 1.0)
+    return function(name, type(array))(*(as_scalar(x, dtype) for x in arguments))
 
 
 @primitive

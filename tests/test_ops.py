@@ -1,0 +1,270 @@
+"""Every primitive of the table: values, derivatives, dtypes, replays; then extremes, ties and errors."""
+
+import doctest
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from cases import cases
+
+import minigrad as mg
+from minigrad import ops
+from minigrad.graph import replay
+from minigrad.tensor import Tensor, grad, tensor
+from minigrad.testing import gradcheck
+
+each = pytest.mark.parametrize("case", cases, ids=str)
+
+
+def arrays(case, change=lambda x: x):
+    """The inputs of a row with ``change`` made to its floating arrays, in lists as well."""
+    def one(x):
+        if isinstance(x, list):
+            return [one(part) for part in x]
+        return change(x) if getattr(x, "dtype", np.dtype(object)).kind == "f" else x
+    return [one(x) for x in case.inputs]
+
+
+def leaves_of(inputs):
+    flat = [part for x in inputs for part in (x if isinstance(x, list) else [x])]
+    return [x for x in flat if isinstance(x, Tensor)]
+
+
+def leaf(x):
+    return tensor(x, requires_grad=True)
+
+
+def test_every_primitive_has_a_row():
+    missing = set(ops.table) - {case.name for case in cases}
+    assert not missing, f"add rows to tests/cases.py for {sorted(missing)}"
+
+
+@each
+def test_value(case):
+    want = case.expected(*case.inputs)
+    for got in (ops.dense(case.call(*case.inputs)), ops.dense(case.call(*arrays(case, leaf)))):
+        got = got.data if isinstance(got, Tensor) else got
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
+
+
+@each
+def test_derivatives(case):
+    if case.order == 0:
+        assert not getattr(case.call(*arrays(case, leaf)), "requires_grad", False)
+    elif not isinstance(case.inputs[0], list):
+        assert gradcheck(case.call, case.inputs, order=case.order)
+    else:
+        assert gradcheck(lambda *parts: case.call(parts), case.inputs[0], order=case.order)
+
+
+@each
+def test_float32_stays_float32(case):
+    inputs = arrays(case, lambda x: leaf(x.astype(np.float32)))
+    out = case.call(*inputs)
+    if case.order == 0 or case.name == "astype":
+        return
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out.data, case.expected(*case.inputs), rtol=2e-5, atol=1e-5)
+    out.backward(np.ones(out.shape, np.float32))
+    assert all(x.grad.dtype == np.float32 for x in leaves_of(inputs))
+
+
+@each
+def test_replay_sees_other_inputs(case):
+    inputs = arrays(case, leaf)
+    leaves = leaves_of(inputs)
+    if leaves:
+        out = case.call(*inputs)
+        (again,) = replay([out], {x: x.data * 1.01 for x in leaves})
+        want = case.call(*arrays(case, lambda x: x * 1.01))
+        np.testing.assert_array_equal(ops.dense(again), ops.dense(want))
+
+
+def test_replay_sees_another_index():
+    index = tensor(np.array([0, 1, 2])) + leaf([1.0]).astype(int)
+    x = leaf([1.0, 2.0, 3.0, 4.0])
+    (again,) = replay([x[index]], {index: np.array([3, 3, 0])})
+    np.testing.assert_array_equal(again, [4, 4, 1])
+
+
+@pytest.mark.parametrize("name", [name for name, made in ops.table.items() if ">>>" in (made.__doc__ or "")])
+def test_examples_of_primitives(name):
+    names = {"np": np, "mg": mg, **vars(ops)}
+    example = doctest.DocTestParser().get_doctest(ops.table[name].__doc__, names, name, None, 0)
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+# -- extremes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("function", "x", "value", "slope"), [
+    (ops.sigmoid, [-1000, 1000], [0, 1], [0, 0]),
+    (ops.softplus, [-1000, 1000], [0, 1000], [0, 1]),
+    (ops.log_sigmoid, [-1000, 1000], [-1000, 0], [1, 0]),
+    (ops.tanh, [-1000, 1000], [-1, 1], [0, 0]),
+    (ops.softmax, [-1000, 1000], [0, 1], [0, 0]),
+    (ops.log_softmax, [-1000, 1000], [-2000, 0], [1, -1]),
+    (ops.logsumexp, [-1000, 1000], 1000, [0, 1]),
+    (ops.logsumexp, [-np.inf, 0], 0, [0, 1]),
+    (ops.logsumexp, [-np.inf, -np.inf], -np.inf, [0, 0]),
+    (ops.logmeanexp, [1000, 1000], 1000, [0.5, 0.5]),
+    (lambda x: ops.cross_entropy(x, np.array(0)), [-1000, 1000], 2000, [-1, 1]),
+    (lambda x: ops.cross_entropy(x, np.array(1)), [-1000, 1000], 0, [0, 0]),
+    (lambda x: ops.binary_cross_entropy(x, 1), [-1000, 1000], [1000, 0], [-1, 0]),
+    (lambda x: ops.binary_cross_entropy(x, 0), [-1000, 1000], [0, 1000], [0, 1]),
+    (ops.erfc, [-1000, 1000], [2, 0], [0, 0]),
+    (lambda x: ops.power(x, 2), [0.0], [0], [0]),
+    (lambda x: ops.power(x, 0), [0.0], [1], [0]),
+    (lambda x: ops.power(x, 1), [0.0], [0], [1]),
+    (lambda x: ops.power(0.0, x), [2.0], [0], [0]),
+    (lambda x: ops.xlogy(0, x), [0.0], [0], [0]),
+    (lambda x: ops.prod(x), [0.0, 3.0], 0, [3, 0]),
+])
+def test_no_overflow_and_no_nan(function, x, value, slope, dtype):
+    x = tensor(x, dtype=dtype, requires_grad=True)
+    with np.errstate(all="raise", under="ignore"):
+        out = function(x)
+        out.backward(np.ones(out.shape, dtype))
+    np.testing.assert_allclose(out.data, value, rtol=1e-6)
+    np.testing.assert_allclose(x.grad, slope, rtol=1e-6 if dtype == np.float64 else 1e-4, atol=1e-30)
+    assert out.dtype == x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_ndtr_has_a_slope_in_the_far_tail(dtype):
+    x = tensor([-1000.0, 0.0, 1000.0], dtype=dtype, requires_grad=True)
+    ops.log_ndtr(x).sum().backward()
+    np.testing.assert_allclose(x.grad, [1000.000999998, np.sqrt(2 / np.pi), 0], rtol=1e-6)
+
+
+def test_cross_entropy_of_a_sure_and_wrong_answer_keeps_its_digits():
+    assert ops.binary_cross_entropy(np.array(50.0), 1) == np.exp(-50.0)
+
+
+# -- conventions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "x", "slope"), [
+    (ops.max, [2.0, 1, 2, 2], [1 / 3, 0, 1 / 3, 1 / 3]),
+    (ops.min, [2.0, 1, 1, 2], [0, 0.5, 0.5, 0]),
+    (lambda x: ops.maximum(x, 1), [0.0, 1, 2], [0, 0.5, 1]),
+    (lambda x: ops.minimum(1, x), [0.0, 1, 2], [1, 0.5, 0]),
+    (lambda x: ops.clip(x, 0, 1), [0.0, 0.5, 1, 2], [0.5, 1, 0.5, 0]),
+    (ops.relu, [-1.0, 0, 1], [0, 0, 1]),
+    (ops.absolute, [-1.0, 0, 1], [-1, 0, 1]),
+])
+def test_ties_share_and_kinks_are_flat(function, x, slope):
+    x = leaf(x)
+    function(x).sum().backward()
+    np.testing.assert_allclose(x.grad, slope)
+
+
+def test_mask_closes_whatever_is_there():
+    x = leaf([np.nan, np.inf, 2.0])
+    out = ops.mask(x, tensor([0.0, 0.0, 0.5]))
+    out.backward(np.array([np.nan, np.nan, 3.0]))
+    np.testing.assert_array_equal(out.data, [0, 0, 2])
+    np.testing.assert_array_equal(x.grad, [0, 0, 3])
+
+
+@pytest.mark.parametrize(("call", "shape"), [
+    (ops.sum, (0, 3)), (lambda x: ops.sum(x, axis=1), (0, 3)), (lambda x: ops.prod(x, axis=0), (0, 3)),
+    (lambda x: ops.logsumexp(x, axis=0), (0, 2)), (ops.softmax, (0, 3)), (ops.softmax, (3, 0)),
+    (lambda x: ops.max(x, axis=1), (0, 3)), (lambda x: ops.cross_entropy(x, np.zeros(0, int)), (0, 3)),
+    (lambda x: x @ np.ones((3, 2)), (0, 3)), (lambda x: np.ones((2, 0)) @ x, (0, 3)),
+    (lambda x: ops.linear(x, np.ones((2, 3))), (0, 3)), (lambda x: ops.mean(x, axis=1), (0, 3)),
+    (lambda x: x[1:], (1, 3)), (lambda x: ops.concatenate([x, x]), (0, 3)), (ops.relu, (0,)),
+])
+def test_empty_arrays(call, shape):
+    x = leaf(np.zeros(shape))
+    out = call(x)
+    out.backward(np.ones(out.shape))
+    np.testing.assert_array_equal(out.data, call(x.data))
+    assert x.grad.shape == shape
+
+
+def test_split_is_undone_by_concatenate():
+    x = leaf(np.arange(12.0).reshape(2, 6))
+    for sections in (3, (1, 4)):
+        parts = ops.split(x, sections, axis=1)
+        want = np.split(x.data, sections, axis=1)
+        assert all(np.array_equal(a.data, b) for a, b in zip(parts, want, strict=True))
+        (slope,) = grad(ops.concatenate(parts, axis=1), [x], [np.full((2, 6), 2.0)])
+        np.testing.assert_array_equal(slope.data, np.full((2, 6), 2.0))
+
+
+def test_scipy_waits_for_a_special_function():
+    code = "import sys, minigrad, minigrad.ops; assert not any(m.startswith('scipy') for m in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+a23, a45 = np.ones((2, 3)), np.ones((4, 5))
+
+
+@pytest.mark.parametrize(("call", "error", "words"), [
+    (lambda: ops.matmul(a23, a45), ValueError, r"matmul: expected .*got x \(2, 3\), y \(4, 5\)\. Transpose"),
+    (lambda: ops.matmul(a23, np.array(1.0)), ValueError, r"matmul: expected .* y \(\)"),
+    (lambda: ops.linear(a23, a45), ValueError, r"linear: expected .*\(2, 3\)"),
+    (lambda: ops.where(a23 > 0, a45, 0), ValueError, r"where: expected .*condition \(2, 3\), x \(4, 5\)"),
+    (lambda: ops.mask(a23, a45), ValueError, r"mask: expected .*x \(2, 3\), m \(4, 5\)"),
+    (lambda: ops.concatenate([a23, a45]), ValueError, r"concatenate: expected .*\[0\] \(2, 3\)"),
+    (lambda: ops.concatenate([]), ValueError, "concatenate: expected"),
+    (lambda: ops.stack([a23, a45]), ValueError, r"stack: expected .*\[1\] \(4, 5\)"),
+    (lambda: ops.split(a23, 2, axis=1), ValueError, r"split: expected a length that 2 divides .*\(2, 3\)"),
+    (lambda: ops.getitem(a23, 2), IndexError, r"getitem: expected an index into shape \(2, 3\), got 2"),
+    (lambda: ops.take_along_axis(a23, np.array([[3]]), 1), ValueError, "take_along_axis: expected"),
+    (lambda: ops.cross_entropy(a23, np.array([0, 3])), ValueError, "labels from 0 to 2, got 0 to 3"),
+    (lambda: ops.cross_entropy(a23, np.array([0, -1])), ValueError, "labels from 0 to 2, got -1 to 0"),
+    (lambda: ops.cross_entropy(a23, np.array([0])), ValueError, r"scores \(2, 3\), labels \(1,\)"),
+    (lambda: ops.cross_entropy(a23, np.array([0.0, 1.0])), TypeError, "array of integers, got float64"),
+    (lambda: ops.cross_entropy(a23, [0, 1]), TypeError, "array of integers, got list"),
+    (lambda: ops.binary_cross_entropy(a23, 255), ValueError, r"targets in \[0, 1\], got 255"),
+    (lambda: ops.binary_cross_entropy(a23, 0 * a45), ValueError, r"binary_cross_entropy: .*\(4, 5\)"),
+    (lambda: ops.logmeanexp(np.ones((0, 2)), axis=0), ValueError, "logmeanexp: expected at least one entry"),
+])
+def test_errors_say_what_was_expected(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+# -- wrong products --------------------------------------------------------------------------------
+
+
+def times(product):
+    """multiply with another product for its second argument."""
+    return (ops.multiply.products[0], product)
+
+
+@pytest.mark.parametrize(("product", "error", "words"), [
+    (lambda g, out, x, y: (g * x)[:1, :2], ValueError, r"multiply: .*argument 1 has shape \(1, 2\)"),
+    (lambda g, out, x, y: (g * x).astype(np.float32), TypeError, "multiply: .*argument 1 has dtype float32"),
+])
+def test_a_product_of_the_wrong_shape_or_dtype_is_named(monkeypatch, product, error, words):
+    monkeypatch.setattr(ops.multiply, "products", times(product))
+    with pytest.raises(error, match=words):
+        (leaf(a23) * leaf(a23)).sum().backward()
+
+
+def test_a_missing_product_is_named(monkeypatch):
+    monkeypatch.setattr(ops.multiply, "products", ops.multiply.products[:1])
+    with pytest.raises(ValueError, match="multiply: no vector-Jacobian product for argument 1"):
+        leaf(a23) * leaf(a23)
+
+
+@pytest.mark.parametrize("product", [
+    lambda g, out, x, y: g * x * 1.01,
+    lambda g, out, x, y: g * y,
+    lambda g, out, x, y: -(g * x),
+    lambda g, out, x, y: g * g * x,
+    lambda g, out, x, y: 0 * g,
+])
+def test_rows_catch_a_wrong_product(monkeypatch, product):
+    monkeypatch.setattr(ops.multiply, "products", times(product))
+    case = next(case for case in cases if case.name == "multiply")
+    with pytest.raises(AssertionError, match=r"primitive multiply, argument 1 at index .*: wrong\. Expected"):
+        gradcheck(case.call, case.inputs)
