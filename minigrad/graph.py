@@ -20,7 +20,6 @@ from minigrad import ops
 from minigrad.kernels import Packed
 from minigrad.ops.primitive import ALL, NOTHING, OPEN
 
-
 #: Types of cotangents that are not plain arrays.
 COMPACT = (Packed, ops.Factored)
 

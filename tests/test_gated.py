@@ -83,11 +83,14 @@ class Watch:
     def __init__(self, monkeypatch, *names):
         self.calls = {}
         for name in names:
-            def spy(*args, _original=getattr(kernels, name), _name=name, **options):
-                result = _original(*args, **options)
-                self.calls[_name] = (args, result)
-                return result
-            monkeypatch.setattr(kernels, name, spy)
+            monkeypatch.setattr(kernels, name, self.watched(name, getattr(kernels, name)))
+
+    def watched(self, name, kernel):
+        def spy(*args, **options):
+            result = kernel(*args, **options)
+            self.calls[name] = (args, result)
+            return result
+        return spy
 
 
 class Closed(mg.Estimator):
@@ -184,7 +187,8 @@ def test_adding_a_number_to_packed_units_is_refused_with_the_remedy():
     ({"block": 5}, ValueError, "block"), ({"block": 0}, ValueError, "block"), ({"block": 1.5}, ValueError, "block"),
     ({"gates": np.ones((B, G + 1))}, ValueError, "gates"), ({"gates": np.full((B, G), np.nan)}, ValueError, "finite"),
     ({"x": np.ones((B, D + 1))}, ValueError, "expected"), ({"bias": np.ones(3)}, ValueError, "bias"),
-    ({"gates": np.ones((B, G), np.int64)}, TypeError, "gates"), ({"x": np.ones((B, D), np.float32)}, TypeError, "float"),
+    ({"gates": np.ones((B, G), np.int64)}, TypeError, "gates"),
+    ({"x": np.ones((B, D), np.float32)}, TypeError, "float"),
 ])
 def test_what_a_gated_layer_refuses(change, error, message):
     given = {**dict(zip(("x", "weight", "bias", "gates"), arrays(), strict=True)), "block": K} | change

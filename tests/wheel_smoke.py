@@ -8,7 +8,10 @@ import importlib.metadata
 import pkgutil
 from pathlib import Path
 
+import numpy as np
+
 import minigrad
+import minigrad as mg
 import minigrad.kernels
 
 installed = Path(minigrad.__file__).parent
@@ -21,3 +24,15 @@ for name in modules:
     importlib.import_module(name)
 
 print(f"minigrad {minigrad.__version__} in {installed}: {len(modules)} modules imported")
+
+# One step of training through everything: a random gate, a layer that skips, its kernels, an optimiser.
+rng = mg.Generator(1)
+network = mg.nn.ConditionalNetwork(rng, inputs=16, hidden=8, units=64, outputs=3, block=16)
+optimiser = mg.optim.SGD(network, lr=0.1)
+x, labels = rng.uniform((5, 16), np.float32), np.array([0, 1, 2, 0, 1])
+before = network.experts.weight.numpy().copy()
+scores = network(x, lambda logits: mg.bernoulli(logits, mg.estimators.StraightThrough(), rng=rng))
+mg.expected(mg.cross_entropy(scores, labels)).backward()
+optimiser.step()
+assert not np.array_equal(before, network.experts.weight.numpy()), "a training step left the weight as it was"
+print("one training step: done")

@@ -27,9 +27,7 @@ from minigrad.ops.shaping import *
 from minigrad.ops.shaping import sum_to
 from minigrad.ops.special import *
 
+FILES = (activations, elementwise, gated, indexing, joining, linear_algebra, logic, reductions, shaping, special)
+
 #: The functions on Tensors, which are also names of ``minigrad`` itself.
-__all__ = sorted(
-    name
-    for part in (activations, elementwise, gated, indexing, joining, linear_algebra, logic, reductions, shaping, special)
-    for name in part.__all__
-)
+__all__ = sorted(name for file in FILES for name in file.__all__)
