@@ -6,6 +6,8 @@ Every function takes checked arrays; `layers` checks them.
 import numpy as np
 
 from . import epilogue, plain, threads, work
+from .breakeven import dense_is_faster
+from .packed import Packed
 from .tile import VECTOR_BYTES
 
 if VECTOR_BYTES:
@@ -21,6 +23,12 @@ def _lists(blocks):
     return blocks.block_indptr, blocks.examples, blocks.positions
 
 
+def _counted(array):
+    """An array that BLAS allocated, counted."""
+    work.allocated(array.nbytes)
+    return array
+
+
 def _contiguous(array):
     """The array itself where loops can walk it as it lies, else a copy."""
     flags = array.flags
@@ -34,6 +42,8 @@ def _panel(rows, itemsize):
 
 def sdd(x, weight, blocks, block):
     """values (n_open, block) = x weightᵀ at the open blocks."""
+    if dense_is_faster("sdd", blocks, block, x.shape[1]):
+        return Packed.sample(_counted(x @ weight.T), blocks, block).values
     values = work.empty((blocks.n_open, block), x.dtype)
     work.touched(blocks.n_open)
     x, weight = tile.prepared(x), tile.prepared(weight)
@@ -55,6 +65,9 @@ def sdd_both(x, weight, blocks, block):
 
 def dsd(values, weight, blocks, out):
     """out (B, D), contiguous, += packed values times weight; returns out."""
+    if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1]):
+        out += _counted(Packed(values, blocks, values.shape[1]).to_dense() @ weight)
+        return out
     work.touched(blocks.n_open)
     weight = tile.prepared(weight)
     multiply_adds = values.size * out.shape[1]
@@ -87,6 +100,9 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
 
 def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
+    if not keep and dense_is_faster("dw", blocks, values.shape[1], out.shape[1]):
+        np.matmul(Packed(values, blocks, values.shape[1]).to_dense().T, x, out=out)
+        return
     work.touched(blocks.n_open)
     x, target = tile.prepared(x), tile.prepared(out)
     ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])

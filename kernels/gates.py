@@ -141,10 +141,9 @@ def open_blocks(gates):
         raise ValueError(
             f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
         )
-    work.allocated(buffer.nbytes)
     first = examples + 1
     second = first + blocks + 1
-    return OpenBlocks(
+    lists = OpenBlocks(
         (examples, blocks),
         indptr=buffer[:first],
         block_indptr=buffer[first:second],
@@ -153,3 +152,5 @@ def open_blocks(gates):
         indices=buffer[second + 2 * n_open:second + 3 * n_open],
         binary=odd == 0,
     )
+    work.allocated(lists.nbytes)
+    return lists

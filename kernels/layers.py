@@ -141,6 +141,7 @@ def gated_linear_dw(g, x, gates, blocks, block, out=None):
     shape = blocks.shape[1] * block, width
     if out is not None:
         _check("out", out, shape, g.dtype)
+        _check_writeable("out", out)
     if isinstance(x, Packed):
         if out is None:
             out = work.zeros(shape, g.dtype)
@@ -239,6 +240,8 @@ def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
     block = len(weight) // max(1, blocks.shape[1])
     if bias is not None:
         _check("bias", bias, (len(weight),), g.dtype)
+    _check_writeable("weight", weight)
+    _check_writeable("bias", bias)
     values = _gated_cotangent(g, gates, blocks, block, weight)
     if isinstance(x, Packed):
         _cpu().dw_both(values, x, blocks, weight, -lr)
@@ -335,6 +338,8 @@ def packed_linear_sgd(g, h, weight, bias, lr):
     _check("weight", weight, (g.shape[1], h.shape[1]), g.dtype)
     if bias is not None:
         _check("bias", bias, (g.shape[1],), g.dtype)
+    _check_writeable("weight", weight)
+    _check_writeable("bias", bias)
     _cpu().dw(np.ascontiguousarray(h.values), g, h.blocks, weight.T, 1, -lr)
     if bias is not None:
         bias -= g.dtype.type(lr) * g.sum(axis=0)
@@ -370,7 +375,8 @@ def _packed_cotangent(g, blocks, block):
         return Packed.sample(g, blocks, block).values
     if g.block != block or not g.blocks.same_as(blocks):
         raise ValueError(
-            f"g: expected Packed on {blocks!r} with block {block}, got {g!r}; pass the cotangent of the output"
+            f"g: expected Packed on {blocks!r} with block {block}, got {g!r}; "
+            "pass the cotangent of the output"
         )
     return np.ascontiguousarray(g.values)
 
@@ -384,6 +390,11 @@ def _check(name, array, shape, dtype):
         raise TypeError(f"{name}: expected dtype {dtype} as the other arrays, got {array.dtype}; use .astype")
 
 
+def _check_writeable(name, array):
+    if array is not None and not array.flags.writeable:
+        raise ValueError(f"{name}: expected an array that can be written, got a read-only one; pass a copy")
+
+
 def _check_x(x, dtype=None):
     """The shape (B, D) of a dense or packed input."""
     if not isinstance(x, (np.ndarray, Packed)):
@@ -391,7 +402,9 @@ def _check_x(x, dtype=None):
     if x.dtype not in _FLOATS:
         raise TypeError(f"x: expected dtype float32 or float64, got {x.dtype}; use x.astype(...)")
     if x.ndim != 2:
-        raise ValueError(f"x: expected shape (examples, inputs), got {x.shape}; reshape to one row per example")
+        raise ValueError(
+            f"x: expected shape (examples, inputs), got {x.shape}; reshape to one row per example"
+        )
     if dtype is not None and x.dtype != dtype:
         raise TypeError(f"x: expected dtype {dtype} as the cotangent, got {x.dtype}; use .astype")
     return x.shape
@@ -399,7 +412,9 @@ def _check_x(x, dtype=None):
 
 def _check_packed(name, h):
     if not isinstance(h, Packed):
-        raise TypeError(f"{name}: expected Packed, got {type(h).__name__}; use Packed.sample or a dense product")
+        raise TypeError(
+            f"{name}: expected Packed, got {type(h).__name__}; use Packed.sample or a dense product"
+        )
 
 
 def _check_consumer(g, h):
@@ -449,5 +464,7 @@ def _check_open(gates, blocks, shape, dtype):
     elif blocks.shape != shape:
         raise ValueError(f"blocks: expected shape {shape}, got {blocks.shape}; use open_blocks(gates)")
     if not blocks.binary and gates.dtype != dtype:
-        raise TypeError(f"gates: expected dtype {dtype} as the input, got {gates.dtype}; use gates.astype(...)")
+        raise TypeError(
+            f"gates: expected dtype {dtype} as the input, got {gates.dtype}; use gates.astype(...)"
+        )
     return blocks

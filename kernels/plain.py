@@ -73,11 +73,12 @@ def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, o
         high = min(low + panel, out.shape[1])
         for j in range(len(block_indptr) - 1):
             for e in range(block_indptr[j], block_indptr[j + 1]):
-                i = examples[e]
+                sums = out[examples[e], low:high]
                 for c in range(block):
                     value = values[positions[e], c]
-                    for d in range(low, high):
-                        out[i, d] += value * weight[j * block + c, d]
+                    row = weight[j * block + c, low:high]
+                    for d in range(len(sums)):
+                        sums[d] += value * row[d]
 
 
 @kernel
@@ -89,23 +90,22 @@ def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, ke
     in cache while all blocks pass by.
     """
     block = values.shape[1]
-    total = np.empty(panel, x.dtype)
     for low in range(0, x.shape[1], panel):
-        width = min(panel, x.shape[1] - low)
+        high = min(low + panel, x.shape[1])
+        sums = np.empty(high - low, x.dtype)
         for j in range(start, stop):
             if keep and block_indptr[j] == block_indptr[j + 1]:
                 continue
             for c in range(block):
-                total[:] = 0
+                sums[:] = 0
                 for e in range(block_indptr[j], block_indptr[j + 1]):
                     value = values[positions[e], c]
-                    for d in range(width):
-                        total[d] += value * x[examples[e], low + d]
-                for d in range(width):
-                    if keep:
-                        out[j * block + c, low + d] += rate * total[d]
-                    else:
-                        out[j * block + c, low + d] = total[d]
+                    row = x[examples[e], low:high]
+                    for d in range(len(sums)):
+                        sums[d] += value * row[d]
+                unit = out[j * block + c, low:high]
+                for d in range(len(sums)):
+                    unit[d] = unit[d] + rate * sums[d] if keep else sums[d]
 
 
 @kernel

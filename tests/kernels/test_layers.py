@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import reference
+from minigrad.kernels import cpu, plain, reference
+from minigrad.kernels.tile import VECTOR_BYTES
 
 # (examples, inputs, blocks, block): tails of every tile, single rows, units and columns, nothing.
 SHAPES = [
@@ -21,6 +22,18 @@ SHAPES = [
     (40, 600, 2, 8),
 ]
 GATES = ["closed", "sparse", "half", "open", "real"]
+
+
+@pytest.fixture(autouse=True, params=["plain", "vector", "chosen"])
+def tile(request, monkeypatch):
+    """Every test holds for the tile that can be read, for the fast one, and for the path chosen by default."""
+    if request.param == "chosen":
+        return
+    if request.param == "vector" and not VECTOR_BYTES:
+        pytest.skip("this processor has no wide vectors")
+    if request.param == "plain":
+        monkeypatch.setattr(cpu, "tile", plain)
+    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
 
 
 def make_gates(kind, shape, dtype, rng):
@@ -200,6 +213,19 @@ def test_bad_input(change, error, words):
                  "block": 4}
     with pytest.raises(error, match=words):
         kernels.gated_linear(**{**arguments, **change})
+
+
+def test_read_only_arrays_are_never_written():
+    x, weight, gates = np.ones((1, 3)), np.ones((4, 3)), np.ones((1, 2))
+    out = kernels.gated_linear(x, weight, None, gates, 2)
+    weight.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        kernels.gated_linear_sgd(out, x, gates, out.blocks, weight, None, 0.1)
+    with pytest.raises(ValueError, match="read-only"):
+        kernels.gated_linear_dw(out, x, gates, out.blocks, 2, out=weight)
+    with pytest.raises(ValueError, match="read-only"):
+        kernels.packed_linear_sgd(x, out, weight.T, None, 0.1)
+    assert (weight == 1).all()
 
 
 def test_bad_cotangents():
