@@ -11,6 +11,7 @@ import scipy.special
 import scipy.stats
 
 from minigrad import ops
+from minigrad.ops.joining import join
 from minigrad.stochastic import expected as expected_cost
 
 rng = np.random.default_rng(20130815)
@@ -163,7 +164,7 @@ row(ops.repeat, np.repeat, normal(2, 3), repeats=3, axis=-2)
 row(ops.tile, np.tile, normal(3), reps=2)
 row(ops.tile, np.tile, normal(2, 3), reps=(2, 1, 3))
 row(ops.tile, np.tile, normal(2, 3), reps=(2,))
-row(ops.join, lambda *xs, axis: np.concatenate(xs, axis), normal(2, 1), normal(2, 3), normal(2, 2), axis=-1)
+row(join, lambda *xs, axis: np.concatenate(xs, axis), normal(2, 1), normal(2, 3), normal(2, 2), axis=-1)
 row(ops.concatenate, np.concatenate, [normal(2), normal(1)])
 row(ops.stack, np.stack, [normal(2), normal(2)], axis=1)
 

@@ -1,6 +1,5 @@
 """Every primitive of the table: values, derivatives, dtypes, replays; then extremes, ties and errors."""
 
-import doctest
 import subprocess
 import sys
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 from cases import cases
 
-import minigrad as mg
 from minigrad import ops
 from minigrad.graph import replay
 from minigrad.tensor import Tensor, grad, tensor
@@ -86,13 +84,6 @@ def test_replay_sees_another_index():
     x = leaf([1.0, 2.0, 3.0, 4.0])
     (again,) = replay([x[index]], {index: np.array([3, 3, 0])})
     np.testing.assert_array_equal(again, [4, 4, 1])
-
-
-@pytest.mark.parametrize("name", [name for name, made in ops.table.items() if ">>>" in (made.__doc__ or "")])
-def test_examples_of_primitives(name):
-    names = {"np": np, "mg": mg, **vars(ops)}
-    example = doctest.DocTestParser().get_doctest(ops.table[name].__doc__, names, name, None, 0)
-    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 # -- extremes --------------------------------------------------------------------------------------
@@ -210,8 +201,9 @@ a23, a45 = np.ones((2, 3)), np.ones((4, 5))
     (lambda: ops.matmul(a23, a45), ValueError, r"matmul: expected .*got x \(2, 3\), y \(4, 5\)\. Transpose"),
     (lambda: ops.matmul(a23, np.array(1.0)), ValueError, r"matmul: expected .* y \(\)"),
     (lambda: ops.linear(a23, a45), ValueError, r"linear: expected .*\(2, 3\)"),
-    (lambda: ops.where(a23 > 0, a45, 0), ValueError, r"where: expected .*condition \(2, 3\), x \(4, 5\)"),
-    (lambda: ops.mask(a23, a45), ValueError, r"mask: expected .*x \(2, 3\), m \(4, 5\)"),
+    (lambda: ops.where(tensor(a23 > 0), a45, 0), ValueError, r"where: expected .*\(2, 3\), \(4, 5\)"),
+    (lambda: ops.mask(tensor(a23), a45), ValueError, r"mask: expected .*\(2, 3\), \(4, 5\)"),
+    (lambda: ops.maximum(tensor(a23), a45), ValueError, r"maximum: expected .*\(2, 3\), \(4, 5\)"),
     (lambda: ops.concatenate([a23, a45]), ValueError, r"concatenate: expected .*\[0\] \(2, 3\)"),
     (lambda: ops.concatenate([]), ValueError, "concatenate: expected"),
     (lambda: ops.stack([a23, a45]), ValueError, r"stack: expected .*\[1\] \(4, 5\)"),
@@ -224,7 +216,7 @@ a23, a45 = np.ones((2, 3)), np.ones((4, 5))
     (lambda: ops.cross_entropy(a23, np.array([0.0, 1.0])), TypeError, "array of integers, got float64"),
     (lambda: ops.cross_entropy(a23, [0, 1]), TypeError, "array of integers, got list"),
     (lambda: ops.binary_cross_entropy(a23, 255), ValueError, r"targets in \[0, 1\], got 255"),
-    (lambda: ops.binary_cross_entropy(a23, 0 * a45), ValueError, r"binary_cross_entropy: .*\(4, 5\)"),
+    (lambda: ops.binary_cross_entropy(tensor(a23), 0 * a45), ValueError, r"binary_cross_entropy: .*\(4, 5\)"),
     (lambda: ops.logmeanexp(np.ones((0, 2)), axis=0), ValueError, "logmeanexp: expected at least one entry"),
 ])
 def test_errors_say_what_was_expected(call, error, words):

@@ -126,16 +126,12 @@ def binary_cross_entropy(logits, targets):
     Raises
     ------
     ValueError
-        Targets outside [0, 1], or shapes that do not broadcast.
+        Targets outside [0, 1].
     """
     if np.any(np.less(targets, 0)) or np.any(np.greater(targets, 1)):
         raise ValueError(f"binary_cross_entropy: expected targets in [0, 1], got {np.min(targets)} to "
                          f"{np.max(targets)}. Divide pixels by 255")
-    try:
-        return np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
-    except ValueError:
-        raise misfit("binary_cross_entropy", "shapes that broadcast to one another",
-                     "Insert axes of length 1.", logits=logits, targets=targets) from None
+    return np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
 
 
 binary_cross_entropy.vjps(lambda g, out, logits, targets: g * (sigmoid(logits) - targets),

@@ -9,7 +9,7 @@ from minigrad.ops.indexing import getitem
 from minigrad.ops.primitive import primitive
 from minigrad.ops.shaping import axes_of, expand_dims
 
-__all__ = ["concatenate", "join", "split", "stack"]
+__all__ = ["concatenate", "split", "stack"]
 
 
 @primitive

@@ -5,7 +5,6 @@ Comparisons have no derivative, but are primitives all the same: a replay has to
 
 import numpy as np
 
-from minigrad.ops.errors import misfit
 from minigrad.ops.primitive import primitive, where_not_zero
 
 __all__ = [
@@ -82,11 +81,7 @@ def where(condition, x, y):
     >>> mg.where(x > 0, x, 0)
     tensor([0., 2.], dtype=float64)
     """
-    try:
-        return np.where(condition, x, y)
-    except ValueError:
-        raise misfit("where", "shapes that broadcast to one another", "Insert axes of length 1.",
-                     condition=condition, x=x, y=y) from None
+    return np.where(condition, x, y)
 
 
 where.vjps(None,
@@ -101,11 +96,7 @@ def mask(x, m):
     A layer gated by the result may leave out the cotangent of its zeros.  So an entry of x that is
     exactly 0 counts as closed.
     """
-    try:
-        return np.where(np.not_equal(m, 0), x, 0)
-    except ValueError:
-        raise misfit("mask", "shapes that broadcast to one another", "Insert axes of length 1.",
-                     x=x, m=m) from None
+    return np.where(np.not_equal(m, 0), x, 0)
 
 
 mask.vjps(lambda g, out, x, m: mask(g, m), None)

@@ -8,7 +8,7 @@ from minigrad.ops.primitive import primitive
 
 __all__ = [
     "broadcast_to", "expand_dims", "flip", "moveaxis", "repeat", "reshape", "roll", "squeeze",
-    "sum_to", "swapaxes", "tile", "transpose",
+    "swapaxes", "tile", "transpose",
 ]
 
 

@@ -1,0 +1,121 @@
+"""gradcheck finds small errors, says what kind they are and where, and lets right gradients pass."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minigrad import ops
+from minigrad.ops.primitive import Primitive
+from minigrad.tensor import tensor
+from minigrad.testing import gradcheck
+
+rng = np.random.default_rng(3)
+
+
+def made(forward, *products):
+    """A primitive of a test's own, outside the table."""
+    primitive = Primitive(forward)
+    primitive.vjps(*products)
+    return primitive
+
+
+def verdict(fn, inputs, **options):
+    with pytest.raises(AssertionError) as raised:
+        gradcheck(fn, inputs, **options)
+    return str(raised.value)
+
+
+def test_right_gradients_pass():
+    x, y = rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
+    assert gradcheck(lambda x, y: ops.softmax(ops.tanh(x) @ y), [tensor(x), y], order=2)
+    assert gradcheck(lambda x, i: x[i], [x, np.array([2, 0, 0])], order=2)
+    assert gradcheck(ops.sum, [np.zeros((0, 3))])
+
+
+def test_float32_inputs_are_checked_in_float64():
+    assert gradcheck(ops.exp, [rng.standard_normal(5).astype(np.float32)])
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-3, 1e3, 1e9])
+def test_inputs_and_values_of_any_size_pass(size):
+    assert gradcheck(lambda x: x * x, [size * rng.standard_normal(5)], order=2)
+    assert gradcheck(lambda x: x * size, [rng.standard_normal(5)], order=2)
+
+
+def test_one_entry_in_a_thousand_off_by_one_percent_is_found():
+    weight = rng.uniform(0.5, 1.5, (20, 50))
+    off = np.ones((20, 50))
+    off[13, 37] = 1.01
+    product = made(lambda x: weight @ x, lambda g, out, x: g @ (weight * off))
+    message = verdict(product, [rng.standard_normal(50)])
+    assert re.search(r"argument 0 at index \(37,\), output \(13,\): wrong", message)
+    expected, got = re.search(r"Expected (\S+) .*, got (\S+) \(vector", message).groups()
+    np.testing.assert_allclose([float(expected), float(got)], weight[13, 37] * np.array([1, 1.01]), rtol=1e-8)
+    assert message.endswith("seed 0")
+
+
+def test_in_a_large_jacobian_the_entry_is_found_along_random_directions():
+    off = np.ones(300)
+    off[123] = 1.01
+    double = made(lambda x: 2 * x, lambda g, out, x: 2 * g * off)
+    message = verdict(lambda x: ops.tanh(double(x)), [rng.standard_normal(300)], seed=7)
+    assert "argument 0 at index (123,), random cotangent: wrong" in message
+    assert message.endswith("seed 7")
+
+
+def test_the_primitive_at_fault_is_named_in_a_longer_function():
+    cube = made(lambda x: x ** 3, lambda g, out, x: 2 * g * x * x)
+    cube.name = "cube"
+    message = verdict(lambda x, y: ops.exp(ops.sin(x) * cube(y) + y).sum(), [rng.uniform(1, 2, 3)] * 2)
+    assert "primitive cube, argument 0 at index" in message
+    assert ": wrong." in message
+
+
+def test_a_value_that_leaves_the_graph_is_laid_to_no_primitive():
+    message = verdict(lambda x: x * x.detach(), [np.array([2.0])])
+    assert "does a value leave the graph?" in message
+    assert "Expected 4 (central difference), got 2 (vector-Jacobian product)" in message
+
+
+def test_a_product_that_is_not_linear_in_the_cotangent_is_found():
+    assert "random cotangent: wrong" in verdict(made(np.copy, lambda g, out, x: g * g), [np.ones(2)])
+
+
+@pytest.mark.parametrize(("fn", "x"), [
+    (ops.relu, 0.0), (ops.relu, 4e-6), (ops.relu, 2e-6), (ops.relu, -3e-6),
+    (lambda x: ops.maximum(x, 2), 2 + 1e-6), (lambda x: x * (x > 1), 1.0),
+])
+def test_a_kink_or_jump_within_the_step_is_called_a_kink(fn, x):
+    assert ": kink." in verdict(fn, [np.array([x])])
+
+
+@pytest.mark.parametrize("x", [0.3, 0.7, 1.9])
+def test_a_function_that_varies_within_the_step_is_called_so(x):
+    assert ": step too coarse." in verdict(lambda x: ops.sin(5e4 * x), [np.array([x])])
+
+
+def test_second_derivatives_are_checked_on_their_own():
+    # The product is right, but hides its dependence on x from a second differentiation.
+    square = made(np.square, lambda g, out, x: 2 * g * ops.stop_gradient(x))
+    assert gradcheck(square, [np.ones(2)])
+    assert "second derivative, " in verdict(square, [np.ones(2)], order=2)
+
+
+def test_the_same_seed_gives_the_same_message():
+    wrong = made(np.square, lambda g, out, x: g * x)
+    x = rng.standard_normal(200)
+    assert verdict(wrong, [x], seed=1) == verdict(wrong, [x], seed=1)
+    assert verdict(wrong, [x], seed=1) != verdict(wrong, [x], seed=2)
+
+
+@pytest.mark.parametrize(("fn", "options", "error", "words"), [
+    (lambda x: 3.0, {}, TypeError, "returns a float64 Tensor, got float"),
+    (lambda x: x > 0, {}, TypeError, "got a Tensor of bool"),
+    (lambda x: ops.astype(x, dtype=np.float32), {}, TypeError, "got a Tensor of float32"),
+    (lambda x: x * rng.standard_normal(), {}, ValueError, "same result each time"),
+    (lambda x: x, {"order": 3}, ValueError, "order 1 or 2, got 3"),
+])
+def test_what_cannot_be_checked_is_refused(fn, options, error, words):
+    with pytest.raises(error, match=words):
+        gradcheck(fn, [np.ones(2)], **options)
