@@ -26,7 +26,8 @@ class Optimiser:
     ----------
     parameters : a Module, a list of Tensors and modules, or a list of groups, dicts with such
         "parameters" and an "lr" of their own, if they are to have one.
-    lr : learning rate: a number, or a function from the number of steps done to one.
+    lr : learning rate: a number, or a function from the number of steps done to one.  Needed by groups
+        without their own.
     max_norm : largest Euclidean norm of the weights that enter one unit, a row of a weight of shape
         (units, inputs); longer ones are scaled back to it after each step.  None: no limit.
     rules : rules whose memory a step commits, besides those found in ``parameters``.
@@ -39,7 +40,7 @@ class Optimiser:
 
     memory = ()         # names of the arrays, of the parameter's shape, that ``update`` keeps for each
 
-    def __init__(self, parameters, lr, max_norm=None, rules=()):
+    def __init__(self, parameters, lr=None, max_norm=None, rules=()):
         if max_norm is not None and not max_norm > 0:
             raise ValueError(f"{type(self).__name__}: expected max_norm > 0 or None, got {max_norm}")
         self.max_norm = max_norm
@@ -48,8 +49,8 @@ class Optimiser:
         grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
         for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
             rate = group.get("lr", lr)
-            if not callable(rate) and not rate > 0:
-                raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got {rate}")
+            if not callable(rate) and (rate is None or not rate > 0):
+                raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got lr={rate}")
             for name, x in named(group["parameters"], Tensor).items():
                 name = f"group {i}: {name}" if grouped else name
                 self.parameters[name] = x
@@ -146,7 +147,7 @@ class SGD(Optimiser):
     array([ 0.5, -1. ])
     """
 
-    def __init__(self, parameters, lr, momentum=0.0, max_norm=None, rules=()):
+    def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None, rules=()):
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
         self.momentum = momentum

@@ -1,0 +1,430 @@
+"""The paper's experiment: a network that computes, of 2000 units, the tenth that it has chosen.
+
+    python -m demos.conditional_mnist                             straight-through, under two minutes
+    python -m demos.conditional_mnist --method noisy-rectifier    another row of the paper's table
+    python -m demos.conditional_mnist --method DisARM             any rule of mg.estimators
+
+A small network, the gater, looks at a digit and decides which of 2000 linear units, the experts, are
+computed for it.  The decision is a random bit, which has no derivative, so how the gater learns is
+up to the bit's *rule*.  A term of the loss keeps nine gates out of ten closed; at test a gate is open
+where its probability exceeds a threshold, chosen on validation data so that a tenth of them are.
+
+Read on in the order of the file: network and gates, loss and training step, evaluation, the run, the
+report.  Source: Bengio, Léonard & Courville (2013), §4 and the table of results.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import betaincinv
+
+import minigrad as mg
+
+try:
+    from matplotlib.figure import Figure
+    from tqdm import tqdm
+except ModuleNotFoundError as missing:
+    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+
+OPEN = 0.1          # the share of gates that should be open
+
+
+# ---- gates: from logits to gates, in training and at test ----------------------------------------------------
+#
+# ``training`` also returns the term of the loss that keeps gates closed, before its weight; ``test`` gets the
+# value that a tenth of the validation logits exceed.
+
+
+class BinaryGates(mg.nn.Module):
+    """Random bits 1[u < σ(a)], with any rule; at test 1[σ(a) > θ]."""
+
+    def __init__(self, rule):
+        self.rule = rule
+
+    def training(self, logits, rng):
+        return mg.bernoulli(logits, self.rule, rng=rng), usage_penalty(mg.sigmoid(logits))
+
+    def test(self, logits, cut):
+        return (logits > cut).astype(logits.dtype)
+
+
+class SmoothGates(mg.nn.Module):
+    """Stochastic times smooth: b √p, b ~ Bernoulli(√p), p = σ(a + z); at test 1[√p > θ] √p, z at its mean.
+
+    The noise z is Beta-distributed, with its mode at the share of gates that should be open, moved and
+    scaled to the range of logits.
+    """
+
+    def __init__(self):
+        beta = 40.1
+        alpha = (OPEN * (beta - 2) + 1) / (1 - OPEN)
+        quantiles = betaincinv(alpha, beta, (np.arange(2**14) + 0.5) / 2**14)     # equally likely values
+        self.noise = np.log(1 / OPEN**2 - 1) * (quantiles - 0.5)
+
+    def training(self, logits, rng):
+        noise = self.noise[rng.integers(len(self.noise), logits.shape)]
+        logits = logits + noise.astype(logits.dtype)
+        return mg.neurons.stochastic_times_smooth(logits, rng=rng), usage_penalty(mg.sigmoid(logits))
+
+    def test(self, logits, cut):
+        return (logits > cut).astype(logits.dtype) * mg.sqrt(mg.sigmoid(logits + self.noise.mean()))
+
+
+class RectifierGates(mg.nn.Module):
+    """Rectifiers max(0, a + z), with standard normal noise z in training, or without any."""
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def training(self, logits, rng):
+        gates = mg.neurons.noisy_rectifier(logits, rng=rng) if self.noise else mg.relu(logits)
+        return gates, mg.absolute(gates).sum(axis=1).mean()
+
+    def test(self, logits, cut):
+        return mg.relu(logits)
+
+
+class SigmoidGates(mg.nn.Module):
+    """Smooth gates σ(a + z), all of them open, with standard normal noise z in training or without any."""
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def training(self, logits, rng):
+        return mg.neurons.noisy_sigmoid(logits, rng=rng) if self.noise else mg.sigmoid(logits), 0.0
+
+    def test(self, logits, cut):
+        return mg.sigmoid(logits)
+
+
+def usage_penalty(probs):
+    """−Σ_i s log p̄_i + (1 − s) log(1 − p̄_i) with p̄ the minibatch mean: least where every gate has p̄ = s."""
+    mean = probs.mean(axis=0)
+    return -(OPEN * mg.log(mean) + (1 - OPEN) * mg.log(1 - mean)).sum()
+
+
+# ---- methods: the rows of the paper's table ------------------------------------------------------------------
+
+
+class Method(NamedTuple):
+    """A way of choosing units, and what goes with it.
+
+    ``penalty`` is the weight λ of the term that keeps gates closed (``adaptive``: where it starts).
+    ``gater_rate`` is the gater's learning rate as a share of that of the rest.
+    """
+
+    gates: Callable
+    penalty: float = 0.0
+    adaptive: bool = False
+    units: int = 2000
+    gater_rate: float = 1.0
+    momentum: float = 0.0           # in the paper's recipe
+    paper: str = "not in the paper"
+
+
+def reinforce():
+    return BinaryGates(mg.estimators.Reinforce(baseline="optimal"))
+
+
+METHODS = {
+    "straight-through": Method(
+        lambda: BinaryGates(mg.estimators.StraightThrough()), penalty=0.1, paper="1.39 % after some 660 epochs"),
+    # The paper's 0.001 on the sum of 32 examples' gradients is 0.032, or 0.32 · 0.1, on their mean.
+    "sbn": Method(
+        reinforce, penalty=1.0, gater_rate=0.32, paper="1.89 % after some 830 epochs"),
+    "sts": Method(
+        SmoothGates, penalty=0.001, momentum=0.5, paper="1.96 % after some 175 epochs"),
+    "noisy-rectifier": Method(
+        lambda: RectifierGates(noise=True), penalty=1e-5, adaptive=True, paper="1.87 % after some 150 epochs"),
+    "baseline-rectifier": Method(
+        lambda: RectifierGates(noise=False), penalty=1e-5, adaptive=True, paper="1.60 %"),
+    "baseline-sigmoid": Method(
+        lambda: SigmoidGates(noise=False), units=200, paper="1.92 %"),
+    "baseline-sigmoid-noise": Method(
+        lambda: SigmoidGates(noise=True), units=200, paper="1.87 %"),
+}
+
+
+def method_named(name):
+    """A row of the table; or binary gates with any other rule of ``mg.estimators``."""
+    if name in METHODS:
+        return METHODS[name]
+    if name in mg.estimators.__all__:
+        return Method(lambda: BinaryGates(getattr(mg.estimators, name)()), penalty=0.1)
+    raise ValueError(f"--method: expected one of {', '.join(METHODS)}, or a rule of mg.estimators "
+                     f"({', '.join(mg.estimators.__all__)}), got {name!r}")
+
+
+# ---- recipes: how steps are taken ----------------------------------------------------------------------------
+
+
+class Recipe(NamedTuple):
+    """Options of ``mg.optim.SGD`` and the size of a minibatch.  ``rate`` is a function of the step's share of
+    the whole run."""
+
+    batch: int
+    rate: Callable
+    momentum: float | None          # None: the method's own
+    max_norm: float | None
+
+
+RECIPES = {
+    # Momentum, and a rate that falls to 0, come in a few epochs as far as a constant rate in a hundred.
+    "quick": Recipe(batch=100, rate=lambda share: 0.1 * (1 - share), momentum=0.9, max_norm=None),
+    "paper": Recipe(batch=32, rate=lambda share: 0.1, momentum=None, max_norm=2.0),
+}
+
+
+# ---- the run: network, loss, training step -------------------------------------------------------------------
+
+
+class Run:
+    """All that a training run consists of, which is what its checkpoint holds.
+
+    Parameters
+    ----------
+    settings : dict of "method", "recipe", "epochs", "batch", "block" and "seed".
+    data : DigitSplits
+    """
+
+    def __init__(self, settings, data):
+        self.settings, self.data = settings | {"examples": len(data.train_images)}, data
+        self.method = method = method_named(settings["method"])
+        self.penalty = method.penalty
+        self.gates = method.gates()
+        self.rng = mg.Generator(settings["seed"])
+        self.network = network = mg.nn.ConditionalNetwork(self.rng, units=method.units, block=settings["block"])
+
+        recipe = RECIPES[settings["recipe"]]
+        self.steps_per_epoch = ceil(len(data.train_images) / settings["batch"])
+        steps = settings["epochs"] * self.steps_per_epoch
+        groups = [
+            {"parameters": [network.experts, network.output], "lr": lambda step: recipe.rate(step / steps)},
+            {"parameters": network.gater, "lr": lambda step: method.gater_rate * recipe.rate(step / steps)},
+        ]
+        momentum = method.momentum if recipe.momentum is None else recipe.momentum
+        self.optimiser = mg.optim.SGD(
+            groups, momentum=momentum, max_norm=recipe.max_norm, rules=self.gates.rules())
+
+        self.history = []           # a dict for every epoch
+        self.best = {"valid": np.inf}
+        self.seconds = None         # per step, the median of the last epoch
+
+    def training_step(self, images, labels):
+        """One step on a minibatch: its costs, its scores and its gates."""
+        logits = self.network.logits(images)
+        gates, sparsity = self.gates.training(logits, self.rng)
+        scores = self.network.scores(images, gates)
+        costs = mg.cross_entropy(scores, labels)
+        loss = mg.expected(costs) + self.penalty * sparsity
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return costs.numpy(), scores.numpy(), gates.numpy()
+
+    def train_epoch(self, bar):
+        """One pass over the training data, then the validation error; both go into the history."""
+        images, labels = self.data.train_images, self.data.train_labels
+        epoch, rows, seconds = len(self.history), [], []
+        for chosen in mg.data.minibatches(
+                len(images), self.settings["batch"], seed=self.settings["seed"], epoch=epoch):
+            started = perf_counter()
+            costs, scores, gates = self.training_step(images[chosen], labels[chosen])
+            seconds.append(perf_counter() - started)
+            is_open = np.mean(gates != 0)
+            rows.append((np.mean(costs), np.mean(scores.argmax(axis=1) != labels[chosen]), is_open))
+            if self.method.adaptive and not 0.9 * OPEN <= is_open <= 1.1 * OPEN:
+                self.penalty = float(np.clip(self.penalty * (1.1 if is_open > OPEN else 0.9), 1e-12, 1))
+            bar.update()
+        self.seconds = median(seconds)
+        cost, train, is_open = (float(x) for x in np.mean(rows, axis=0))
+        valid, _ = evaluate(self.network, self.test_gate(), self.data.valid_images, self.data.valid_labels)
+        self.history.append({"cost": cost, "train": train, "open": is_open, "valid": valid})
+        if valid < self.best["valid"]:
+            self.best = {"valid": valid, "epoch": epoch + 1, "network": self.network.state_dict()}
+
+    def test_gate(self):
+        """The gate at test: a function of logits, with its threshold chosen on the validation data."""
+        with mg.no_grad():
+            logits = [self.network.logits(images).numpy() for images in chunks(self.data.valid_images)]
+        cut = float(np.quantile(np.concatenate(logits), 1 - OPEN))
+        return lambda logits: self.gates.test(logits, cut)
+
+    def state_dict(self):
+        return {
+            "settings": self.settings, "penalty": self.penalty, "history": self.history, "best": self.best,
+            "network": self.network.state_dict(), "gates": self.gates.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "rng": self.rng.state_dict(),
+        }
+
+    def load_state_dict(self, state):
+        if state["settings"] != self.settings:
+            differing = [f"{name} {state['settings'].get(name)}, not {value}"
+                         for name, value in self.settings.items() if state["settings"].get(name) != value]
+            raise ValueError(f"--resume: the checkpoint is of a run with {'; '.join(differing)}. "
+                             "Give the arguments it was started with, or another --checkpoint")
+        self.penalty, self.history, self.best = state["penalty"], state["history"], state["best"]
+        self.network.load_state_dict(state["network"])
+        self.gates.load_state_dict(state["gates"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.load_state_dict(state["rng"])
+
+
+# ---- evaluation ----------------------------------------------------------------------------------------------
+
+
+def evaluate(network, gate, images, labels):
+    """The share of wrong answers, and how often each gate opens for each digit, (10, gates)."""
+    wrong, opened = 0, 0
+    with mg.no_grad():
+        for x, y in zip(chunks(images), chunks(labels), strict=True):
+            gates = gate(network.logits(x))
+            wrong += np.sum(network.scores(x, gates).numpy().argmax(axis=1) != y)
+            opened += np.equal.outer(np.arange(10), y).astype(np.float32) @ (gates.numpy() != 0)
+    return float(wrong / len(labels)), opened / np.maximum(1, np.bincount(labels, minlength=10))[:, None]
+
+
+def chunks(array, size=1000):
+    """An array in pieces of which the 2000 gates of each example fit into memory together."""
+    return [array[start:start + size] for start in range(0, len(array), size)]
+
+
+# ---- the report ----------------------------------------------------------------------------------------------
+
+
+def report(run, path):
+    """Test the network of the epoch with the least validation error, once; print and draw the results."""
+    data, network, best = run.data, run.network, run.best
+    network.load_state_dict(best["network"])
+    gate = run.test_gate()
+    train, _ = evaluate(network, gate, data.train_images, data.train_labels)
+    test, use = evaluate(network, gate, data.test_images, data.test_labels)
+    draw(path, run, test, use)
+    print(f"epoch {best['epoch']}, the best on validation data: training error {percent(train)}, "
+          f"validation {percent(best['valid'])}, test {percent(test)} (the paper: {run.method.paper})")
+    print(f"at test {percent(use.mean())} of the gates are open; picture: {path}")
+
+
+def percent(share):
+    return f"{100 * share:.2f} %"
+
+
+def draw(path, run, test, use):
+    """The learning curve, and how often each gate opens: for a digit, and for its favourite digit."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = np.arange(1, len(run.history) + 1)
+    for key, colour, label in (("train", "#999999", "training, gates as trained"),
+                               ("valid", "#0072b2", "validation")):
+        left.plot(epochs, [100 * row[key] for row in run.history], "o-", color=colour, markersize=4, label=label)
+    left.plot(run.best["epoch"], 100 * test, "D", color="#d55e00", label=f"test, once: {percent(test)}")
+    left.set(xlabel="epoch", ylabel="errors (%)", title=run.settings["method"], yscale="log")
+    left.legend(frameon=False)
+
+    mean = use.mean(axis=0)
+    order = np.argsort(-mean)
+    gate = np.arange(1, len(mean) + 1)
+    right.plot(gate, 100 * use.max(axis=0)[order], ".", color="#e69f00", markersize=2, label="for its favourite digit")
+    right.plot(gate, 100 * mean[order], color="#0072b2", linewidth=2, label="for any digit")
+    right.axhline(100 * OPEN, color="#999999", linestyle="--", label="wanted on average")
+    right.set(xlabel="gate, by how often it is open", ylabel="test digits with the gate open (%)",
+              title=f"{percent(mean.mean())} of the gates open", ylim=(0, 103))
+    right.legend(frameon=False)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+# ---- the command ---------------------------------------------------------------------------------------------
+
+
+def positive(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m demos.conditional_mnist", formatter_class=argparse.RawTextHelpFormatter,
+        description="Train the paper's conditional network on digits, and say how well it reads others.")
+    add = parser.add_argument
+    add("--method", default="straight-through", metavar="NAME",
+        help=f"{', '.join(METHODS)},\nor a rule of mg.estimators such as DisARM (default: straight-through)")
+    add("--recipe", choices=RECIPES, default="quick", help="how steps are taken (default: quick)")
+    add("--data", metavar="FOLDER", help="that has the four files of MNIST\n"
+                                         "(default: MNIST where found or reachable, else synthetic digits)")
+    add("--epochs", type=positive, default=5, metavar="N", help="(default: 5)")
+    add("--batch", type=positive, metavar="N", help="digits per step (default: 100, with --recipe paper 32)")
+    add("--block", type=positive, default=1, metavar="N", help="units per gate (default: 1)")
+    add("--seed", type=int, default=0, metavar="N", help="of weights, order and gates (default: 0)")
+    add("--checkpoint", metavar="FILE", help="written after every epoch")
+    add("--resume", action="store_true", help="go on from --checkpoint, as if the run had never stopped")
+    add("--out", metavar="FILE", default="out/conditional_mnist.png", help="picture (default: %(default)s)")
+    return parser
+
+
+def start(given):
+    """The run that the arguments describe: a new one, or one to go on with.
+
+    Raises
+    ------
+    ValueError, OSError
+        The arguments contradict each other, or a file of theirs is missing or broken.
+    """
+    if given.resume and not given.checkpoint:
+        raise ValueError("--resume: expected also --checkpoint FILE, the run to go on with")
+    if given.checkpoint and Path(given.checkpoint).exists() and not given.resume:
+        raise ValueError(f"--checkpoint: {given.checkpoint} exists. Add --resume to go on with that run, or delete it")
+    if Path(given.out).suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out: expected a name that ends in .png, .svg or .pdf, got {given.out!r}")
+    method_named(given.method)          # before the data, whose download may take a while
+    settings = {key: getattr(given, key) for key in ("method", "recipe", "epochs", "block", "seed")}
+    settings["batch"] = given.batch or RECIPES[given.recipe].batch
+    run = Run(settings, mg.data.digits(given.data))
+    if given.resume:
+        run.load_state_dict(mg.checkpoint.load(given.checkpoint))
+    return run
+
+
+def train(run, checkpoint):
+    """Train to the last epoch, showing progress and writing the checkpoint after each."""
+    epochs, steps = run.settings["epochs"], run.steps_per_epoch
+    print(f"{run.data.source}: {len(run.data.train_images)} digits to train on, {steps} steps an epoch")
+    print("epoch     cost  training error  validation error  open gates  ms per step")
+    with tqdm(total=epochs * steps, initial=len(run.history) * steps, unit="step") as bar:
+        while len(run.history) < epochs:
+            run.train_epoch(bar)
+            row = run.history[-1]
+            bar.write(f"{len(run.history):5}{row['cost']:9.4f}{percent(row['train']):>16}"
+                      f"{percent(row['valid']):>18}{percent(row['open']):>12}{1000 * run.seconds:13.1f}")
+            if checkpoint:
+                mg.checkpoint.save(checkpoint, run.state_dict())
+
+
+def main(argv=None):
+    parser = make_parser()
+    given = parser.parse_args(argv)
+    try:
+        run = start(given)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    try:
+        train(run, given.checkpoint)
+    except KeyboardInterrupt:
+        print(f"\nstopped after {len(run.history)} of {run.settings['epochs']} epochs. " + (
+            f"They are in {given.checkpoint}: the same command with --resume goes on from there"
+            if given.checkpoint else "Nothing is kept; with --checkpoint FILE they would be"))
+        return 130
+    report(run, given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
