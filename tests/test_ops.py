@@ -9,6 +9,7 @@ from cases import cases
 
 from minigrad import ops
 from minigrad.graph import replay
+from minigrad.ops.primitive import as_the_argument
 from minigrad.tensor import Tensor, grad, tensor
 from minigrad.testing import gradcheck
 
@@ -84,6 +85,12 @@ def test_replay_sees_another_index():
     x = leaf([1.0, 2.0, 3.0, 4.0])
     (again,) = replay([x[index]], {index: np.array([3, 3, 0])})
     np.testing.assert_array_equal(again, [4, 4, 1])
+
+
+@pytest.mark.parametrize("name", [name for name, made in ops.table.items() if made.demand is as_the_argument])
+def test_what_leaves_closed_units_closed_opens_no_other(name):
+    x = np.array([0.0, 1e-300, 0.5, 3.0])
+    np.testing.assert_array_equal(ops.table[name](x) == 0, x == 0)
 
 
 # -- extremes --------------------------------------------------------------------------------------

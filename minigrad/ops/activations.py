@@ -38,8 +38,8 @@ sigmoid.vjps(lambda g, out, x: g * out * (1 - out))
 
 @primitive
 def softplus(x):
-    """log(1 + exp(x))."""
-    return np.logaddexp(x, 0)
+    """log(1 + exp(x)), which is close to max(x, 0)."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 softplus.vjps(lambda g, out, x: g * sigmoid(x))
@@ -48,7 +48,7 @@ softplus.vjps(lambda g, out, x: g * sigmoid(x))
 @primitive
 def log_sigmoid(x):
     """log σ(x) = -log(1 + exp(-x)): the log-probability of a 1 with logit x."""
-    return -np.logaddexp(-x, 0)
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
 log_sigmoid.vjps(lambda g, out, x: g * sigmoid(-x))

@@ -35,7 +35,10 @@ getitem.vjps(lambda g, out, x, *index: scatter_add(g, *index, shape=x.shape))
 def scatter_add(x, *index, shape):
     """Zeros of ``shape`` with x added at ``index``: entries that an index repeats add up."""
     out = np.zeros_like(x, shape=shape)
-    np.add.at(out, index, x)
+    if any(map(np.ndim, index)):
+        np.add.at(out, index, x)
+    else:
+        out[index] = x          # integers and slices repeat nothing, and this is much faster
     return out
 
 
@@ -89,7 +92,8 @@ def one_hot(labels, classes, dtype=np.float64):
     array([[0., 0., 1.],
            [1., 0., 0.]])
     """
-    return (np.expand_dims(labels, -1) == np.arange(classes, like=labels)).astype(dtype)
+    labels = np.expand_dims(labels, -1)
+    return np.equal(labels, np.arange(classes, like=labels)).astype(dtype)
 
 
 one_hot.vjps(None)
