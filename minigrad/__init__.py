@@ -30,7 +30,7 @@ def _load_kernels_of_a_checkout():
 
 _load_kernels_of_a_checkout()
 
-from minigrad import checkpoint, data, estimators, kernels, nn, ops, optim, random, testing  # noqa: E402
+from minigrad import checkpoint, data, estimators, kernels, neurons, nn, ops, optim, random, testing  # noqa: E402
 from minigrad.draw import draw  # noqa: E402
 from minigrad.graph import no_grad, replay  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
