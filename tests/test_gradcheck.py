@@ -26,6 +26,10 @@ def verdict(fn, inputs, **options):
     return str(raised.value)
 
 
+def test_nan_is_no_gradient():
+    assert ": wrong" in verdict(made(np.copy, lambda g, out, x: g * np.nan), [np.ones(2)])
+
+
 def test_right_gradients_pass():
     x, y = rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
     assert gradcheck(lambda x, y: ops.softmax(ops.tanh(x) @ y), [tensor(x), y], order=2)
@@ -107,6 +111,11 @@ def test_the_same_seed_gives_the_same_message():
     x = rng.standard_normal(200)
     assert verdict(wrong, [x], seed=1) == verdict(wrong, [x], seed=1)
     assert verdict(wrong, [x], seed=1) != verdict(wrong, [x], seed=2)
+
+
+def test_integers_alone_cannot_be_checked():
+    with pytest.raises(ValueError, match="expected floating Tensors or arrays"):
+        gradcheck(lambda x: x * 2.0, [np.arange(3)])
 
 
 @pytest.mark.parametrize(("fn", "options", "error", "words"), [

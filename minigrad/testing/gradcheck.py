@@ -52,7 +52,7 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
     TypeError
         ``fn`` does not return a float64 Tensor.
     ValueError
-        ``fn`` gives two results for the same inputs, or ``order`` is neither 1 nor 2.
+        No floating inputs, two results of ``fn`` for the same ones, or an ``order`` other than 1 and 2.
 
     >>> import minigrad as mg
     >>> gradcheck(lambda x: mg.exp(x) * x, [mg.tensor([0.5, 1.0])], order=2)
@@ -62,6 +62,9 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
         raise ValueError(f"gradcheck: expected order 1 or 2, got {order!r}")
     check = Comparison(rtol, atol, np.random.default_rng(seed))
     arguments = [leaf(x) for x in inputs]
+    if not any(map(is_leaf, arguments)):
+        raise ValueError("gradcheck: expected floating Tensors or arrays among the inputs, got none. "
+                         "Integers have no gradient")
     out = evaluate(fn, arguments)
     if not np.array_equal(out.data, evaluate(fn, arguments).data, equal_nan=True):
         raise ValueError("gradcheck: expected a function that gives the same result each time, got two "
@@ -200,7 +203,7 @@ class Comparison:
         entries = out.size * sum(arguments[i].size for i in leaves)
         rows = None
         if entries <= MOST_ENTRIES:
-            rows = [cotangents(out, unit.reshape(out.shape), arguments) for unit in np.eye(out.size)]
+            rows = [cotangents(out, unit(i, out.shape), arguments) for i in range(out.size)]
         for n, i in enumerate(leaves):
             line = partial(Line, fn, arguments, i)
             if rows is None:
@@ -215,27 +218,22 @@ class Comparison:
 
     def in_full(self, line, out, x, jacobian, weights, products):
         """Compare every entry of the Jacobian, then its product with a random cotangent."""
-        scale = np.maximum(1, np.abs(x))
+        steps = STEP * np.maximum(1, np.abs(x)).ravel()
         columns = np.zeros((out.size, x.size))
         for j in range(x.size):
-            columns[:, j] = line(unit(j, x.shape), weights).slopes(STEP * scale.flat[j]).ravel()
-        values, weighted = np.abs(out).reshape(-1, 1), weights.reshape(1, -1)
-        size = np.linalg.norm(weights)
-        for product, central, tolerance in (
-            (jacobian, columns, self.tolerance(np.abs(columns), values)),
-            (products.reshape(1, -1), weighted @ columns,
-             size * self.tolerance(np.linalg.norm(columns, axis=0), np.linalg.norm(out))),
-        ):
-            tolerance = np.broadcast_to(tolerance, product.shape)
-            excess = np.abs(product - central) - tolerance
-            if np.all(excess <= 0):
-                continue
-            i, j = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
-            what, pick = "random cotangent", weights
-            if product is jacobian:
-                what, pick = f"output {index(i, out.shape)}", unit(i, out.shape)
-            return Disagreement(f"index {index(j, x.shape)}, {what}", line(unit(j, x.shape), pick),
-                                STEP * scale.flat[j], product[i, j], tolerance[i, j])
+            columns[:, j] = line(unit(j, x.shape), weights).slopes(steps[j]).ravel()
+        tolerance = self.tolerance(np.abs(columns), np.abs(out).reshape(-1, 1))
+        if (entry := worst(jacobian - columns, tolerance)) is not None:
+            i, j = entry
+            return Disagreement(f"index {index(j, x.shape)}, output {index(i, out.shape)}",
+                                line(unit(j, x.shape), unit(i, out.shape)),
+                                steps[j], jacobian[entry], tolerance[entry])
+        products = products.ravel()
+        tolerance = np.linalg.norm(weights) * self.tolerance(np.linalg.norm(columns, axis=0), np.linalg.norm(out))
+        if (entry := worst(products - weights.ravel() @ columns, tolerance)) is not None:
+            (j,) = entry
+            return Disagreement(f"index {index(j, x.shape)}, random cotangent", line(unit(j, x.shape), weights),
+                                steps[j], products[j], tolerance[j])
         return None
 
     def along_directions(self, line, out, x, weights, products):
@@ -271,6 +269,14 @@ class Comparison:
 
     def tolerance(self, slopes, values):
         return self.atol + self.rtol * slopes + ROUNDING * values
+
+
+def worst(difference, tolerance):
+    """The index of the entry furthest beyond its tolerance, a NaN before all; None if there is none."""
+    excess = np.abs(difference) - tolerance
+    if np.all(excess <= 0):
+        return None
+    return index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
 
 
 def unit(j, shape):
