@@ -1,4 +1,4 @@
-"""Elementwise primitives: arithmetic, powers, exponentials and trigonometry, each beside its derivatives."""
+"""Elementwise primitives: arithmetic, powers, exponentials and logarithms, each beside its derivatives."""
 
 import numpy as np
 
@@ -6,9 +6,8 @@ from minigrad.ops.logic import where
 from minigrad.ops.primitive import as_the_argument, primitive
 
 __all__ = [
-    "absolute", "add", "arctan", "astype", "cos", "cosh", "divide", "exp", "expm1", "log", "log1p",
-    "multiply", "negative", "power", "reciprocal", "sign", "sin", "sinh", "sqrt", "square",
-    "stop_gradient", "subtract", "tan", "tanh",
+    "absolute", "add", "astype", "divide", "exp", "expm1", "log", "log1p", "multiply", "negative", "power",
+    "reciprocal", "sign", "sqrt", "square", "stop_gradient", "subtract",
 ]
 
 
@@ -174,72 +173,6 @@ def log1p(x):
 
 log1p.vjps(lambda g, out, x: g / (1 + x))
 log1p.demand = as_the_argument
-
-
-@primitive
-def sin(x):
-    """Sine."""
-    return np.sin(x)
-
-
-sin.vjps(lambda g, out, x: g * cos(x))
-
-
-@primitive
-def cos(x):
-    """Cosine."""
-    return np.cos(x)
-
-
-cos.vjps(lambda g, out, x: -g * sin(x))
-
-
-@primitive
-def tan(x):
-    """Tangent."""
-    return np.tan(x)
-
-
-tan.vjps(lambda g, out, x: g * (1 + out * out))
-
-
-@primitive
-def arctan(x):
-    """Inverse tangent, in (-π/2, π/2)."""
-    return np.arctan(x)
-
-
-arctan.vjps(lambda g, out, x: g / (1 + x * x))
-arctan.demand = as_the_argument
-
-
-@primitive
-def sinh(x):
-    """Hyperbolic sine."""
-    return np.sinh(x)
-
-
-sinh.vjps(lambda g, out, x: g * cosh(x))
-sinh.demand = as_the_argument
-
-
-@primitive
-def cosh(x):
-    """Hyperbolic cosine."""
-    return np.cosh(x)
-
-
-cosh.vjps(lambda g, out, x: g * sinh(x))
-
-
-@primitive
-def tanh(x):
-    """Hyperbolic tangent."""
-    return np.tanh(x)
-
-
-tanh.vjps(lambda g, out, x: g * (1 - out * out))
-tanh.demand = as_the_argument
 
 
 @primitive
