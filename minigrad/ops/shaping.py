@@ -27,7 +27,11 @@ def axes_of(axis, ndim):
     """An ``axis`` argument (an int, a tuple, or None for all) as a tuple of axes from 0 to ndim - 1."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if not all(-ndim <= a < ndim for a in axes):
+        raise ValueError(f"axis: expected axes from {-ndim} to {ndim - 1} for an array of {ndim} axes, got {axis}. "
+                         "Insert axes with expand_dims")
+    return tuple(a % ndim for a in axes)
 
 
 @primitive
