@@ -54,12 +54,15 @@ def sdd(x, weight, blocks, block):
 
 def sdd_both(x, weight, blocks, block):
     """The same for a packed x."""
+    if dense_is_faster("both", x.blocks, x.block, weight.shape[1]):
+        return sdd(x.to_dense(), weight, blocks, block)
     values = work.empty((blocks.n_open, block), x.dtype)
+    weight = tile.prepared(weight)
     pairs = _pairs(blocks, x.blocks)
     work.touched(pairs)
     ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
-    threads.run(plain.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), plain.prepared(weight), values)
+    threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), tile.operand(weight), values)
     return values
 
 
@@ -89,12 +92,16 @@ def dsd(values, weight, blocks, out):
 
 def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
-    out = work.empty((x_blocks.n_open, x_block), values.dtype)
+    if dense_is_faster("both", x_blocks, x_block, weight.shape[1]):
+        out = work.zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
+        return Packed.sample(dsd(values, weight, blocks, out), x_blocks, x_block).values
+    out = work.zeros((x_blocks.n_open, x_block), values.dtype)
+    weight = tile.prepared(weight)
     pairs = _pairs(blocks, x_blocks)
     work.touched(pairs)
-    ranges = threads.shares(x_blocks.block_indptr, pairs * values.shape[1] * x_block)
-    threads.run(plain.dsd_both, ranges, *_lists(x_blocks), blocks.indptr, blocks.indices,
-                values, plain.prepared(weight), out)
+    ranges = threads.shares(x_blocks.indptr, pairs * values.shape[1] * x_block)
+    threads.run(tile.dsd_both, ranges, *_lists(blocks), x_blocks.indptr, x_blocks.indices, values,
+                tile.operand(weight), out)
     return out
 
 
@@ -114,12 +121,15 @@ def dw(values, x, blocks, out, keep, rate):
 
 def dw_both(values, x, blocks, out, rate):
     """out (H, D) += rate · valuesᵀ x for a packed x."""
+    if dense_is_faster("both", x.blocks, x.block, out.shape[1]):
+        dw(values, x.to_dense(), blocks, out, 1, rate)
+        return
+    target = tile.prepared(out)
     pairs = _pairs(blocks, x.blocks)
     work.touched(pairs)
-    target = plain.prepared(out)
     ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
-    threads.run(plain.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), target, values.dtype.type(rate))
+    threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), tile.operand(target), values.dtype.type(rate))
     if target is not out:
         out[...] = target
 

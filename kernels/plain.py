@@ -119,27 +119,29 @@ def sdd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices
                 total = values.dtype.type(0)
                 for p in range(x_indptr[i], x_indptr[i + 1]):
                     column = x_indices[p] * x_block
+                    row = weight[j * block + c, column:column + x_block]
                     for d in range(x_block):
-                        total += x[p, d] * weight[j * block + c, column + d]
+                        total += x[p, d] * row[d]
                 values[positions[e], c] = total
 
 
 @kernel
-def dsd_both(start, stop, x_block_indptr, x_examples, x_positions, indptr, indices, values, weight, out):
-    """Like dsd at the open blocks start..stop of a packed x: out[position] = values · weight."""
+def dsd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices, values, weight, out):
+    """Like dsd at the open blocks of a packed x, for examples start..stop: out[x position] += ..."""
     block, x_block = values.shape[1], out.shape[1]
-    for m in range(start, stop):
-        for e in range(x_block_indptr[m], x_block_indptr[m + 1]):
-            i = x_examples[e]
-            q = x_positions[e]
-            for d in range(x_block):
-                out[q, d] = 0
-            for p in range(indptr[i], indptr[i + 1]):
+    for j in range(len(block_indptr) - 1):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            i = examples[e]
+            if i < start or i >= stop:
+                continue
+            for p in range(x_indptr[i], x_indptr[i + 1]):
+                column = x_indices[p] * x_block
+                sums = out[p]
                 for c in range(block):
-                    value = values[p, c]
-                    unit = indices[p] * block + c
+                    value = values[positions[e], c]
+                    row = weight[j * block + c, column:column + x_block]
                     for d in range(x_block):
-                        out[q, d] += value * weight[unit, m * x_block + d]
+                        sums[d] += value * row[d]
 
 
 @kernel
@@ -149,9 +151,10 @@ def dw_both(start, stop, block_indptr, examples, positions, values, x_indptr, x_
     for j in range(start, stop):
         for e in range(block_indptr[j], block_indptr[j + 1]):
             i = examples[e]
-            for p in range(x_indptr[i], x_indptr[i + 1]):
-                column = x_indices[p] * x_block
-                for c in range(block):
-                    value = rate * values[positions[e], c]
+            for c in range(block):
+                value = rate * values[positions[e], c]
+                for p in range(x_indptr[i], x_indptr[i + 1]):
+                    column = x_indices[p] * x_block
+                    row = out[j * block + c, column:column + x_block]
                     for d in range(x_block):
-                        out[j * block + c, column + d] += value * x[p, d]
+                        row[d] += value * x[p, d]

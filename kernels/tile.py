@@ -37,12 +37,12 @@ VECTOR_BYTES = host_vector_bytes()
 # Sums of a tile must leave registers for what is multiplied: of 32 registers 24, of 16 registers 12.
 UNITS = VECTORS = 4 if VECTOR_BYTES == 64 else 2
 
-_INT = ir.IntType(64)
-_INT32 = ir.IntType(32)
+INT = ir.IntType(64)
+INT32 = ir.IntType(32)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
-class _Writer:
+class Writer:
     """Writes instructions on vectors of one dtype."""
 
     def __init__(self, builder, dtype):
@@ -59,7 +59,7 @@ class _Writer:
         return self.builder.call(function, arguments)
 
     def int(self, value):
-        return ir.Constant(_INT, value)
+        return ir.Constant(INT, value)
 
     def pointer(self, address, kind):
         return self.builder.inttoptr(address, kind.as_pointer())
@@ -70,33 +70,33 @@ class _Writer:
 
     def indexed(self, base, stride, indices, r):
         """base + stride · indices[r], for a list of int32 at the address `indices`."""
-        place = self.pointer(self.builder.add(indices, self.int(4 * r)), _INT32)
-        index = self.builder.sext(self.builder.load(place), _INT)
+        place = self.pointer(self.builder.add(indices, self.int(4 * r)), INT32)
+        index = self.builder.sext(self.builder.load(place), INT)
         return self.builder.add(base, self.builder.mul(index, stride))
 
     def load(self, address, mask=None):
         pointer = self.pointer(address, self.vector)
         if mask is None:
             return self.builder.load(pointer, align=self.itemsize)
-        align = ir.Constant(_INT32, self.itemsize)
+        align = ir.Constant(INT32, self.itemsize)
         return self.call(f"llvm.masked.load.{self.suffix}.p0", self.vector, pointer, align, mask, self.zero())
 
     def store(self, value, address, mask=None):
         pointer = self.pointer(address, self.vector)
         if mask is None:
             return self.builder.store(value, pointer, align=self.itemsize)
-        align = ir.Constant(_INT32, self.itemsize)
+        align = ir.Constant(INT32, self.itemsize)
         return self.call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), value, pointer, align, mask)
 
     def stream(self, value, address):
         """Store past the caches, at an address that is a multiple of the vector."""
         store = self.builder.store(value, self.pointer(address, self.vector), align=VECTOR_BYTES)
-        store.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(_INT32, 1)]))
+        store.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(INT32, 1)]))
 
     def prefetch(self, address):
         """Ask for a cache line, into the second cache (the first is full); harmless at any address."""
         pointer = self.builder.inttoptr(address, _BYTE_POINTER)
-        read, locality, data = (ir.Constant(_INT32, value) for value in (0, 2, 1))
+        read, locality, data = (ir.Constant(INT32, value) for value in (0, 2, 1))
         self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, locality, data)
 
     def zero(self):
@@ -111,8 +111,8 @@ class _Writer:
         return self._spread(scalar, self.vector)
 
     def _spread(self, scalar, kind):
-        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_INT32, 0))
-        lanes = ir.Constant(ir.VectorType(_INT32, kind.count), [0] * kind.count)
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(INT32, 0))
+        lanes = ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count)
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), lanes)
 
     def spread_from(self, address):
@@ -120,7 +120,7 @@ class _Writer:
 
     def mask(self, count):
         """Lanes 0 .. count - 1."""
-        kind = ir.VectorType(_INT, self.lanes)
+        kind = ir.VectorType(INT, self.lanes)
         lane = ir.Constant(kind, list(range(self.lanes)))
         return self.builder.icmp_signed("<", lane, self._spread(count, kind))
 
@@ -142,12 +142,24 @@ class _Writer:
         """The sums of neighbouring lanes of a, then of b."""
         lanes = a.type.count if b is None else 2 * a.type.count
         b = ir.Constant(a.type, ir.Undefined) if b is None else b
-        kind = ir.VectorType(_INT32, lanes // 2)
+        kind = ir.VectorType(INT32, lanes // 2)
         even, odd = (
             self.builder.shuffle_vector(a, b, ir.Constant(kind, list(range(first, lanes, 2))))
             for first in (0, 1)
         )
         return self.builder.fadd(even, odd)
+
+    def columns(self, count, carried, body):
+        """carried = body(offset in bytes, mask, carried) for every vector of a row of `count` numbers.
+
+        The mask is None until the last numbers, fewer than a vector.
+        """
+        width = self.builder.mul(count, self.int(self.itemsize))
+        full = self.builder.and_(width, self.int(-VECTOR_BYTES))
+        rest = self.mask(self.builder.srem(count, self.int(self.lanes)))
+        step = self.int(VECTOR_BYTES)
+        carried = self.loop(self.int(0), full, step, carried, lambda at, now: body(at, None, now))
+        return self.loop(full, width, step, carried, lambda at, now: body(at, rest, now))
 
     def loop(self, start, stop, step, carried, body):
         """for i in range(start, stop, step): carried = body(i, carried); returns carried."""
@@ -156,7 +168,7 @@ class _Writer:
         head, inside, done = (builder.append_basic_block(name) for name in ("loop", "inside", "done"))
         builder.branch(head)
         builder.position_at_end(head)
-        i = builder.phi(_INT)
+        i = builder.phi(INT)
         i.add_incoming(start, before)
         phis = [builder.phi(value.type) for value in carried]
         for phi, value in zip(phis, carried, strict=True):
@@ -172,25 +184,25 @@ class _Writer:
         return phis
 
 
-def _each_size(builder, rows, row_sizes, columns, column_sizes, write):
+def each_size(builder, rows, row_sizes, columns, column_sizes, write):
     """Branch to write(r, c) for the sizes that `rows` and `columns` have at run time."""
-    key = builder.add(builder.mul(rows, ir.Constant(_INT, 64)), columns)
+    key = builder.add(builder.mul(rows, ir.Constant(INT, 64)), columns)
     done = builder.append_basic_block("tile_done")
     switch = builder.switch(key, done)
     for r in row_sizes:
         for c in column_sizes:
             case = builder.append_basic_block(f"tile_{r}_{c}")
-            switch.add_case(ir.Constant(_INT, 64 * r + c), case)
+            switch.add_case(ir.Constant(INT, 64 * r + c), case)
             builder.position_at_end(case)
             write(r, c)
             builder.branch(done)
     builder.position_at_end(done)
 
 
-def _described(number, count, write):
+def described(number, count, write):
     """What an intrinsic returns: its signature, and a function that writes its instructions."""
     def generate(context, builder, signature, arguments):
-        write(_Writer(builder, number), *arguments)
+        write(Writer(builder, number), *arguments)
         return context.get_dummy_value()
 
     return types.void(number, *[types.int64] * count), generate
@@ -207,40 +219,32 @@ def dot_tile(typingctx, zero, rows, units, x, x_stride, examples, weight, weight
     def write(w, zero, rows, units, x, x_stride, examples, weight, weight_stride, columns, ahead, values,
               values_stride, positions):
         b = w.builder
-        width = b.mul(columns, w.int(w.itemsize))
-        full = b.and_(width, w.int(-VECTOR_BYTES))
-        mask = w.mask(b.srem(columns, w.int(w.lanes)))
 
         def tile(n_rows, n_units):
             x_rows = [w.indexed(x, x_stride, examples, r) for r in range(n_rows)]
-            units = [w.shifted(weight, u, weight_stride) for u in range(n_units)]
+            weight_rows = [w.shifted(weight, u, weight_stride) for u in range(n_units)]
 
-            def step(mask):
-                def body(at, sums):
-                    inputs = [w.load(b.add(unit, at), mask) for unit in units]
-                    if mask is None and n_rows > 1:
-                        for unit in units:
-                            w.prefetch(b.add(unit, b.add(at, ahead)))
-                    results = []
-                    for r, row in enumerate(x_rows):
-                        vector = w.load(b.add(row, at), mask)
-                        for u, weights in enumerate(inputs):
-                            results.append(w.fused(vector, weights, sums[r * n_units + u]))
-                    return results
-                return body
+            def body(at, mask, sums):
+                weights = [w.load(b.add(row, at), mask) for row in weight_rows]
+                if mask is None and n_rows > 1:  # one row alone is read as fast as memory allows
+                    for row in weight_rows:
+                        w.prefetch(b.add(row, b.add(at, ahead)))
+                results = []
+                for r, row in enumerate(x_rows):
+                    vector = w.load(b.add(row, at), mask)
+                    for u, factor in enumerate(weights):
+                        results.append(w.fused(vector, factor, sums[r * n_units + u]))
+                return results
 
-            sums = [w.zero()] * (n_rows * n_units)
-            vector = w.int(VECTOR_BYTES)
-            sums = w.loop(w.int(0), full, vector, sums, step(None))
-            sums = w.loop(full, width, vector, sums, step(mask))
+            sums = w.columns(columns, [w.zero()] * (n_rows * n_units), body)
             for r in range(n_rows):
                 total = w.reduced(sums[r * n_units:(r + 1) * n_units])
                 place = w.indexed(values, values_stride, positions, r)
                 b.store(total, w.pointer(place, total.type), align=w.itemsize)
 
-        _each_size(b, rows, range(1, ROWS + 1), units, (UNITS, 1), tile)
+        each_size(b, rows, range(1, ROWS + 1), units, (UNITS, 1), tile)
 
-    return _described(zero, 12, write)
+    return described(zero, 12, write)
 
 
 @intrinsic
@@ -279,10 +283,10 @@ def update_tile(typingctx, zero, rows, lanes, out, out_stride, examples, values,
             for total, place in zip(w.loop(w.int(0), units, w.int(1), sums, body), places, strict=True):
                 w.store(total, place, lanes_used)
 
-        masked = b.zext(b.icmp_signed("!=", lanes, w.int(0)), _INT)
-        _each_size(b, rows, range(1, ROWS + 1), masked, (0, 1), tile)
+        masked = b.zext(b.icmp_signed("!=", lanes, w.int(0)), INT)
+        each_size(b, rows, range(1, ROWS + 1), masked, (0, 1), tile)
 
-    return _described(zero, 12, write)
+    return described(zero, 12, write)
 
 
 @intrinsic
@@ -338,6 +342,6 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                     for total, place in zip(sums, places, strict=True):
                         w.store(w.fused(rates, total, w.load(place, lanes_used)), place, lanes_used)
 
-        _each_size(b, units, (UNITS, 1), vectors, (2 * VECTORS, VECTORS, 1), tile)
+        each_size(b, units, (UNITS, 1), vectors, (2 * VECTORS, VECTORS, 1), tile)
 
-    return _described(rate, 13, write)
+    return described(rate, 13, write)

@@ -2,13 +2,14 @@
 
 Matrices come as (address, stride of a row in bytes, columns), so one compiled kernel per dtype
 serves arrays of any layout with contiguous rows. The loops here decide in which order tiles visit
-memory; the arithmetic is in `tile`.
+memory; the arithmetic is in `tile` and `tile_both`.
 """
 
 import numpy as np
 
 from .jit import kernel
 from .tile import ROWS, UNITS, VECTOR_BYTES, VECTORS, dot_tile, gradient_tile, update_tile
+from .tile_both import RUNS, packed_dot_tile, packed_gradient_tile, packed_update_tile
 
 
 def prepared(array):
@@ -151,4 +152,75 @@ def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, ke
                                   out_address + (j * block + c) * out_stride + column * itemsize,
                                   out_stride, keep)
                     column += width
+                c += units
+
+
+@kernel
+def sdd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices, x, weight, values):
+    """See `plain.sdd_both`."""
+    w_address, w_stride, _ = weight
+    zero = values.dtype.type(0)
+    itemsize = values.itemsize
+    block, x_block = values.shape[1], x.shape[1]
+    values_address = values.ctypes.data
+    x_address = x.ctypes.data
+    indices_address = x_indices.ctypes.data
+    for j in range(start, stop):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            run = x_indptr[examples[e]]
+            count = x_indptr[examples[e] + 1] - run
+            c = 0
+            while c < block:
+                units = UNITS if c + UNITS <= block else 1
+                packed_dot_tile(zero, units, x_address + run * x_block * itemsize, indices_address + 4 * run,
+                                count, x_block, w_address + (j * block + c) * w_stride, w_stride,
+                                values_address + (positions[e] * block + c) * itemsize)
+                c += units
+
+
+@kernel
+def dsd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices, values, weight, out):
+    """See `plain.dsd_both`."""
+    w_address, w_stride, _ = weight
+    zero = values.dtype.type(0)
+    itemsize = values.itemsize
+    block, x_block = values.shape[1], out.shape[1]
+    values_address = values.ctypes.data
+    out_address = out.ctypes.data
+    indices_address = x_indices.ctypes.data
+    for j in range(len(block_indptr) - 1):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            i = examples[e]
+            if i < start or i >= stop:
+                continue
+            run = x_indptr[i]
+            while run < x_indptr[i + 1]:
+                runs = min(RUNS, x_indptr[i + 1] - run)
+                packed_update_tile(zero, runs, out_address + run * x_block * itemsize,
+                                   indices_address + 4 * run, x_block,
+                                   values_address + positions[e] * block * itemsize,
+                                   w_address + j * block * w_stride, w_stride, block)
+                run += runs
+
+
+@kernel
+def dw_both(start, stop, block_indptr, examples, positions, values, x_indptr, x_indices, x, out, rate):
+    """See `plain.dw_both`."""
+    out_address, out_stride, _ = out
+    itemsize = values.itemsize
+    block, x_block = values.shape[1], x.shape[1]
+    values_address = values.ctypes.data
+    x_address = x.ctypes.data
+    indices_address = x_indices.ctypes.data
+    for j in range(start, stop):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            run = x_indptr[examples[e]]
+            count = x_indptr[examples[e] + 1] - run
+            c = 0
+            while c < block:
+                units = UNITS if c + UNITS <= block else 1
+                packed_gradient_tile(rate, units, x_address + run * x_block * itemsize,
+                                     indices_address + 4 * run, count, x_block,
+                                     values_address + (positions[e] * block + c) * itemsize,
+                                     out_address + (j * block + c) * out_stride, out_stride)
                 c += units
