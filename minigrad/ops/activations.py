@@ -7,7 +7,7 @@ from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
 from minigrad.ops.logic import where
 from minigrad.ops.primitive import primitive, where_not_zero
-from minigrad.ops.reductions import sum
+from minigrad.ops.reductions import largest, sum
 from minigrad.ops.shaping import expand_dims
 
 __all__ = [
@@ -57,7 +57,7 @@ log_sigmoid.vjps(lambda g, out, x: g * sigmoid(-x))
 @primitive
 def softmax(x, axis=-1):
     """exp(x) / Σ exp(x) over ``axis``, an int or a tuple."""
-    small = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    small = np.exp(x - largest("softmax", x, axis))
     return small / np.sum(small, axis=axis, keepdims=True)
 
 
@@ -67,7 +67,7 @@ softmax.vjps(lambda g, out, x, axis=-1: out * (g - sum(g * out, axis=axis, keepd
 @primitive
 def log_softmax(x, axis=-1):
     """x - log Σ exp(x) over ``axis``, an int or a tuple: the log-probabilities of classes with scores x."""
-    x = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    x = x - largest("log_softmax", x, axis)
     return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
 
 
@@ -86,7 +86,7 @@ def cross_entropy(scores, labels):
     Raises
     ------
     TypeError
-        Labels that are not an array of integers.
+        Labels that are not an array of integers, or scores that are not floating.
     ValueError
         Shapes that do not fit, or a label out of range.
 
@@ -103,7 +103,7 @@ def cross_entropy(scores, labels):
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"cross_entropy: expected labels from 0 to {classes - 1}, got {labels.min()} to "
                          f"{labels.max()}. scores has {classes} columns, one per class")
-    scores = scores - np.max(scores, axis=-1, keepdims=True, initial=-np.inf)
+    scores = scores - largest("cross_entropy", scores, -1)
     chosen = np.take_along_axis(scores, np.expand_dims(labels, -1), axis=-1)
     return np.log(np.sum(np.exp(scores), axis=-1)) - np.squeeze(chosen, -1)
 

@@ -114,6 +114,13 @@ def cumsum(x, axis):
 cumsum.vjps(lambda g, out, x, axis: flip(cumsum(flip(g, axis), axis=axis), axis))
 
 
+def largest(name, x, axis):
+    """The largest entry over ``axis``, which is kept with length 1; -inf where there is none."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected floating numbers, got dtype {x.dtype}. Use .astype(float)")
+    return np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+
+
 @primitive
 def logsumexp(x, axis=None, keepdims=False):
     """log Σ exp(x) over ``axis``, computed from the largest entry down, so that nothing overflows.
@@ -122,7 +129,7 @@ def logsumexp(x, axis=None, keepdims=False):
     >>> mg.logsumexp(mg.tensor([1000.0, 1000.0]))
     tensor(1000.69314718, dtype=float64)
     """
-    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    top = largest("logsumexp", x, axis)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):                  # the logarithm of an empty sum is -inf
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
