@@ -1,0 +1,217 @@
+"""Optimisers against their formulas, written out for one number at a time; refusals; resuming."""
+
+import math
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.optim import SGD, Adam
+
+GRADIENTS = [[0.5, -2.0], [-1.5, 0.25], [3.0, 0.0], [1e-3, 4.0]]
+
+
+def trajectory(optimiser, x, gradients=GRADIENTS):
+    """The values of x after each step with these gradients."""
+    values = []
+    for gradient in gradients:
+        x.grad = np.array(gradient, x.dtype)
+        optimiser.step()
+        values.append(x.numpy().tolist())
+    return values
+
+
+def parameter(value=(1.0, -1.0), dtype=np.float64):
+    return mg.tensor(np.array(value, dtype), requires_grad=True)
+
+
+def test_sgd_goes_down_the_gradient():
+    x = parameter()
+    assert trajectory(SGD([x], lr=0.5), x, GRADIENTS[:2]) == [[0.75, 0.0], [1.5, -0.125]]
+
+
+def test_sgd_with_momentum_and_a_falling_rate():
+    x = parameter()
+    found = trajectory(SGD([x], lr=lambda step: 0.1 / (step + 1), momentum=0.9), x)
+    for i, start in enumerate([1.0, -1.0]):
+        value, velocity = start, 0.0
+        for step, gradient in enumerate(GRADIENTS):
+            velocity = 0.9 * velocity - 0.1 / (step + 1) * gradient[i]
+            value += velocity
+            assert found[step][i] == pytest.approx(value, rel=1e-14)
+
+
+def test_adam_is_algorithm_1():
+    x = parameter()
+    found = trajectory(Adam([x], lr=0.1, betas=(0.8, 0.95), epsilon=1e-3), x)
+    for i, start in enumerate([1.0, -1.0]):
+        value, m, v = start, 0.0, 0.0
+        for t, gradient in enumerate(GRADIENTS, 1):
+            m = 0.8 * m + 0.2 * gradient[i]
+            v = 0.95 * v + 0.05 * gradient[i] ** 2
+            value -= 0.1 * (m / (1 - 0.8**t)) / (math.sqrt(v / (1 - 0.95**t)) + 1e-3)
+            assert found[t - 1][i] == pytest.approx(value, rel=1e-13)
+
+
+def test_the_norm_of_what_enters_a_unit_is_limited():
+    weight = parameter([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    bias = parameter([30.0, 40.0])
+    weight.grad, bias.grad = np.zeros((3, 2)), np.zeros(2)
+    SGD([weight, bias], lr=1.0, max_norm=2.0).step()
+    np.testing.assert_allclose(weight.data, [[1.2, 1.6], [0.3, 0.4], [0, 0]], rtol=1e-15)
+    assert bias.data.tolist() == [30, 40]
+
+
+def test_the_norm_is_limited_after_the_step():
+    weight = parameter([[0.0, 0.0]])
+    weight.grad = np.array([[-6.0, 8.0]])
+    SGD([weight], lr=1.0, max_norm=5.0).step()
+    np.testing.assert_allclose(weight.data, [[3.0, -4.0]], rtol=1e-15)
+
+
+def test_groups_have_rates_of_their_own():
+    slow, fast = parameter([1.0]), parameter([1.0])
+    optimiser = SGD([{"parameters": [slow], "lr": 0.001}, {"parameters": [fast]}], lr=0.1)
+    slow.grad = fast.grad = np.array([1.0])
+    optimiser.step()
+    assert (slow.item(), fast.item()) == (0.999, 0.9)
+
+
+@pytest.mark.parametrize("make", [lambda x: SGD(x, 0.1), lambda x: SGD(x, 0.1, momentum=0.9), lambda x: Adam(x)])
+@pytest.mark.parametrize(("gradient", "complaint"), [(None, "1.weight has none"), (np.nan, "1.weight has NaN"),
+                                                     (np.inf, "1.weight has NaN or infinity")])
+def test_a_step_is_refused_before_anything_changes(make, gradient, complaint):
+    layers = [mg.nn.Linear(2, 2, mg.Generator(0)), mg.nn.Linear(2, 2, mg.Generator(1))]
+    rule = mg.estimators.Reinforce(baseline="mean")
+    optimiser = make(layers)
+    optimiser.rules.append(rule)
+    rule.proposed = {"weight": np.array([7.0])}
+    parameters = [x for layer in layers for x in layer.parameters()]
+    for x in parameters:
+        x.grad = np.ones(x.shape, np.float32)
+    if gradient is None:
+        layers[1].weight.grad = None
+    else:
+        layers[1].weight.grad[0, 1] = gradient
+    before, state = [x.numpy().copy() for x in parameters], optimiser.state_dict()
+    with pytest.raises(ValueError, match="Nothing was changed") as raised:
+        optimiser.step()
+    assert complaint in str(raised.value)
+    assert "bias" not in str(raised.value)
+    for x, value in zip(parameters, before, strict=True):
+        np.testing.assert_array_equal(x.data, value)
+    np.testing.assert_equal(optimiser.state_dict(), state)
+    assert rule.proposed is not None
+
+
+def test_a_step_commits_what_rules_learnt_once():
+    logits = mg.tensor([[0.0, 1.0]], requires_grad=True)
+    rule = mg.estimators.Reinforce(baseline="mean")
+    optimiser = SGD([logits], lr=0.1, rules=[rule])
+    gates = mg.bernoulli(logits, rule, rng=mg.Generator(1))
+    mg.expected((gates * 0 + 2.0).sum(axis=1)).backward()
+    assert rule.state["weight"] == 0
+    optimiser.step()
+    np.testing.assert_allclose(rule.state["weighted_cost"] / rule.state["weight"], 4.0)
+    committed = rule.state_dict()
+    optimiser.step()                                    # nothing new was proposed
+    np.testing.assert_equal(rule.state_dict(), committed)
+
+
+def test_the_rules_of_a_module_are_found():
+    class Gate(mg.nn.Module):
+        def __init__(self):
+            self.logits = parameter()
+            self.rule = mg.estimators.StraightThrough()
+
+    gate = Gate()
+    assert SGD(gate, lr=0.1).rules == [gate.rule]
+
+
+def test_a_graph_from_before_a_step_is_stale():
+    x = parameter()
+    loss = (x * x).sum()
+    loss.backward()
+    SGD([x], lr=0.1).step()
+    with pytest.raises(ValueError, match="changed in place"):
+        loss.backward()
+
+
+def test_zero_grad_forgets():
+    x = parameter()
+    (x * x).sum().backward()
+    SGD([x], lr=0.1).zero_grad()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_a_factored_gradient_moves_a_gated_weight_as_the_dense_one_does(block):
+    def trained(look):
+        layer = mg.nn.GatedLinear(6, 8, mg.Generator(1), block=block, dtype=np.float64)
+        optimiser = SGD(layer, lr=0.1)
+        gates = (mg.Generator(2).uniform((5, 8 // block)) < 0.4).astype(float)
+        for _ in range(3):
+            optimiser.zero_grad()
+            layer(mg.Generator(3).normal((5, 6)), gates).to_dense().sum().backward()
+            if look:
+                assert layer.weight.grad.shape == (8, 6)        # looking at it multiplies it out
+            optimiser.step()
+        return layer.weight.numpy()
+
+    np.testing.assert_allclose(trained(look=False), trained(look=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [lambda x: SGD(x, 0.1, momentum=0.9, max_norm=1.0), lambda x: Adam(x, 0.01),
+                                  lambda x: Adam(x, lambda step: 0.01 / (step + 1))])
+def test_resuming_is_the_same_bit_for_bit(make, tmp_path):
+    x, y = mg.Generator(1).normal((32, 5), np.float32), mg.Generator(2).integers(3, (32,), event_ndim=0)
+
+    def start():
+        rng = mg.Generator(0)
+        layers = [mg.nn.GatedLinear(5, 8, rng, block=2), mg.nn.Linear(8, 3, rng, gated_inputs=True)]
+        return layers, make(layers), rng
+
+    def steps(layers, optimiser, rng, count):
+        for _ in range(count):
+            gates = (rng.uniform((32, 4), np.float32) < 0.5).astype(np.float32)
+            optimiser.zero_grad()
+            mg.expected(mg.cross_entropy(layers[1](layers[0](x, gates)), y)).backward()
+            optimiser.step()
+
+    whole = start()
+    steps(*whole, 7)
+    before, after = start(), start()
+    steps(*before, 3)
+    mg.checkpoint.save(tmp_path / "run.npz", [part.state_dict() for part in (*before[0], *before[1:])])
+    for part, state in zip((*after[0], *after[1:]), mg.checkpoint.load(tmp_path / "run.npz"), strict=True):
+        part.load_state_dict(state)
+    steps(*after, 4)
+    for one, other in zip(whole[0], after[0], strict=True):
+        assert one.weight.data.tobytes() == other.weight.data.tobytes()
+        assert one.bias.data.tobytes() == other.bias.data.tobytes()
+
+
+def test_a_state_of_another_optimiser_is_refused_before_anything_changes():
+    x, y = parameter(), parameter([1.0, 2.0, 3.0])
+    adam = Adam([x])
+    trajectory(adam, x)
+    before = adam.state_dict()
+    for other in (SGD([x], 0.1, momentum=0.9), Adam([x, y]), Adam([y])):
+        with pytest.raises(ValueError, match=r"(0|1) mean"):
+            adam.load_state_dict(other.state_dict())
+    np.testing.assert_equal(adam.state_dict(), before)
+
+
+@pytest.mark.parametrize(("make", "complaint"), [
+    (lambda x: SGD([x]), "learning rate above 0, got lr=None"),
+    (lambda x: SGD([x], -0.1), "learning rate above 0, got lr=-0.1"),
+    (lambda x: SGD([x], 0.1, momentum=1.0), r"momentum in \[0, 1\)"),
+    (lambda x: SGD([x], 0.1, max_norm=0.0), "max_norm > 0"),
+    (lambda x: SGD([x.detach()], 0.1), "requires_grad=True"),
+    (lambda x: SGD([{"parameters": [x]}, {"parameters": [x]}], 0.1), "found one in two"),
+    (lambda x: Adam([x], betas=(0.9, 1.0)), "betas in"),
+    (lambda x: Adam([x], epsilon=0.0), "epsilon > 0"),
+])
+def test_bad_arguments_are_named(make, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        make(parameter())
