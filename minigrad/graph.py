@@ -210,35 +210,42 @@ class Evaluation:
                 cotangents[output] = cotangents[output] + cotangent if output in cotangents else cotangent
         for node, sought in reversed(plan):
             g = cotangents.get(node) if node in kept else cotangents.pop(node, None)
-            primitive = node.primitive
-            if g is None and not primitive.stochastic:
-                continue
-            if create_graph:
-                out, operands = dense_node(node), list(node.operands)
-                for i, x, _ in node.parents:
-                    operands[i] = dense_node(x)
-            else:
-                out, operands = node.value, node.operands
-                if self.values:
-                    out, operands = self.value(node), self.operands(node)
-                if type(out) is Packed and wanted[node] == ALL and not primitive.graded:
-                    out, operands = ops.dense(out), [ops.dense(x) for x in operands]
-            elementwise = type(out) is Packed and not primitive.graded
-            for i, x, product in sought:
-                if primitive.stochastic:
-                    cotangent = primitive.estimate(node, g, self, create_graph)
-                elif primitive.graded:
-                    cotangent = product(g, out, *operands, **node.options, wanted=wanted[x])
-                elif elementwise:
-                    cotangent = on_open_blocks(product, g, out, operands, node.options)
-                else:
-                    cotangent = product(g, out, *operands, **node.options)
-                operand = operands[i]
-                if (type(operand) is Packed or type(cotangent) in COMPACT
-                        or cotangent.shape != operand.shape or cotangent.dtype != operand.dtype):
-                    cotangent = fit(cotangent, operand, x, wanted[x], node, i)
-                cotangents[x] = cotangents[x] + cotangent if x in cotangents else cotangent
+            if g is not None or node.primitive.stochastic:
+                for x, cotangent in self.pull_back(node, g, sought, wanted, create_graph):
+                    other = cotangents.get(x)
+                    cotangents[x] = cotangent if other is None else other + cotangent
         return {x: cotangents[x] for x in targets if x in cotangents}
+
+    def pull_back(self, node, g, sought, wanted, create_graph):
+        """Cotangents of a node's arguments from its own: a list of (argument, cotangent)."""
+        primitive, options = node.primitive, node.options
+        if primitive.stochastic:
+            return [(sought[0][1], primitive.estimate(node, g, self, create_graph))]
+        if create_graph:
+            out, operands = dense_node(node), list(node.operands)
+            for i, x, _ in node.parents:
+                operands[i] = dense_node(x)
+        elif self.values:
+            out, operands = self.value(node), self.operands(node)
+        else:
+            out, operands = node.value, node.operands
+        elementwise = type(out) is Packed and not primitive.graded
+        if elementwise and wanted[node] == ALL:
+            out, operands, elementwise = ops.dense(out), [ops.dense(x) for x in operands], False
+        found = []
+        for i, x, product in sought:
+            if primitive.graded:
+                cotangent = product(g, out, *operands, **options, wanted=wanted[x])
+            elif elementwise:
+                cotangent = on_open_blocks(product, g, out, operands, options)
+            else:
+                cotangent = product(g, out, *operands, **options)
+            operand = operands[i]
+            if (type(operand) is Packed or type(cotangent) in COMPACT
+                    or cotangent.shape != operand.shape or cotangent.dtype is not operand.dtype):
+                cotangent = fit(cotangent, operand, x, wanted[x], node, i)
+            found.append((x, cotangent))
+        return found
 
     def plan(self, nodes, targets):
         """What the pass has to do: (node, its parents whose cotangent is wanted), in order of creation.

@@ -9,6 +9,7 @@ inputs and nothing holds the node, so a graph is freed as soon as its outputs ar
 import numpy as np
 
 from minigrad import graph, ops
+from minigrad.graph import Recording
 from minigrad.ops.primitive import recorders, table
 
 FLOATS = (np.dtype("float64"), np.dtype("float32"))
@@ -269,15 +270,16 @@ def record(primitive, args, options):
     dtype = value.dtype
     for _, x, _ in parents:
         if x.value.dtype is not dtype:
+            requires_grad &= dtype.kind == "f"
             check_dtypes(primitive, operands, dtype)
     out = Tensor(value)
-    if tracked and graph.Recording.on:
-        out.requires_grad = requires_grad and dtype.kind == "f"
+    if tracked and Recording.on:
+        out.requires_grad = requires_grad
         out.primitive = primitive
         out.operands = operands
         out.parents = parents
         out.options = options
-        out.order = graph.Recording.tick()
+        out.order = Recording.tick()
         out.parents_version = version
     return out
 
