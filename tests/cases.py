@@ -90,7 +90,7 @@ row(ops.mask, lambda x, m: np.where(m, x, 0), normal(2, 3), np.array([[1, 0, 1],
 row(ops.mask, lambda x, m: np.where(m, x, 0), normal(3), np.array([[True], [False]]))
 row(ops.maximum, np.maximum, normal(2, 3), normal(3))
 row(ops.maximum, np.maximum, normal(3), 0)
-row(ops.minimum, np.minimum, normal(2, 1), normal(3))
+row(ops.minimum, np.minimum, normal(4, 1), normal(5))
 row(ops.clip, np.clip, normal(6), -0.5, 0.5)
 row(ops.clip, np.clip, normal(6), None, 0.5)
 

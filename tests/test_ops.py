@@ -271,3 +271,25 @@ def test_rows_catch_a_wrong_product(monkeypatch, product):
     case = next(case for case in cases if case.name == "multiply")
     with pytest.raises(AssertionError, match=r"primitive multiply, argument 1 at index .*: wrong\. Expected"):
         gradcheck(case.call, case.inputs)
+
+
+DIFFERENTIABLE = [(name, argnum) for name, made in ops.table.items() if isinstance(made.products, tuple)
+                  for argnum, product in enumerate(made.products) if product is not None]
+
+
+@pytest.mark.parametrize(("name", "argnum"), DIFFERENTIABLE)
+def test_some_row_catches_an_error_of_one_percent(monkeypatch, name, argnum):
+    primitive = ops.table[name]
+    products = list(primitive.products)
+    right = products[argnum]
+    products[argnum] = lambda *args, **options: ops.dense(right(*args, **options)) * 1.01
+    monkeypatch.setattr(primitive, "products", tuple(products))
+    rows = [case for case in cases if case.name == name]
+    assert any(is_caught(case) for case in rows), f"add a row for argument {argnum} of {name}"
+
+
+def is_caught(case):
+    try:
+        return not gradcheck(case.call, case.inputs)
+    except AssertionError as error:
+        return "wrong" in str(error)
