@@ -1,0 +1,271 @@
+"""One gated layer and who computes it: libraries that compute closed blocks too, and those that skip them.
+
+Each of the functions at the end prepares one library for a layer.  It returns a dict from a part of
+the work to a function that computes it for one input of the layer's pool:
+
+    forward   out = gates · (x Wᵀ + b)
+    dx        dX = g W, for the cotangent g of the open blocks
+    both      forward, then dX, dW = gᵀ x and db from g
+
+Whatever a library can write into an array that is there already it is given, and whatever belongs to
+the sparsity is made beforehand, in favour of everybody but minigrad: its gate lists and results are
+made in the time that is measured.  A dense library computes the layer without its gates; multiplying
+by them would come on top.
+"""
+
+import warnings
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+
+from minigrad import kernels
+
+PARTS = "forward", "dx", "both"
+
+
+class Layer:
+    """A layer, and a pool of inputs with gates and cotangents that vary from call to call.
+
+    The gates have the share `density` of their entries open, of all entries at random (one at least).
+    """
+
+    def __init__(self, batch, inputs, units, block, density, dtype="float32"):
+        rng = np.random.default_rng(0)
+        self.block = block
+        self.weight = rng.standard_normal((units, inputs), dtype)
+        self.bias = rng.standard_normal(units, dtype)
+        # One example opens few blocks: were they always the same, their weights would stay in a cache.
+        self.pool = range(16 if batch == 1 else 2)
+        self.x = [rng.standard_normal((batch, inputs), dtype) for _ in self.pool]
+        entries = batch * units // block
+        self.n_open = max(1, round(density * entries))
+        self.density = self.n_open / entries
+        self.gates, self.cotangents = [], []
+        for _ in self.pool:
+            gates = np.zeros(entries, dtype)
+            gates[rng.permutation(entries)[:self.n_open]] = 1
+            self.gates.append(gates.reshape(batch, units // block))
+            self.cotangents.append(rng.standard_normal((self.n_open, block), dtype))
+
+    def packed(self, i):
+        """The cotangent of input i, packed."""
+        return kernels.Packed(self.cotangents[i], kernels.open_blocks(self.gates[i]), self.block)
+
+    def mask(self, i):
+        """The gates of input i, one for each unit."""
+        return np.repeat(self.gates[i], self.block, axis=1)
+
+
+def minigrad(layer):
+    weight, bias, block = layer.weight, layer.bias, layer.block
+    dw = np.empty_like(weight)
+    cotangents = [layer.packed(i) for i in layer.pool]
+
+    def forward(i):
+        return kernels.gated_linear(layer.x[i], weight, bias, layer.gates[i], block)
+
+    def dx(i):
+        g = cotangents[i]
+        return kernels.gated_linear_dx(g, weight, layer.gates[i], g.blocks, block)
+
+    def both(i):
+        x, gates = layer.x[i], layer.gates[i]
+        out = forward(i)
+        g = out.with_values(layer.cotangents[i])
+        return (out, kernels.gated_linear_dx(g, weight, gates, out.blocks, block),
+                kernels.gated_linear_dw(g, x, gates, out.blocks, block, out=dw),
+                kernels.gated_linear_db(g, gates, out.blocks, block))
+
+    return {"forward": forward, "dx": dx, "both": both}
+
+
+def numpy_dense(layer):
+    weight, bias = layer.weight, layer.bias
+    cotangents = [layer.packed(i).to_dense() for i in layer.pool]
+    out, dx, dw = np.empty_like(cotangents[0]), np.empty_like(layer.x[0]), np.empty_like(weight)
+
+    def forward(i):
+        np.matmul(layer.x[i], weight.T, out=out)
+        return np.add(out, bias, out=out)
+
+    def cotangent_of_x(i):
+        return np.matmul(cotangents[i], weight, out=dx)
+
+    def both(i):
+        g = cotangents[i]
+        return forward(i), cotangent_of_x(i), np.matmul(g.T, layer.x[i], out=dw), g.sum(axis=0)
+
+    return {"forward": forward, "dx": cotangent_of_x, "both": both}
+
+
+def torch_dense(layer):
+    import torch
+
+    weight, bias = map(torch.from_numpy, (layer.weight, layer.bias))
+    x = [torch.from_numpy(layer.x[i]) for i in layer.pool]
+    cotangents = [torch.from_numpy(layer.packed(i).to_dense()) for i in layer.pool]
+    out, dx, dw = map(torch.empty_like, (cotangents[0], x[0], weight))
+
+    def forward(i):
+        return torch.addmm(bias, x[i], weight.t(), out=out)
+
+    def cotangent_of_x(i):
+        return torch.mm(cotangents[i], weight, out=dx)
+
+    def both(i):
+        g = cotangents[i]
+        return forward(i), cotangent_of_x(i), torch.mm(g.t(), x[i], out=dw), g.sum(0)
+
+    return {"forward": forward, "dx": cotangent_of_x, "both": both}
+
+
+def torch_csr(layer):
+    """Sparse rows, one entry for each open unit; a product sampled at those entries is the forward."""
+    import torch
+
+    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+    weight, bias = map(torch.from_numpy, (layer.weight, layer.bias))
+    x = [torch.from_numpy(layer.x[i]) for i in layer.pool]
+    masks = [torch.from_numpy(layer.mask(i)) for i in layer.pool]
+    biases = [(mask * bias).to_sparse_csr() for mask in masks]
+    cotangents = [torch.from_numpy(layer.packed(i).to_dense()).to_sparse_csr() for i in layer.pool]
+    ones = x[0].new_ones(len(x[0]), 1)
+
+    def forward(i):
+        return torch.sparse.sampled_addmm(biases[i], x[i], weight.t())
+
+    def dx(i):
+        return cotangents[i] @ weight
+
+    def both(i):
+        g = cotangents[i]
+        return forward(i), dx(i), g.t() @ x[i], (g.t() @ ones)[:, 0]
+
+    return {"forward": forward, "dx": dx, "both": both}
+
+
+def torch_bsr(layer):
+    """Sparse rows of blocks: the product with a dense matrix only; torch samples none at blocks."""
+    import torch
+
+    weight = torch.from_numpy(layer.weight)
+    cotangents = [torch.from_numpy(layer.packed(i).to_dense()).to_sparse_bsr((1, layer.block)) for i in layer.pool]
+    return {"dx": lambda i: cotangents[i] @ weight}
+
+
+def scipy_bsr(layer):
+    """Sparse rows of blocks: the product with a dense matrix only; SciPy samples none at all."""
+    from scipy.sparse import bsr_array
+
+    cotangents = []
+    for i in layer.pool:
+        g = layer.packed(i)
+        lists = g.values[:, None, :], g.blocks.indices, g.blocks.indptr
+        cotangents.append(bsr_array(lists, shape=g.shape, blocksize=(1, g.block)))
+    return {"dx": lambda i: cotangents[i] @ layer.weight}
+
+
+def naive_loops(layer):
+    """The loops one would write first, compiled by Numba."""
+    weight, bias, block = layer.weight, layer.bias, layer.block
+    cotangents = [layer.packed(i).to_dense() for i in layer.pool]
+    loop_forward, loop_dx, loop_dw = compiled_loops()
+
+    def forward(i):
+        out = np.zeros_like(cotangents[0])
+        loop_forward(layer.x[i], weight, bias, layer.gates[i], block, out)
+        return out
+
+    def dx(i):
+        out = np.zeros_like(layer.x[i])
+        loop_dx(cotangents[i], weight, layer.gates[i], block, out)
+        return out
+
+    def both(i):
+        dw, db = np.zeros_like(weight), np.zeros_like(bias)
+        out, cotangent_of_x = forward(i), dx(i)
+        loop_dw(cotangents[i], layer.x[i], layer.gates[i], block, dw, db)
+        return out, cotangent_of_x, dw, db
+
+    return {"forward": forward, "dx": dx, "both": both}
+
+
+@cache
+def compiled_loops():
+    import numba
+
+    @numba.njit(fastmath=True)
+    def forward(x, weight, bias, gates, block, out):
+        for i in range(len(x)):
+            for u in range(len(weight)):
+                if gates[i, u // block] != 0:
+                    total = bias[u]
+                    for d in range(x.shape[1]):
+                        total += x[i, d] * weight[u, d]
+                    out[i, u] = gates[i, u // block] * total
+
+    @numba.njit(fastmath=True)
+    def dx(g, weight, gates, block, out):
+        for i in range(len(g)):
+            for u in range(len(weight)):
+                if gates[i, u // block] != 0:
+                    for d in range(weight.shape[1]):
+                        out[i, d] += g[i, u] * weight[u, d]
+
+    @numba.njit(fastmath=True)
+    def dw(g, x, gates, block, out, db):
+        for i in range(len(g)):
+            for u in range(len(out)):
+                if gates[i, u // block] != 0:
+                    db[u] += g[i, u]
+                    for d in range(x.shape[1]):
+                        out[u, d] += g[i, u] * x[i, d]
+
+    return forward, dx, dw
+
+
+DENSE = {"NumPy": numpy_dense, "torch": torch_dense}
+SPARSE = {"naive loops": naive_loops, "torch CSR": torch_csr, "torch BSR": torch_bsr, "SciPy BSR": scipy_bsr}
+
+
+def libraries(sparse):
+    """The libraries that are installed, by name; those of SPARSE if asked for."""
+    chosen = {"minigrad": minigrad, **DENSE, **(SPARSE if sparse else {})}
+    return {name: make for name, make in chosen.items() if "torch" not in name or find_spec("torch")}
+
+
+# Sums of thousands of terms in another order, relative to the largest entry.
+TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
+
+
+def agreeing(layer, functions, part):
+    """Those of `functions`, a dict from library to its function of a part, that compute what minigrad does.
+
+    A library may refuse, and is then left out; one whose results differ raises AssertionError.
+    """
+    mask = layer.mask(0)
+    rtol = TOLERANCE[mask.dtype.name]
+    agreeing, expected = {}, None
+    for name, function in functions.items():
+        try:
+            result = function(0)
+        except RuntimeError:        # torch: not implemented for this format
+            continue
+        arrays = [plain(array) for array in (result if isinstance(result, tuple) else [result])]
+        if part != "dx":            # a dense library left the gates out of the forward
+            arrays[0] = arrays[0] * mask
+        agreeing[name] = function
+        if expected is None:
+            expected = [array.copy() for array in arrays]
+        for array, wanted in zip(arrays, expected, strict=True):
+            np.testing.assert_allclose(array, wanted, rtol=0, atol=rtol * abs(wanted).max(), err_msg=name)
+    return agreeing
+
+
+def plain(array):
+    """A result of any of the libraries as an ordinary array."""
+    if isinstance(array, np.ndarray):
+        return array
+    dense = array.to_dense()
+    return dense if isinstance(dense, np.ndarray) else dense.numpy()

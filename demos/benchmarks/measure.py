@@ -1,0 +1,106 @@
+"""How the benchmarks measure: on NumPy at its full speed, interleaved, on a stated number of threads."""
+
+import gc
+import os
+import platform
+import sys
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from statistics import median
+from time import perf_counter
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import minigrad as mg
+from minigrad.kernels.tile import VECTOR_BYTES
+
+# Some machines preset these, for a processor older than their own; NumPy's products then take twice as long.
+PRESETS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"
+
+
+def without_presets():
+    """Start this command again without the presets, if there are any: NumPy reads them when it is loaded."""
+    if any(name in os.environ for name in PRESETS):
+        rest = {name: value for name, value in os.environ.items() if name not in PRESETS}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], rest)
+
+
+def interleaved(runs, rounds, burst):
+    """Median seconds of one call of each function in `runs`, a dict from name to function.
+
+    They take turns, `rounds` times.  A turn is one call that is not timed, so that nobody pays for the
+    caches as another left them, and then as many as last `burst` seconds, whose mean counts.
+    """
+    calls = {}
+    for name, run in runs.items():
+        begin = perf_counter()
+        run()
+        calls[name] = max(1, round(burst / (perf_counter() - begin)))
+    seconds = {name: [] for name in runs}
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name, run in runs.items():
+                run()
+                begin = perf_counter()
+                for _ in range(calls[name]):
+                    run()
+                seconds[name].append((perf_counter() - begin) / calls[name])
+    finally:
+        gc.enable()
+    return {name: median(times) for name, times in seconds.items()}
+
+
+@contextmanager
+def threads(count):
+    """Let NumPy's BLAS, torch and minigrad use `count` threads each."""
+    before = mg.get_num_threads()
+    with threadpool_limits(count, user_api="blas"):
+        mg.set_num_threads(count)
+        if find_spec("torch"):
+            import torch
+
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            mg.set_num_threads(before)
+
+
+def thread_counts():
+    """The thread counts in force, in words."""
+    counts = {f"{library['internal_api']} ({library['prefix']})": library["num_threads"]
+              for library in threadpool_info() if library["user_api"] == "blas"}
+    if find_spec("torch"):
+        import torch
+
+        counts["torch"] = torch.get_num_threads()
+    counts["minigrad"] = mg.get_num_threads()
+    return "threads: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def machine():
+    """The machine and the versions of what is measured, in a few lines."""
+    processor = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            processor = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), processor)
+    packages = [name for name in ("numpy", "numba", "scipy", "torch") if find_spec(name)]
+    blas = [f"{library['internal_api']} {library['version']} for {library.get('architecture', 'any processor')}"
+            for library in threadpool_info() if library["user_api"] == "blas"]
+    return "\n".join([
+        f"{processor}, {os.cpu_count()} cores; vectors of {VECTOR_BYTES} bytes",
+        f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages),
+        "BLAS: " + "; ".join(dict.fromkeys(blas)),
+    ])
+
+
+def progress(items):
+    """The items, with a progress bar in a terminal where tqdm is installed."""
+    if find_spec("tqdm") is None:
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, leave=False, disable=None)

@@ -1,0 +1,198 @@
+"""A whole training step of a gated network, and the same mathematics in dense NumPy and torch.
+
+    gates = 1[u < σ(logits)]             (batch, gates), the logits given
+    h = gates · max(x Wᵀ + b, 0)         a gate for each block of units
+    scores = h Vᵀ + c
+    loss = the mean cross-entropy of the scores
+
+and then W, b, V and c move down the gradient of the loss.  Sampling the gates is part of the step.
+"""
+
+import cProfile
+import pstats
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+import minigrad as mg
+from demos.benchmarks.layer import TOLERANCE
+
+RATE = 0.01
+
+
+def problem(batch, inputs, units, outputs, block, density, dtype="float32"):
+    """Arguments of the networks below: inputs, labels, logits of gates open with chance `density`, weights."""
+    rng = np.random.default_rng(0)
+    chance = min(density, 1 - 1e-9)
+    return {
+        "x": rng.standard_normal((batch, inputs)).astype(dtype),
+        "labels": rng.integers(0, outputs, batch),
+        "logits": np.full((batch, units // block), np.log(chance / (1 - chance)), dtype),
+        "weight": (rng.standard_normal((units, inputs)) / inputs**0.5).astype(dtype),
+        "consumer": (rng.standard_normal((outputs, units)) / units**0.5).astype(dtype),
+        "block": block,
+    }
+
+
+class InMinigrad:
+    """Through the public functions, on the graph."""
+
+    def __init__(self, x, labels, logits, weight, consumer, block):
+        self.x, self.labels, self.logits = mg.tensor(x), labels, mg.tensor(logits)
+        self.rng, self.rule = mg.Generator(0), mg.estimators.StraightThrough()
+        (outputs, units), dtype = consumer.shape, x.dtype
+        self.hidden = mg.nn.GatedLinear(x.shape[1], units, self.rng, block=block, dtype=dtype)
+        self.output = mg.nn.Linear(units, outputs, self.rng, gated_inputs=True, dtype=dtype)
+        self.hidden.weight.data[...] = weight
+        self.output.weight.data[...] = consumer
+        self.optimiser = mg.optim.SGD([self.hidden, self.output], lr=RATE)
+
+    def step(self):
+        gates = mg.bernoulli(self.logits, self.rule, rng=self.rng)
+        h = mg.relu(self.hidden(self.x, gates))
+        loss = mg.expected(mg.cross_entropy(self.output(h), self.labels))
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+    def parameters(self):
+        return [parameter.data for parameter in (self.hidden.weight, self.hidden.bias,
+                                                 self.output.weight, self.output.bias)]
+
+
+class InNumPy:
+    """Dense, with derivatives by hand, and arrays kept from step to step."""
+
+    def __init__(self, x, labels, logits, weight, consumer, block):
+        self.x, self.labels, self.logits, self.block = x, labels, logits, block
+        self.rng = np.random.default_rng(0)
+        self.weight, self.consumer = weight.copy(), consumer.copy()
+        self.bias, self.offset = np.zeros(len(weight), x.dtype), np.zeros(len(consumer), x.dtype)
+        self.dw, self.dv = np.empty_like(weight), np.empty_like(consumer)
+        self.h, self.dh = np.empty((2, len(x), len(weight)), x.dtype)
+        self.scores = np.empty((len(x), len(consumer)), x.dtype)
+
+    def step(self):
+        x, h, dh = self.x, self.h, self.dh
+        u = self.rng.random(self.logits.shape, dtype=x.dtype)
+        gates = np.repeat(u < 1 / (1 + np.exp(-self.logits)), self.block, axis=1)
+        np.matmul(x, self.weight.T, out=h)
+        h += self.bias
+        np.maximum(h, 0, out=h)
+        h *= gates
+        p = np.matmul(h, self.consumer.T, out=self.scores)
+        p += self.offset
+        p -= p.max(axis=1, keepdims=True)
+        np.exp(p, out=p)
+        p /= p.sum(axis=1, keepdims=True)           # softmax; now the gradient of the scores
+        p[np.arange(len(x)), self.labels] -= 1
+        p *= 1 / len(x)
+        np.matmul(p.T, h, out=self.dv)
+        np.matmul(p, self.consumer, out=dh)
+        dh *= h > 0                                 # open, and above the rectifier's threshold
+        np.matmul(dh.T, x, out=self.dw)
+        for parameter, gradient in ((self.weight, self.dw), (self.bias, dh.sum(axis=0)),
+                                    (self.consumer, self.dv), (self.offset, p.sum(axis=0))):
+            gradient *= RATE
+            parameter -= gradient
+
+    def parameters(self):
+        return [self.weight, self.bias, self.consumer, self.offset]
+
+
+class InTorch:
+    """Dense, with torch's derivatives and optimiser."""
+
+    def __init__(self, x, labels, logits, weight, consumer, block):
+        import torch
+
+        self.torch, self.block = torch, block
+        torch.manual_seed(0)
+        self.x, self.labels, self.logits = map(torch.from_numpy, (x, labels, logits))
+        zeros = np.zeros(len(weight), x.dtype), np.zeros(len(consumer), x.dtype)
+        self.trained = [torch.tensor(array, requires_grad=True)
+                        for array in (weight, zeros[0], consumer, zeros[1])]
+        self.optimiser = torch.optim.SGD(self.trained, lr=RATE)
+
+    def step(self):
+        functional = self.torch.nn.functional
+        weight, bias, consumer, offset = self.trained
+        gates = self.torch.rand_like(self.logits) < self.torch.sigmoid(self.logits)
+        h = functional.relu(functional.linear(self.x, weight, bias)) * gates.repeat_interleave(self.block, 1)
+        loss = functional.cross_entropy(functional.linear(h, consumer, offset), self.labels)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+    def parameters(self):
+        return [parameter.detach().numpy() for parameter in self.trained]
+
+
+def networks():
+    """The classes above whose libraries are installed, by name."""
+    found = {"minigrad": InMinigrad, "NumPy": InNumPy}
+    return found | {"torch": InTorch} if find_spec("torch") else found
+
+
+def check(networks, batch, inputs, units, outputs, block, dtype):
+    """Raise unless two steps lead every network to the same parameters, under gates that are certain."""
+    given = problem(batch, inputs, units, outputs, block, 0.5, dtype)
+    certain = np.random.default_rng(1).random(given["logits"].shape) < 0.5
+    given["logits"] = np.where(certain, 60, -60).astype(dtype)
+    results = {}
+    for name, network in networks.items():
+        made = network(**given)
+        made.step()
+        made.step()
+        results[name] = made.parameters()
+    for name, parameters in results.items():
+        for ours, theirs in zip(results["minigrad"], parameters, strict=True):
+            np.testing.assert_allclose(theirs, ours, rtol=0, atol=TOLERANCE[dtype] * abs(ours).max(), err_msg=name)
+
+
+def share_in_kernels(network, rounds, steps=50):
+    """How much of a step's time is spent inside compiled kernels, and what the rest of it is.
+
+    Numba reports its compiled functions to Python's profiler where Python calls them, so what the
+    profiler counts as their own time is the time inside, from the conversion of the arguments on.
+    Python's own functions become slower under it; so the whole step is timed without, in turns with
+    steps under the profiler.  A product that NumPy hands to BLAS is not reported: where there is one,
+    the share is a lower bound.
+
+    Returns
+    -------
+    (seconds of a step, seconds of it inside each kernel by name, the profile of steps · rounds steps)
+    """
+    profile = cProfile.Profile()
+    whole = []
+    for _ in range(rounds):
+        begin = perf_counter()
+        for _ in range(steps):
+            network.step()
+        whole.append((perf_counter() - begin) / steps)
+        profile.enable()
+        for _ in range(steps):
+            network.step()
+        profile.disable()
+    statistics = pstats.Stats(profile)
+    compiled = compiled_functions()
+    inside = {compiled[place]: own / (rounds * steps)
+              for place, (_, _, own, _, _) in statistics.stats.items() if place in compiled}
+    return median(whole), inside, statistics
+
+
+def compiled_functions():
+    """The names of the kernels that are loaded, by their place as the profiler gives it."""
+    found = {}
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("minigrad.kernels."):
+            for function in vars(module).values():
+                code = getattr(getattr(function, "py_func", None), "__code__", None)
+                if code is not None:
+                    name = f"{Path(code.co_filename).stem}.{code.co_name}"
+                    found[code.co_filename, code.co_firstlineno, code.co_name] = name
+    return found
