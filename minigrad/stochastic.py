@@ -259,10 +259,10 @@ class BinaryNode:
         """
         self._declared("cost_at")
         value = self._checked(value)
+        if rows not in ("together", "one by one"):
+            raise ValueError(f"cost_at: expected rows 'together' or 'one by one', got {rows!r}")
         if rows == "together" or not self.coupled:
             return self._cost(self._replay(value))
-        if rows != "one by one":
-            raise ValueError(f"cost_at: expected rows 'together' or 'one by one', got {rows!r}")
         shape = (self.samples, self.shape[0] // self.samples, self.shape[1])
         costs = np.empty(shape[:2], self._node.dtype)
         for member in range(shape[1]):

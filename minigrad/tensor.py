@@ -260,11 +260,11 @@ def record(primitive, args, options):
             parents.append((len(operands), x, product))
             operands.append(x.value)
         else:
-            operands.append(x)
+            operands.append(np.asarray(x) if type(x) is list else x)
     try:
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError) as error:
-        raise explained(error, primitive, operands) from error
+        raise explained(error, primitive, operands) from None
     if type(value) is not np.ndarray and isinstance(value, np.generic):
         value = np.asarray(value)
     dtype = value.dtype
@@ -285,22 +285,27 @@ def record(primitive, args, options):
 
 
 def explained(error, primitive, operands):
-    """NumPy's own errors in our words; a primitive's errors as they are."""
-    strange = [x for x in operands if isinstance(x, (str, bytes, list, dict))]
-    if isinstance(error, TypeError) and strange:
+    """A primitive's own error as it is; one of NumPy's in our words, with the primitive's name."""
+    if str(error).startswith(primitive.name):
+        return error
+    strange = [x for x in operands if isinstance(x, (str, bytes, dict))]
+    if strange:
         return TypeError(f"{primitive.name}: expected Tensors, arrays and numbers, got {strange[0]!r}. "
                          "Make an array of it first")
-    if "broadcast" in str(error) and primitive.name not in str(error):
+    if "broadcast" in str(error):
         shapes = ", ".join(str(x.shape) for x in operands if hasattr(x, "shape"))
         return ValueError(f"{primitive.name}: expected shapes that broadcast together, got {shapes}. "
                           "Align them from the last axis; a length of 1 stretches")
-    return error
+    kind = ValueError if isinstance(error, ValueError) else TypeError
+    return kind(f"{primitive.name}: {error}")
 
 
 def check_dtypes(primitive, operands, dtype):
     """Refuse a floating result whose floating operands had another dtype: no silent cast."""
+    if primitive.casts or dtype.kind != "f":
+        return
     given = [x.dtype for x in operands if hasattr(x, "dtype") and x.dtype.kind == "f"]
-    if dtype.kind == "f" and not primitive.casts and any(d != dtype for d in given):
+    if any(d != dtype for d in given):
         raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got "
                         f"{', '.join(map(str, given))}. Convert with .astype, or a number with float()")
 

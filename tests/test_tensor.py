@@ -129,3 +129,14 @@ def test_length_and_iteration():
     assert [row.item() for row in x] == [1.0, 2.0]
     with pytest.raises(TypeError, match="scalar"):
         len(mg.tensor(1.0))
+
+
+def test_numpys_own_errors_name_the_primitive():
+    with pytest.raises(ValueError, match=r"sum: axis 5 is out of bounds"):
+        mg.tensor([1.0]).sum(axis=5)
+
+
+def test_lists_are_operands_like_arrays():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    (x * [3.0, 4.0]).sum().backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 4.0])
