@@ -29,6 +29,7 @@ import minigrad as mg
 
 try:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
     from tqdm import tqdm
 except ModuleNotFoundError as missing:
     sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
@@ -66,11 +67,10 @@ class SmoothGates(mg.nn.Module):
         beta = 40.1
         alpha = (OPEN * (beta - 2) + 1) / (1 - OPEN)
         quantiles = betaincinv(alpha, beta, (np.arange(2**14) + 0.5) / 2**14)     # equally likely values
-        self.noise = np.log(1 / OPEN**2 - 1) * (quantiles - 0.5)
+        self.noise = (np.log(1 / OPEN**2 - 1) * (quantiles - 0.5)).astype(np.float32)
 
     def training(self, logits, rng):
-        noise = self.noise[rng.integers(len(self.noise), logits.shape)]
-        logits = logits + noise.astype(logits.dtype)
+        logits = logits + self.noise[rng.integers(len(self.noise), logits.shape)]
         return mg.neurons.stochastic_times_smooth(logits, rng=rng), usage_penalty(mg.sigmoid(logits))
 
     def test(self, logits, cut):
@@ -317,26 +317,34 @@ def percent(share):
 
 
 def draw(path, run, test, use):
-    """The learning curve, and how often each gate opens: for a digit, and for its favourite digit."""
+    """The learning curve; and how often each gate opens, for any digit and for its favourite one."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
+    grey, blue, orange, red = "#888888", "#0072b2", "#e69f00", "#d55e00"    # told apart by all eyes
+
     epochs = np.arange(1, len(run.history) + 1)
-    for key, colour, label in (("train", "#999999", "training, gates as trained"),
-                               ("valid", "#0072b2", "validation")):
-        left.plot(epochs, [100 * row[key] for row in run.history], "o-", color=colour, markersize=4, label=label)
-    left.plot(run.best["epoch"], 100 * test, "D", color="#d55e00", label=f"test, once: {percent(test)}")
-    left.set(xlabel="epoch", ylabel="errors (%)", title=run.settings["method"], yscale="log")
+    left.plot(epochs, [100 * row["train"] for row in run.history], "o-", color=grey, markersize=4,
+              label="training, as it went")
+    left.plot(epochs, [100 * row["valid"] for row in run.history], "o-", color=blue, markersize=4,
+              label="validation")
+    left.plot(run.best["epoch"], 100 * test, "D", color=red, label=f"test: {percent(test)}")
+    left.set(xlabel="epoch", ylabel="wrong answers (%)", title=run.settings["method"], yscale="log")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_locator(NullLocator())
     left.legend(frameon=False)
 
-    mean = use.mean(axis=0)
-    order = np.argsort(-mean)
-    gate = np.arange(1, len(mean) + 1)
-    right.plot(gate, 100 * use.max(axis=0)[order], ".", color="#e69f00", markersize=2, label="for its favourite digit")
-    right.plot(gate, 100 * mean[order], color="#0072b2", linewidth=2, label="for any digit")
-    right.axhline(100 * OPEN, color="#999999", linestyle="--", label="wanted on average")
-    right.set(xlabel="gate, by how often it is open", ylabel="test digits with the gate open (%)",
-              title=f"{percent(mean.mean())} of the gates open", ylim=(0, 103))
-    right.legend(frameon=False)
+    order = np.argsort(-use.mean(axis=0))
+    gate = np.arange(1, len(order) + 1)
+    right.plot(gate, 100 * use.max(axis=0)[order], ".", color=orange, markersize=2,
+               label="digits that open it most")
+    right.plot(gate, 100 * use.mean(axis=0)[order], color=blue, linewidth=2, label="all digits")
+    right.axhline(100 * use.mean(), color=grey, linestyle="--", label=f"all digits and gates: {percent(use.mean())}")
+    right.set(xlabel="gate, the most open one first", ylabel="how often it is open (%)", title="gates at test",
+              ylim=(0, 150), yticks=range(0, 101, 20))         # the legend has the upper third
+    right.legend(frameon=False, markerscale=5)
+
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
