@@ -26,7 +26,9 @@ ROWS = 6
 
 def host_vector_bytes():
     """Bytes of the widest vectors the host multiplies and adds well: 64, 32, or 0 for none."""
-    features = config.CPU_FEATURES or codegen.get_host_cpu_features()
+    features = config.CPU_FEATURES
+    if features is None:
+        features = codegen.get_host_cpu_features()
     enabled = {name[1:] for name in features.split(",") if name.startswith("+")}
     if {"avx512f", "avx512vl", "avx512dq"} <= enabled:
         return 64
@@ -36,6 +38,7 @@ def host_vector_bytes():
 VECTOR_BYTES = host_vector_bytes()
 # Sums of a tile must leave registers for what is multiplied: of 32 registers 24, of 16 registers 12.
 UNITS = VECTORS = 4 if VECTOR_BYTES == 64 else 2
+WIDE = 4  # vectors of a row of a gradient, 2 · WIDE where the tile is one unit high
 
 INT = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -294,7 +297,7 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                   positions, rows, out, out_stride, keep):
     """out[u] = keep · out[u] + rate · the sum over r < rows of values[position r, u] · x[example r].
 
-    For units in (UNITS, 1), in columns that fill `vectors` in (2 · VECTORS, VECTORS) vectors, or for
+    For units in (UNITS, 1), in columns that fill `vectors` in (2 · WIDE, WIDE) vectors, or for
     `vectors` 1, in `lanes` columns, at most one vector. With keep 0 the rate must be 1; such sums
     replace `out`, and go past the caches where they fill aligned vectors: nothing reads them soon.
     """
@@ -342,6 +345,6 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                     for total, place in zip(sums, places, strict=True):
                         w.store(w.fused(rates, total, w.load(place, lanes_used)), place, lanes_used)
 
-        each_size(b, units, (UNITS, 1), vectors, (2 * VECTORS, VECTORS, 1), tile)
+        each_size(b, units, (UNITS, 1), vectors, (2 * WIDE, WIDE, 1), tile)
 
     return described(rate, 13, write)

@@ -8,7 +8,7 @@ memory; the arithmetic is in `tile` and `tile_both`.
 import numpy as np
 
 from .jit import kernel
-from .tile import ROWS, UNITS, VECTOR_BYTES, VECTORS, dot_tile, gradient_tile, update_tile
+from .tile import ROWS, UNITS, VECTOR_BYTES, VECTORS, WIDE, dot_tile, gradient_tile, update_tile
 from .tile_both import RUNS, packed_dot_tile, packed_gradient_tile, packed_update_tile
 
 
@@ -142,9 +142,9 @@ def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, ke
                 column = panel_start
                 while column < panel_stop:
                     left = panel_stop - column
-                    vectors = 2 * VECTORS if units == 1 else VECTORS
+                    vectors = 2 * WIDE if units == 1 else WIDE
                     if left < vectors * lanes:
-                        vectors = VECTORS if left >= VECTORS * lanes else 1
+                        vectors = WIDE if left >= WIDE * lanes else 1
                     width = min(vectors * lanes, left)
                     gradient_tile(rate, units, vectors, width, x_address + column * itemsize, x_stride,
                                   examples_address + 4 * first, values_address + c * itemsize,
