@@ -14,6 +14,7 @@ sum of the terms below the node, before averaging.  The engine divides by the nu
 once, here.
 """
 
+from copy import copy
 from functools import cached_property
 from math import prod
 
@@ -42,6 +43,8 @@ class Estimator:
     needs : subset of {"grad", "cost", "cost_at", "cost_and_grad_at"}.  Each is computed only for the
         rules that declare it, and asking for another raises.
     unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
+    needs_unbiased_below : whether that claim rests on the gradients it asks for, which pass through the
+        rules of the nodes below, being unbiased as well.
     needs_closed_gates : whether ``grad`` matters at units whose sample is 0.  Where it does not,
         gated layers below skip computing it there.
     differentiable : whether ``backward`` is written with primitives and may be differentiated again.
@@ -50,6 +53,7 @@ class Estimator:
 
     needs = frozenset()
     unbiased = False
+    needs_unbiased_below = True
     needs_closed_gates = True
     differentiable = False
     state = None
@@ -57,6 +61,8 @@ class Estimator:
 
     def sample(self, logits, u):
         """The value of the node: 1[u < σ(logits)], unless a relaxation overrides it."""
+        if hasattr(u, "bernoulli_gates"):       # noise that stands for all its values: testing.outcomes
+            return u.bernoulli_gates(logits)
         return bernoulli_gates(logits, u)
 
     def backward(self, node):
@@ -150,7 +156,7 @@ class Bernoulli:
         self.rule = rule
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
-        self.rng, self.draw = random.Generator(rng.seed, rng.sample_offset), rng.draws
+        self.rng, self.draw = copy(rng), rng.draws
         self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim)
         self.replays = 0        # made by the last backward pass for this node's rule
 
