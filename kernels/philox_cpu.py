@@ -14,6 +14,7 @@ from .philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR,
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(M0), np.uint64(M1)
 _KEY_STEP_0, _KEY_STEP_1 = np.uint32(W0), np.uint32(W1)
 _HALF_WORD = np.uint64(32)
+_HALVES = 0.5 ** np.arange(math.ceil(FAR * INVERSE_LN2) + 1)
 
 
 @exact
@@ -44,15 +45,23 @@ def uniforms(seed, stream, draw, sample_offset, out):
     """Fill out (samples, units); see `philox.philox_uniforms`."""
     k0 = np.uint32(seed)
     k1 = np.uint32(seed >> _HALF_WORD)
+    draw, stream = np.uint32(draw), np.uint32(stream)
     double = out.itemsize == 8
     samples, units = out.shape
     for s in range(samples):
         sample = np.uint32(sample_offset + s)
-        for first in range(0, units, 4):
-            words = four_words(
-                np.uint32(first // 4), sample, np.uint32(draw), np.uint32(stream), k0, k1)
-            for w in range(min(4, units - first)):
-                out[s, first + w] = _unit_interval(words[w], double)
+        row = out[s]
+        for group in range(units // 4):
+            words = four_words(np.uint32(group), sample, draw, stream, k0, k1)
+            row[4 * group] = _unit_interval(words[0], double)
+            row[4 * group + 1] = _unit_interval(words[1], double)
+            row[4 * group + 2] = _unit_interval(words[2], double)
+            row[4 * group + 3] = _unit_interval(words[3], double)
+        rest = units % 4
+        if rest:
+            words = four_words(np.uint32(units // 4), sample, draw, stream, k0, k1)
+            for w in range(rest):
+                row[units - rest + w] = _unit_interval(words[w], double)
 
 
 @exact
@@ -64,10 +73,7 @@ def gate(logit, u):
     e = TAYLOR[0]
     for t in range(1, len(TAYLOR)):
         e = e * r + TAYLOR[t]
-    half = 1.0
-    for _ in range(n):
-        half *= 0.5
-    e *= half
+    e *= _HALVES[n]
     return np.float64(u) * (1.0 + e) < (e if logit < 0 else 1.0)
 
 
