@@ -15,6 +15,7 @@ report.  Source: Bengio, Léonard & Courville (2013), §4 and the table of resul
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 from math import ceil
 from pathlib import Path
@@ -126,7 +127,7 @@ class Method(NamedTuple):
     units: int = 2000
     gater_rate: float = 1.0
     momentum: float = 0.0           # in the paper's recipe
-    paper: str = "not in the paper"
+    paper: str = "no result"
 
 
 def reinforce():
@@ -308,7 +309,7 @@ def report(run, path):
     test, use = evaluate(network, gate, data.test_images, data.test_labels)
     draw(path, run, test, use)
     print(f"epoch {best['epoch']}, the best on validation data: training error {percent(train)}, "
-          f"validation {percent(best['valid'])}, test {percent(test)} (the paper: {run.method.paper})")
+          f"validation {percent(best['valid'])}, test {percent(test)} (the paper, on MNIST: {run.method.paper})")
     print(f"at test {percent(use.mean())} of the gates are open; picture: {path}")
 
 
@@ -395,7 +396,10 @@ def start(given):
     method_named(given.method)          # before the data, whose download may take a while
     settings = {key: getattr(given, key) for key in ("method", "recipe", "epochs", "block", "seed")}
     settings["batch"] = given.batch or RECIPES[given.recipe].batch
-    run = Run(settings, mg.data.digits(given.data))
+    with warnings.catch_warnings(record=True) as notes:
+        run = Run(settings, mg.data.digits(given.data))
+    for note in notes:
+        print(f"note: {note.message}", file=sys.stderr)
     if given.resume:
         run.load_state_dict(mg.checkpoint.load(given.checkpoint))
     return run
