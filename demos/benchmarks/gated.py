@@ -217,7 +217,7 @@ def draw(rows, file):
         handles, labels = place.get_legend_handles_labels()
         labelled |= dict(zip(labels, handles, strict=True))
     figure.suptitle(f"A gated layer of {size[0]}×{size[1]}, {threads} thread{'s' * (threads > 1)}")
-    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=1 + len(batches), frameon=False)
     figure.savefig(file, dpi=130)
     pyplot.close(figure)
 

@@ -92,9 +92,12 @@ def numpy_dense(layer):
     def cotangent_of_x(i):
         return np.matmul(cotangents[i], weight, out=dx)
 
+    # Of one example, the faster way to the same product.
+    times = np.multiply if len(dx) == 1 else np.matmul
+
     def both(i):
         g = cotangents[i]
-        return forward(i), cotangent_of_x(i), np.matmul(g.T, layer.x[i], out=dw), g.sum(axis=0)
+        return forward(i), cotangent_of_x(i), times(g.T, layer.x[i], out=dw), g.sum(axis=0)
 
     return {"forward": forward, "dx": cotangent_of_x, "both": both}
 

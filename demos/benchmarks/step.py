@@ -94,7 +94,7 @@ class InNumPy:
         np.matmul(p.T, h, out=self.dv)
         np.matmul(p, self.consumer, out=dh)
         dh *= h > 0                                 # open, and above the rectifier's threshold
-        np.matmul(dh.T, x, out=self.dw)
+        (np.multiply if len(x) == 1 else np.matmul)(dh.T, x, out=self.dw)
         for parameter, gradient in ((self.weight, self.dw), (self.bias, dh.sum(axis=0)),
                                     (self.consumer, self.dv), (self.offset, p.sum(axis=0))):
             gradient *= RATE

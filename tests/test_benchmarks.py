@@ -1,0 +1,79 @@
+"""The benchmark of gated layers runs, and its tables say what it measured.  Speed itself is asserted nowhere."""
+
+import contextlib
+import io
+import re
+
+import pytest
+
+pytest.importorskip("threadpoolctl")
+
+from demos.benchmarks import gated, layer, step
+
+
+@pytest.fixture(scope="module")
+def run():
+    """(rows, printed text) of a quick run."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        rows = gated.main(["--quick"])
+    return rows, text.getvalue()
+
+
+def test_every_part_is_measured_at_every_batch_density_and_block(run):
+    rows, _ = run
+    cases = {(row.part, row.batch, row.block, row.density) for row in rows}
+    assert cases == {(part, 4, block, density) for part in gated.TITLES for block in (1, 8)
+                     for density in (0.25, 1.0)}
+    assert len(rows) == len(cases)
+
+
+def test_ratios_and_efficiencies_follow_from_the_times(run):
+    for row in run[0]:
+        assert all(seconds is None or seconds > 0 for seconds in row.seconds.values())
+        assert row.ratio("NumPy") * row.seconds["minigrad"] == pytest.approx(row.seconds["NumPy"])
+        assert row.efficiency == pytest.approx(row.share_open * row.seconds["NumPy"] / row.seconds["minigrad"])
+        assert row.share_open == pytest.approx(row.density, abs=1 / 64)
+
+
+def test_the_tables_print_what_was_measured(run):
+    rows, text = run
+    for part, title in gated.TITLES.items():
+        row = next(row for row in rows if row.part == part)
+        table = text[text.index(f", {title}, 1 thread"):].splitlines()
+        numbers = [float(number) for number in re.findall(r"[\d.]+", table[2])]
+        shown = [row.batch, row.block, 1e3 * row.seconds["minigrad"], row.efficiency, row.ratio("NumPy")]
+        assert numbers[:5] == pytest.approx(shown, abs=0.051)
+    assert re.search(r"threads: .*minigrad 1", text)
+
+
+def test_a_library_that_computes_something_else_is_found():
+    made = layer.Layer(3, 8, 16, 4, 0.5)
+    ours, dense = layer.minigrad(made)["both"], layer.numpy_dense(made)["both"]
+    assert set(layer.agreeing(made, {"minigrad": ours, "NumPy": dense}, "both")) == {"minigrad", "NumPy"}
+    with pytest.raises(AssertionError, match="wrong"):
+        layer.agreeing(made, {"minigrad": ours, "wrong": lambda i: tuple(2 * a for a in dense(i))}, "both")
+
+
+def test_networks_that_learn_otherwise_are_found():
+    class Wrong(step.InNumPy):
+        def step(self):
+            super().step()
+            self.bias += 1
+
+    step.check(step.networks(), 3, 6, 8, 2, 4, "float64")
+    with pytest.raises(AssertionError, match="wrong"):
+        step.check({**step.networks(), "wrong": Wrong}, 3, 6, 8, 2, 4, "float64")
+
+
+def test_the_profile_names_the_kernels_of_a_step():
+    network = step.InMinigrad(**step.problem(3, 6, 8, 2, 4, 0.5))
+    whole, inside, _ = step.share_in_kernels(network, rounds=1, steps=2)
+    assert whole > 0
+    assert {"lists.list_open"} < inside.keys()
+
+
+def test_the_picture_is_drawn(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    gated.draw(run[0], tmp_path / "gated.png")
+    assert (tmp_path / "gated.png").stat().st_size > 10_000
