@@ -1,0 +1,214 @@
+"""Every rule: its exact mean, its memory, its declaration, and what its constructor refuses.
+
+The propositions about them are proved in test_paper.py, the protocol they use in test_stochastic.py.
+"""
+
+import numpy as np
+import pytest
+from enumeration import Chosen, cells, estimates, grid, moments, sigmoid, truth
+
+import minigrad as mg
+from minigrad.estimators import SPSA, LearnedCorrection, Reinforce, Stop, baselines
+
+close = np.testing.assert_allclose
+EXACT = {"rtol": 1e-9, "atol": 1e-13}
+RULES = [getattr(mg.estimators, name) for name in mg.estimators.__all__]
+LOGITS = np.log([0.25 / 0.75, 1.0, 3.0])
+
+
+def cost(b):
+    return mg.exp(b @ np.array([1.0, -0.5, 0.3])) + (b[:, 0] - 0.2) * (b[:, 1] - b[:, 2]) ** 2
+
+
+def every_sample_equally_often():
+    """Uniforms of a batch in which each joint sample is as frequent as it is probable."""
+    return grid([cells(0.25, 0.5, 0.75)] * 3)[0]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_can_be_made_without_arguments_and_says_what_it_is(rule):
+    made = rule()
+    assert isinstance(made, mg.Estimator)
+    assert made.needs <= {"grad", "cost", "cost_at", "cost_and_grad_at"}
+    assert repr(made).startswith(rule.__name__)
+    assert rule.__doc__.startswith("d cost / d logit") or rule is LearnedCorrection
+    assert "iased" in rule.__doc__ or "O(c²)" in rule.__doc__
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_claims_to_be_unbiased_is_and_the_others_are_not(rule):
+    mean, _ = moments(rule(), LOGITS, cost)
+    if rule is not SPSA:            # whose own noise is enumerated in test_paper.py
+        assert rule.unbiased == np.allclose(mean, truth(LOGITS, cost), **EXACT)
+
+
+def test_reinforce_takes_its_baseline_in_many_forms():
+    assert repr(Reinforce()) == "Reinforce(baseline=Constant(number=0.0))"
+    assert repr(Reinforce(2)) == "Reinforce(baseline=Constant(number=2.0))"
+    assert repr(Reinforce("mean")) == "Reinforce(baseline=MeanCost(decay=0.9))"
+    assert repr(Reinforce(baselines.LeastVariance(0.5))) == "Reinforce(baseline=LeastVariance(decay=0.5))"
+    for bad in ("median", ""):
+        with pytest.raises(ValueError, match="expected a baseline None"):
+            Reinforce(bad)
+    with pytest.raises(ValueError, match="finite"):
+        Reinforce(np.nan)
+    with pytest.raises(ValueError, match="decay"):
+        baselines.MeanCost(1.0)
+
+
+class Features:
+    """A baseline of somebody else's: linear in the context."""
+
+    def start(self):
+        return {"weight": np.zeros((2, 1))}
+
+    def value(self, node, state):
+        return node.context @ state["weight"]
+
+    def learn(self, node, state):
+        error = node.cost - self.value(node, state)
+        return {"weight": state["weight"] + 0.1 * node.context.T @ error / len(error)}
+
+
+def test_a_baseline_can_be_learned_from_context():
+    rule, u = Reinforce(Features()), every_sample_equally_often()
+    context = np.tile([1.0, 2.0], (len(u), 1))
+    for _ in range(60):
+        found = estimates(rule, LOGITS, cost, u, context)
+        close(found.mean(axis=0), truth(LOGITS, cost), **EXACT)
+        rule.update()
+    b = (u < sigmoid(LOGITS)).astype(float)
+    close(context[0] @ rule.state["weight"], cost(mg.tensor(b)).data.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("baseline", ["mean", "optimal"])
+def test_the_baseline_is_that_of_past_passes_only(baseline):
+    """So before the first update it is 0, and the current sample is never part of it."""
+    rule, plain, u = Reinforce(baseline), Reinforce(), every_sample_equally_often()
+    for _ in range(2):
+        close(estimates(rule, LOGITS, cost, u), estimates(plain, LOGITS, cost, u), **EXACT)
+    rule.update()
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        before = {name: x.copy() for name, x in rule.state.items()}
+        mean, _ = moments(rule, LOGITS, cost)
+        close(mean, truth(LOGITS, cost), **EXACT)
+        for name, x in before.items():
+            np.testing.assert_array_equal(rule.state[name], x)
+        estimates(rule, LOGITS, cost, rng.uniform(size=(8, 3)))
+        rule.update()
+        assert any(not np.array_equal(rule.state[name], x) for name, x in before.items())
+
+
+@pytest.mark.parametrize(("baseline", "weight_of"), [("mean", lambda s: np.ones((len(s), 1))),
+                                                     ("optimal", np.square)])
+def test_moving_averages_of_costs(baseline, weight_of):
+    rule, rng = Reinforce(baseline), np.random.default_rng(2)
+    weighted, weight = 0.0, 0.0
+    for _ in range(4):
+        u = rng.uniform(size=(6, 3))
+        b = (u < sigmoid(LOGITS)).astype(float)
+        costs, score = cost(mg.tensor(b)).data[:, None], b - sigmoid(LOGITS)
+        now = 0.0 if np.all(weight == 0) else weighted / weight
+        close(estimates(rule, LOGITS, cost, u), (costs - now) * score, **EXACT)
+        rule.update()
+        weighted = 0.9 * weighted + 0.1 * (weight_of(score) * costs).mean(axis=0)
+        weight = 0.9 * weight + 0.1 * weight_of(score).mean(axis=0)
+
+
+@pytest.mark.parametrize("rule", [lambda: Reinforce("mean"), lambda: Reinforce("optimal"), LearnedCorrection])
+def test_memory_does_not_depend_on_how_often_a_batch_is_repeated(rule):
+    u = every_sample_equally_often()
+    once, thrice = rule(), rule()
+    for _ in range(3):
+        close(np.tile(estimates(once, LOGITS, cost, u), (3, 1)),
+              estimates(thrice, LOGITS, cost, np.tile(u, (3, 1))), **EXACT)
+        once.update()
+        thrice.update()
+    for name, x in once.state_dict().items():
+        close(x, thrice.state_dict()[name], **EXACT)
+
+
+@pytest.mark.parametrize("rule", [lambda: Reinforce("mean"), lambda: Reinforce("optimal"), LearnedCorrection])
+def test_memory_is_saved_and_comes_back(rule):
+    u = np.random.default_rng(3).uniform(size=(9, 3))
+    learned, fresh = rule(), rule()
+    for _ in range(3):
+        estimates(learned, LOGITS, cost, u)
+        learned.update()
+    fresh.load_state_dict(learned.state_dict())
+    np.testing.assert_array_equal(estimates(fresh, LOGITS, cost, u), estimates(learned, LOGITS, cost, u))
+    with pytest.raises(ValueError, match="no memory"):
+        Stop().load_state_dict(learned.state_dict())
+
+
+def test_a_unit_that_never_varies_has_baseline_0():
+    rule, u = Reinforce("optimal"), np.full((2, 1), 0.5)
+    for _ in range(2):
+        estimate = estimates(rule, np.float64(1000.0), lambda b: b.sum(axis=1), u)
+        rule.update()
+    np.testing.assert_array_equal(estimate, 0)
+
+
+def test_spsa_uses_the_uniforms_of_the_sample_on_both_sides():
+    """Where no uniform lies between the moved probabilities nothing changes, and the estimate is 0."""
+    u = np.random.default_rng(4).uniform(size=(400, 3))
+    c = 0.05
+    found = estimates(SPSA(c), LOGITS, cost, u)
+    changes = (u > sigmoid(LOGITS - c)) & (u < sigmoid(LOGITS + c))
+    assert not found[~changes.any(axis=1)].any()
+    assert changes.any()
+    assert np.all(np.any(found[changes.any(axis=1)] != 0, axis=1))
+    for bad in (0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="c > 0"):
+            SPSA(bad)
+
+
+def test_a_learned_correction_starts_as_straight_through_and_ends_with_the_true_mean():
+    """With a constant among its inputs, a least-squares fit has the mean of what it was fitted to."""
+    rule, u = LearnedCorrection(rate=1.0), every_sample_equally_often()
+    start = estimates(rule, LOGITS, cost, u)
+    close(start, estimates(mg.estimators.StraightThroughSlope(), LOGITS, cost, u), **EXACT)
+    exact = truth(LOGITS, cost)
+    assert np.abs(start.mean(axis=0) - exact).max() > 0.01
+    for _ in range(3000):
+        found = estimates(rule, LOGITS, cost, u)
+        rule.update()
+    close(found.mean(axis=0), exact, rtol=1e-8)
+    # The fit itself, against the normal equations.
+    biased, unbiased = start, estimates(Reinforce(), LOGITS, cost, u)
+    for i in range(3):
+        inputs = np.stack([biased[:, i], np.ones(len(u))], axis=1)
+        close(found[:, i], inputs @ np.linalg.lstsq(inputs, unbiased[:, i])[0], atol=1e-8)
+    assert np.all(found.var(axis=0) < unbiased.var(axis=0))
+
+
+def test_a_learned_correction_can_tell_contexts_apart():
+    """Two kinds of row whose costs are opposite: without context the correction would be the same."""
+    u = np.tile(every_sample_equally_often(), (2, 1))
+    kind = np.repeat([1.0, -1.0], len(u) // 2)
+    rule = LearnedCorrection(rate=1.0)
+
+    def opposite(b):
+        return mg.exp(b @ np.array([1.0, -0.5, 0.3])) * kind
+
+    for _ in range(4000):
+        found = estimates(rule, LOGITS, opposite, u, kind[:, None])
+        rule.update()
+    exact = truth(LOGITS, lambda b: mg.exp(b @ np.array([1.0, -0.5, 0.3])))
+    close(found[kind == 1].mean(axis=0), exact, rtol=1e-6)
+    close(found[kind == -1].mean(axis=0), -exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": 1.5}, {"decay": -0.1}, {"decay": 1.1}])
+def test_a_learned_correction_refuses_rates_that_diverge(bad):
+    with pytest.raises(ValueError, match=r"LearnedCorrection: expected a (rate|decay)"):
+        LearnedCorrection(**bad)
+
+
+def test_stop_leaves_the_logits_without_gradient_and_the_rest_with_theirs():
+    a, w = (mg.tensor(np.full((2, 3), x), requires_grad=True) for x in (0.3, 2.0))
+    b = mg.bernoulli(a, Stop(), rng=Chosen(np.array(0.2)))
+    mg.expected((b * w).sum(axis=1)).backward()
+    np.testing.assert_array_equal(a.grad, 0)
+    np.testing.assert_array_equal(w.grad, 0.5)

@@ -1,0 +1,597 @@
+"""Binary nodes: what a rule may ask, on which scale it is answered, and what is refused."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from enumeration import Chosen, cells, estimates, grid, moments, sigmoid, truth
+
+import minigrad as mg
+from minigrad.estimators import Reinforce, Stop, StraightThrough, StraightThroughSlope
+from minigrad.testing import exact_expectation, exact_gradient
+
+close = np.testing.assert_allclose
+EXACT = {"rtol": 1e-10, "atol": 1e-13}
+
+
+class ARM(mg.Estimator):
+    """(f(1[1 − u < p]) − f(1[u < p])) (u − ½), Yin & Zhou (2019): a rule that replays."""
+
+    needs = {"cost_at"}
+    unbiased = True
+
+    def backward(self, node):
+        antithetic = self.sample(node.logits, 1 - node.noise)
+        return (node.cost_at(antithetic) - node.cost_at(node.value)) * (node.noise - 0.5)
+
+
+class LocalExpectation(mg.Estimator):
+    """p(1 − p)(f(b_i = 1) − f(b_i = 0)), row by row where rows share a cost."""
+
+    needs = {"cost_at"}
+    unbiased = True
+
+    def backward(self, node):
+        difference = np.empty_like(node.value)
+        for i in range(node.shape[1]):
+            on, off = node.value.copy(), node.value.copy()
+            on[:, i], off[:, i] = 1, 0
+            difference[:, i:i + 1] = node.cost_at(on, rows="one by one") - node.cost_at(off, rows="one by one")
+        return node.probs * (1 - node.probs) * difference
+
+
+class Probe(mg.Estimator):
+    """Runs a function on the node, keeps what it gives, and estimates 0."""
+
+    def __init__(self, look, *needs):
+        self.look, self.needs = look, set(needs)
+
+    def backward(self, node):
+        self.seen = self.look(node)
+        return np.zeros_like(node.value)
+
+
+def leaf(value, dtype=float):
+    return mg.tensor(np.asarray(value, dtype), requires_grad=True)
+
+
+def passed_back(rule, cost, shape=(4, 3), event_ndim=1, rng=None):
+    """The gradient of a loss made from the sample of one node with logits 0."""
+    a = leaf(np.zeros(shape))
+    cost(mg.bernoulli(a, rule, rng=rng or mg.Generator(5), event_ndim=event_ndim)).backward()
+    return a.grad
+
+
+def per_row(b):
+    return mg.expected((b * b).sum(axis=-1))
+
+
+# -- the deciding test ------------------------------------------------------------------------------
+# Three layers, one above the other, share the weight W; two expected terms, each with its weight, look
+# at all of them; a batch of four.  The means are exact: one graph for each joint cell of the uniforms.
+
+X = np.random.default_rng(2).normal(size=(4, 2))
+HEAD = np.array([0.7, -1.2])
+W = np.array([[0.9, -0.6], [0.4, 1.1]])
+
+
+def layers(rules, weights, offsets, rngs=(None, None, None)):
+    b1 = mg.bernoulli(X @ weights[0] + offsets[0], rules[0], rng=rngs[0])
+    b2 = mg.bernoulli(b1 @ weights[1] + offsets[1], rules[1], rng=rngs[1])
+    b3 = mg.bernoulli(b2 @ weights[2][:, :1] + offsets[2], rules[2], rng=rngs[2])
+    return b1, b2, b3
+
+
+def costs(b1, b2, b3, head):
+    one = (b3[:, 0] + (b1 * head).sum(axis=1) - 0.3) ** 2
+    two = mg.exp((b1 * b2).sum(axis=1) - b3[:, 0] * head.sum())
+    return one, two
+
+
+def weighted_loss(one, two):
+    return 0.7 * mg.expected(one) - 2 * (mg.expected(two) / 5)
+
+
+def exact_layers():
+    """The truth, with a weight of its own for each layer: gradients by W1, W2, W3, the offsets, head."""
+    parameters = [leaf(W), leaf(W), leaf(W), leaf([0.2, -0.1]), leaf([0.1, 0.3]), leaf([-0.2]), leaf(HEAD)]
+
+    def fn():
+        return weighted_loss(*costs(*layers([Stop()] * 3, parameters[:3], parameters[3:6]), parameters[6]))
+    return exact_gradient(fn, parameters)
+
+
+def breaks(rule, p):
+    """Where a sample changes as u moves; ARM looks at 1 − u as well."""
+    return np.append(p, 1 - p) if isinstance(rule, ARM) else np.ravel(p)
+
+
+def mean_of_layers(rules):
+    """The exact mean of what backward adds to W, the three offsets and head."""
+    parameters = w, *offsets, head = [leaf(W), leaf([0.2, -0.1]), leaf([0.1, 0.3]), leaf([-0.2]), leaf(HEAD)]
+    pairs = np.array(list(product([0, 1], repeat=2)))
+    p1 = sigmoid(X @ W + offsets[0].data)
+    p2, p3 = sigmoid(pairs @ W + offsets[1].data), sigmoid(pairs @ W[:, :1] + offsets[2].data)
+    # Cells of layer 1 differ by row, since its logits do; those of the others serve every row.
+    first = [grid([cells(*breaks(rules[0], p)) for p in row]) for row in p1]
+    u1, share1 = np.stack([u for u, _ in first]), np.stack([share for _, share in first])
+    below = [grid([cells(*breaks(rule, p)) for p in layer.T]) for rule, layer in ((rules[1], p2), (rules[2], p3))]
+    for k, (u2, share2), (u3, share3) in product(range(u1.shape[1]), *[zip(*b, strict=True) for b in below]):
+        share = share1[:, k] * share2 * share3
+        nodes = layers(rules, [w] * 3, offsets, [Chosen(u1[:, k]), Chosen(u2), Chosen(u3)])
+        one, two = costs(*nodes, head)
+        weighted_loss(share * one, share * two).backward()
+    return [x.grad for x in parameters]
+
+
+def mean_of_straight_through_in_the_middle():
+    """E[dcost/db2], with layer 3 averaged exactly: what it adds to W and to its offset."""
+    by_weight, by_offset = np.zeros_like(W), np.zeros(2)
+    pairs = np.array(list(product([0.0, 1.0], repeat=2)))
+    for s1, s2 in product(pairs, pairs):
+        b1, b2 = np.tile(s1, (4, 1)), leaf(np.tile(s2, (4, 1)))
+        p1, p2 = sigmoid(X @ W + [0.2, -0.1]), sigmoid(b1 @ W + [0.1, 0.3])
+        share = np.prod(np.where(s1 == 1, p1, 1 - p1) * np.where(s2 == 1, p2, 1 - p2), axis=1)
+
+        def fn(b1=b1, b2=b2, share=share):
+            b3 = mg.bernoulli(b2 @ W[:, :1] + [-0.2], Stop())
+            one, two = costs(mg.tensor(b1), b2, b3, mg.tensor(HEAD))
+            return weighted_loss(share * one, share * two)
+        gradient = exact_gradient(fn, b2)
+        by_weight += b1.T @ gradient
+        by_offset += gradient.sum(axis=0)
+    return by_weight, by_offset
+
+
+def test_a_rule_that_replays_above_straight_through_above_reinforce():
+    by_w1, by_w2, by_w3, by_o1, by_o2, by_o3, by_head = exact_layers()
+    st_w2, st_o2 = mean_of_straight_through_in_the_middle()
+    got_w, got_o1, got_o2, got_o3, got_head = mean_of_layers([ARM(), StraightThrough(), Reinforce()])
+    close(got_o1, by_o1, **EXACT)               # right whatever the rules below do
+    close(got_o3, by_o3, **EXACT)
+    close(got_head, by_head, **EXACT)
+    close(got_o2, st_o2, **EXACT)               # biased as documented
+    assert np.abs(st_o2 - by_o2).max() > 0.05
+    close(got_w, by_w1 + st_w2 + by_w3, **EXACT)
+    assert np.abs(got_w - (by_w1 + by_w2 + by_w3)).max() > 0.05
+
+
+@pytest.mark.parametrize("rules", [(ARM, Reinforce, LocalExpectation), (LocalExpectation, Reinforce, ARM)])
+def test_unbiased_rules_in_any_order_give_the_exact_gradient(rules):
+    by_w1, by_w2, by_w3, *others = exact_layers()
+    got_w, *got = mean_of_layers([rule() for rule in rules])
+    close(got_w, by_w1 + by_w2 + by_w3, **EXACT)
+    for x, y in zip(got, others, strict=True):
+        close(x, y, **EXACT)
+
+
+def test_a_tree_of_nodes_with_different_rules():
+    """One parent, two children, each with its rule and its own cost."""
+    weight = np.array([[1.0, -2.0], [0.5, 1.5]])
+
+    def loss(a, rules, rngs):
+        root = mg.bernoulli(a, rules[0], rng=rngs[0])
+        left = mg.bernoulli(root @ weight, rules[1], rng=rngs[1])
+        right = mg.bernoulli((root @ weight)[:, :1] - 1, rules[2], rng=rngs[2])
+        return mg.expected((left.sum(axis=1) - 0.4) ** 2) + 3 * mg.expected(right[:, 0] * root[:, 0])
+
+    logits = np.array([0.3, -0.7])
+    p, pairs = sigmoid(logits), np.array(list(product([0, 1], repeat=2)))
+    below = sigmoid(pairs @ weight)
+    u0, share0 = grid([cells(x, 1 - x) for x in p])
+    mean = np.zeros(2)
+    for (u1, share1), (u2, share2) in product(zip(*grid([cells(*x) for x in below.T]), strict=True),
+                                              cells(*sigmoid(pairs @ weight[:, 0] - 1))):
+        a = leaf(np.tile(logits, (len(u0), 1)))
+        rngs = Chosen(u0), Chosen(u1), Chosen(np.array(u2))
+        loss(a, (ARM(), StraightThrough(), Reinforce()), rngs).backward()
+        mean += share1 * share2 * (share0 @ a.grad) * len(u0)
+    one = leaf([logits])
+    close(mean, exact_gradient(lambda: loss(one, [Stop()] * 3, [None] * 3), one)[0], **EXACT)
+
+
+# -- what is refused --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("estimator", [None, StraightThrough, "straight-through"])
+def test_an_estimator_has_to_be_given(estimator):
+    with pytest.raises(TypeError, match="expected an estimator"):
+        mg.bernoulli(leaf([0.0]), estimator)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_have_to_be_finite(bad):
+    with pytest.raises(ValueError, match="finite"):
+        mg.bernoulli(leaf([0.0, bad]), Stop())
+
+
+def test_logits_have_to_be_floating_and_to_have_the_axes_of_a_sample():
+    with pytest.raises(TypeError, match="floating logits"):
+        mg.bernoulli(np.array([0, 1]), Stop())
+    for event_ndim in (3, -1):
+        with pytest.raises(ValueError, match="event_ndim from 0 to 2"):
+            mg.bernoulli(leaf(np.zeros((2, 2))), Stop(), event_ndim=event_ndim)
+
+
+@pytest.mark.parametrize(("need", "look"), [
+    ("grad", lambda node: node.grad),
+    ("cost", lambda node: node.cost),
+    ("cost_at", lambda node: node.cost_at(node.value)),
+    ("cost_and_grad_at", lambda node: node.cost_and_grad_at(node.value)),
+])
+def test_what_a_rule_asks_it_has_to_declare(need, look):
+    passed_back(Probe(look, need), per_row)
+    everything_else = {"grad", "cost", "cost_at", "cost_and_grad_at"} - {need}
+    with pytest.raises(ValueError, match=f"asked for '{need}', which it does not declare"):
+        passed_back(Probe(look, *everything_else), per_row)
+
+
+def test_costs_that_are_not_finite_are_refused_where_they_arise():
+    with pytest.raises(ValueError, match="finite costs"):
+        mg.expected(mg.tensor([1.0, np.nan]))
+    with pytest.raises(ValueError, match="at least one sample"):
+        mg.expected(mg.tensor(np.zeros(0)))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 3, 5)])
+def test_costs_have_to_fit_the_samples_of_a_node(shape):
+    def cost(b):
+        return mg.expected(b.sum() * np.ones(shape))
+
+    with pytest.raises(ValueError, match=r"fit node .* neither"):
+        passed_back(Reinforce(), cost, (4, 2, 3))
+
+
+def test_an_estimate_has_to_have_the_shape_and_dtype_of_its_node():
+    class Short(mg.Estimator):
+        def backward(self, node):
+            return np.zeros(3)
+
+    class Wide(mg.Estimator):
+        def backward(self, node):
+            return np.zeros(node.shape, np.float32)
+
+    for rule in (Short(), Wide()):
+        with pytest.raises(ValueError, match="expected an estimate of"):
+            passed_back(rule, per_row)
+
+
+def test_a_value_to_try_has_to_have_the_shape_and_dtype_of_the_node():
+    for value in (np.zeros((3, 4)), np.zeros((4, 3), np.float32)):
+        with pytest.raises(ValueError, match="expected a value of"):
+            passed_back(Probe(lambda node, value=value: node.cost_at(value), "cost_at"), per_row)
+    with pytest.raises(ValueError, match="'together' or 'one by one'"):
+        passed_back(Probe(lambda node: node.cost_at(node.value, rows="both"), "cost_at"),
+                    lambda b: (b * b).sum())
+
+
+def test_a_gradient_that_no_path_leads_to():
+    for rule in (StraightThrough(), Probe(lambda node: node.cost_and_grad_at(node.value), "cost_and_grad_at")):
+        a = leaf(np.zeros((4, 3)))
+        b = mg.bernoulli(a, rule)
+        loss = mg.expected((b > 0).astype(float).sum(axis=1)) + a.sum()
+        with pytest.raises(ValueError, match="nothing that has a derivative"):
+            loss.backward()
+
+
+def test_one_memory_cannot_serve_two_nodes():
+    rule, a = Reinforce("mean"), leaf(np.zeros((4, 3)))
+    b = mg.bernoulli(a, rule, name="first") * mg.bernoulli(a, rule, name="second")
+    with pytest.raises(ValueError, match="one instance serves two nodes"):
+        per_row(b).backward()
+    for rule in (Reinforce(), Reinforce(2.0), StraightThrough()):
+        per_row(mg.bernoulli(a, rule) * mg.bernoulli(a, rule)).backward()
+
+
+def test_second_order_only_where_the_rule_defines_it():
+    a = leaf(np.zeros((4, 3)))
+    loss = per_row(mg.bernoulli(a, Reinforce()) * a)
+    with pytest.raises(ValueError, match="no second derivative"):
+        mg.grad(loss, a, create_graph=True)
+    logit = leaf([[0.4]])
+    b = mg.bernoulli(logit, StraightThroughSlope(), rng=Chosen(np.array(0.1)))
+    slope = mg.grad(mg.expected((3 * b).sum(axis=1)), logit, create_graph=True)
+    p = sigmoid(0.4)
+    close(mg.grad(slope.sum(), logit).data, 3 * p * (1 - p) * (1 - 2 * p), **EXACT)
+
+
+# -- samples, units and costs -----------------------------------------------------------------------
+
+@pytest.mark.parametrize(("shape", "event_ndim", "view"), [
+    ((4, 3), 1, (4, 3)), ((4, 3), 2, (1, 12)), ((4, 3), 0, (12, 1)), ((4, 2, 3), 1, (8, 3)),
+    ((4, 2, 3), 2, (4, 6)), ((3,), 1, (1, 3)), ((), 0, (1, 1)),
+])
+def test_the_canonical_view_is_rows_and_units(shape, event_ndim, view):
+    rule = Probe(lambda node: (node.shape, node.value.shape, node.probs.shape, node.noise.shape,
+                               node.grad.shape, node.cost.shape), "grad", "cost")
+    passed_back(rule, lambda b: (b * b).sum(), shape, event_ndim)
+    assert rule.seen == (view, view, view, view, view, (view[0], 1))
+
+
+def test_the_scale_is_that_of_one_sample():
+    """Each row sees 3 times its own cost, and the gradient of that, whatever the batch."""
+    for batch in (1, 4, 10):
+        rule = Probe(lambda node: (node.cost, node.grad, node.value, node.cost_at(1 - node.value)),
+                     "cost", "grad", "cost_at")
+        passed_back(rule, lambda b: 3 * mg.expected((b * np.array([1.0, 2.0, 4.0])).sum(axis=1)), (batch, 3))
+        cost, grad, value, flipped = rule.seen
+        close(cost[:, 0], 3 * value @ [1, 2, 4])
+        close(grad, np.tile([3.0, 6.0, 12.0], (batch, 1)))
+        close(flipped, 21 - cost)
+
+
+@pytest.mark.parametrize(("samples", "cost_axes"), [
+    ((4,), (4,)), ((3, 2), (3, 2)), ((3, 2), (3,)), ((3,), (3, 2)), ((), (4,)), ((), (3, 2)), ((2, 2), ()),
+])
+def test_leading_axes_of_nodes_and_costs(samples, cost_axes):
+    """One must lead the other.  Averaged over all states of the rows that share a cost, estimates are exact."""
+    units = 2
+    scale = np.arange(1.0, 1 + np.prod(cost_axes)).reshape(cost_axes) / 3
+
+    def cost(b):
+        total = b.sum(axis=-1)
+        if len(cost_axes) < len(samples):
+            total = total.sum(axis=tuple(range(len(cost_axes), len(samples))))
+        total = mg.reshape(total, (*total.shape, *[1] * (len(cost_axes) - total.ndim)))
+        costs = (total * scale - 0.7) ** 2
+        return mg.expected(costs) if cost_axes else costs
+
+    rng = np.random.default_rng(0)
+    a = leaf(rng.normal(size=(*samples, units)))
+    exact = exact_gradient(lambda: cost(mg.bernoulli(a, Stop())), a)
+    assert np.abs(exact).min() > 1e-4
+    p = sigmoid(a.data)
+    groups = min(int(np.prod(samples)), int(np.prod(cost_axes)))
+    shared = a.size // groups
+    for rule in (LocalExpectation(), Reinforce()):
+        mean = np.zeros((groups, shared))
+        for state in product([0.0, 1.0], repeat=shared):
+            b = np.tile(np.array(state), groups).reshape(a.shape)
+            share = np.where(b == 1, p, 1 - p).reshape(groups, shared).prod(axis=1, keepdims=True)
+            a.grad = None
+            cost(mg.bernoulli(a, rule, rng=Chosen(np.where(b == 1, p / 2, (1 + p) / 2)))).backward()
+            mean += share * a.grad.reshape(groups, shared)
+        close(mean.reshape(a.shape), exact, **EXACT)
+
+
+def test_a_term_outside_expected_counts_whole_for_every_row():
+    rule = Probe(lambda node: (node.cost, node.samples, node.coupled), "cost")
+    passed_back(rule, lambda b: 2 * (b.sum() ** 2) + mg.expected(b.sum(axis=1)))
+    cost, samples, coupled = rule.seen
+    assert (samples, coupled) == (1, True)
+    assert np.ptp(cost[:, 0] - cost[0]) < 3      # the shared part is the same, the rows' own is not
+    rule = Probe(lambda node: (node.cost, node.samples), "cost")
+    passed_back(rule, lambda b: b.sum() ** 2, rng=Chosen(np.array(0.1)))
+    close(rule.seen[0], np.full((4, 1), 144.0))
+
+
+def test_rows_one_by_one_where_rows_share_a_cost_and_together_where_they_do_not():
+    def both(node):
+        flipped = 1 - node.value
+        return node.cost_at(flipped), node.cost_at(flipped, rows="one by one")
+
+    rule = Probe(both, "cost_at")
+    ones = Chosen(np.array(0.1))
+    passed_back(rule, lambda b: b.sum() ** 2, rng=ones)
+    together, apart = rule.seen
+    close(together, np.zeros((4, 1)))
+    close(apart, np.full((4, 1), 81.0))
+    passed_back(rule, per_row)
+    close(*rule.seen)
+
+
+def test_replays_are_counted_also_those_within_replays():
+    a = leaf(np.zeros((4, 3)))
+    top = mg.bernoulli(a, Probe(lambda node: node.cost_and_grad_at(node.value), "cost_and_grad_at"))
+    below = mg.bernoulli(top - leaf(0.5), ARM())
+    mg.expected(below.sum(axis=1)).backward()
+    assert (top.primitive.replays, below.primitive.replays) == (1 + 2, 2)
+    b = mg.bernoulli(a, LocalExpectation())
+    (b.sum() ** 2).backward()
+    assert b.primitive.replays == 2 * 3 * 4
+
+
+def test_expected_that_enters_otherwise_than_linearly_counts_as_outside():
+    for inside, cost in ((True, lambda b: -mg.expected(b.sum(axis=1)) / 4 + 1),
+                         (True, lambda b: 2 * (mg.expected(b.sum(axis=1)) - 3) - mg.tensor(4.0)),
+                         (False, lambda b: mg.expected(b.sum(axis=1)) ** 2),
+                         (False, lambda b: mg.exp(mg.expected(b.sum(axis=1)))),
+                         (False, lambda b: 1 / mg.expected(b.sum(axis=1) + 1))):
+        rule = Probe(lambda node: node.coupled)
+        passed_back(rule, cost)
+        assert rule.seen is not inside
+
+
+def test_a_weight_that_depends_on_a_binary_node_puts_a_term_outside():
+    rng = np.random.default_rng(3)
+    a, c = leaf(rng.normal(size=(2, 1))), leaf(rng.normal(size=1))
+
+    def loss(rule_a, rule_c, rngs=(None, None)):
+        weight = mg.bernoulli(c, rule_c, rng=rngs[1])
+        return (2 * weight.sum() - 1) * mg.expected(mg.bernoulli(a, rule_a, rng=rngs[0]).sum(axis=1) ** 2)
+
+    probe = Probe(lambda node: node.coupled)
+    loss(probe, Stop()).backward()
+    assert probe.seen
+    exact = exact_gradient(lambda: loss(Stop(), Stop()), [a, c])
+    p, q = sigmoid(a.data), sigmoid(c.data)
+    mean = [np.zeros((2, 1)), np.zeros(1)]
+    for *s, t in product([0.1, 0.9], repeat=3):
+        u = np.where(np.array(s)[:, None] < 0.5, p / 2, (1 + p) / 2)
+        v = q / 2 if t < 0.5 else (1 + q) / 2
+        share = np.where(u < p, p, 1 - p).prod() * np.where(v < q, q, 1 - q).prod()
+        a.grad = c.grad = None
+        loss(Reinforce(), Reinforce(), (Chosen(u), Chosen(v))).backward()
+        mean[0] += share * a.grad
+        mean[1] += share * c.grad
+    for x, y in zip(mean, exact, strict=True):
+        close(x, y, **EXACT)
+
+
+# -- replay, purity and memory ----------------------------------------------------------------------
+
+def test_a_replay_at_the_sample_itself_changes_nothing_below():
+    """Nodes below draw again from their own uniforms."""
+    rule = Probe(lambda node: (node.cost, node.cost_at(node.value), node.cost_at(1 - node.value)),
+                 "cost", "cost_at")
+    a = leaf(np.zeros((64, 3)))
+    top = mg.bernoulli(a, rule, rng=mg.Generator(1))
+    below = mg.bernoulli(4 * top - 2, Reinforce(), rng=mg.Generator(2))
+    mg.expected(below @ np.array([1.0, 2.0, 4.0])).backward()
+    cost, again, flipped = rule.seen
+    np.testing.assert_array_equal(cost, again)
+    u = below.primitive.noise
+    expected = (u < sigmoid(2 - 4 * top.data)) @ np.array([1.0, 2.0, 4.0])
+    close(flipped[:, 0], expected)
+
+
+@pytest.mark.parametrize("name", mg.estimators.__all__)
+def test_backward_twice_adds_the_same_again(name):
+    a = leaf(np.linspace(-1, 1, 12).reshape(4, 3))
+    rule = getattr(mg.estimators, name)()
+    loss = mg.expected(((mg.bernoulli(a, rule, rng=mg.Generator(1)) - 0.3) ** 2).sum(axis=1))
+    loss.backward()
+    once = a.grad.copy()
+    loss.backward()
+    np.testing.assert_array_equal(a.grad, 2 * once)
+
+
+def test_fresh_numbers_for_rules_differ_by_replay_and_by_sample_but_not_by_pass():
+    draws = []
+    rule = Probe(lambda node: draws.append(node.rng.uniform((2, 2))), "cost")
+    a = leaf(np.zeros((2, 2)))
+    rng = mg.Generator(9)
+    outer = Probe(lambda node: [node.cost_and_grad_at(node.value) for _ in range(2)], "cost_and_grad_at")
+    for _ in range(2):
+        top = mg.bernoulli(a, outer, rng=rng)
+        loss = mg.expected(mg.bernoulli(top - leaf(0.5), rule, rng=rng).sum(axis=1))
+        loss.backward()
+        loss.backward()
+    main, replayed, again = draws[0:3]
+    assert not np.array_equal(main, replayed)
+    assert not np.array_equal(replayed, again)
+    np.testing.assert_array_equal(draws[3:6], draws[0:3])
+    assert not np.array_equal(draws[6], main)
+
+
+def test_memory_advances_by_update_alone():
+    rule = Reinforce("mean")
+    a, ones = leaf(np.zeros((4, 1))), np.array(0.1)
+    for _ in range(3):
+        per_row(mg.bernoulli(a, rule, rng=Chosen(ones))).backward()
+        np.testing.assert_array_equal(rule.state["weight"], 0)
+    rule.update()
+    close(rule.state["weighted_cost"], 0.1)
+    rule.update()                                   # nothing new to commit
+    close(rule.state["weighted_cost"], 0.1)
+
+
+def test_replays_propose_nothing():
+    rule = Reinforce("mean")
+    a = leaf(np.zeros((4, 1)))
+    top = mg.bernoulli(a, Probe(lambda node: node.cost_and_grad_at(1 - node.value), "cost_and_grad_at"),
+                       rng=Chosen(np.array(0.1)))
+    below = mg.bernoulli(200 * top - leaf(100.0), rule)     # a copy of the sample
+    mg.expected(below.sum(axis=1)).backward()
+    rule.update()
+    close(rule.state["weighted_cost"], 0.1)                 # of the sample's cost 1, not of its flip's 0
+
+
+def test_a_split_batch_draws_what_the_whole_would():
+    logits, cost = np.linspace(-2, 2, 18).reshape(6, 3), lambda b: (b @ np.array([1.0, -2.0, 0.5]) - 1) ** 2
+    for name in mg.estimators.__all__:
+        rule = getattr(mg.estimators, name)()
+        whole = leaf(logits)
+        mg.expected(cost(mg.bernoulli(whole, rule, rng=mg.Generator(3)))).backward()
+        for part in (slice(0, 2), slice(2, 6)):
+            a = leaf(logits[part])
+            rng = mg.Generator(3, sample_offset=part.start)
+            mg.expected(cost(mg.bernoulli(a, rule, rng=rng))).backward()
+            close(a.grad * len(a), whole.grad[part] * 6, err_msg=name, **EXACT)
+
+
+@pytest.mark.parametrize("name", mg.estimators.__all__)
+def test_float32_stays_float32_and_finite_at_extreme_logits(name):
+    a = leaf([[-80.0, -1.0, 80.0], [88.0, 0.0, -104.0]], np.float32)
+    rule = getattr(mg.estimators, name)()
+    for seed in range(3):
+        b = mg.bernoulli(a, rule, rng=mg.Generator(seed))
+        mg.expected(((b - np.float32(0.3)) ** 2).sum(axis=1)).backward()
+        rule.update()
+    assert b.dtype == a.grad.dtype == np.float32
+    assert np.isfinite(a.grad).all()
+
+
+def test_context_reaches_the_rule_by_rows_and_gets_no_gradient():
+    context = leaf(np.arange(16.0).reshape(4, 2, 2))
+    rule = Probe(lambda node: node.context, "cost")
+    a = leaf(np.zeros((4, 3)))
+    b = mg.bernoulli(a, rule, context=context)
+    per_row(b).backward()
+    np.testing.assert_array_equal(rule.seen, np.arange(16.0).reshape(4, 4))
+    assert context.grad is None
+    with pytest.raises(ValueError, match="leading axes"):
+        mg.bernoulli(a, rule, context=np.zeros((3, 2)))
+
+
+# -- exact enumeration, against which all of this is measured ---------------------------------------
+
+def two_layer_loss(a, w, joint):
+    b = mg.bernoulli(a, Stop())
+    below = mg.bernoulli(b @ w, Stop())
+    one = mg.expected(((b * below).sum(axis=1) - 0.3) ** 2)
+    if joint:
+        return one + 0.5 * (below.sum() - b.sum()) ** 2
+    return mg.exp(0.3 * w.sum()) * one - 2 * mg.expected(mg.exp(below.sum(axis=1) * w[0, 0]))
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_exact_gradient_against_differences_of_the_exact_expectation(joint):
+    rng = np.random.default_rng(4)
+    a, w = leaf(rng.normal(size=(2, 2))), leaf(rng.normal(size=(2, 2)))
+
+    def fn():
+        return two_layer_loss(a, w, joint)
+    h = 1e-5
+    for x, gradient in zip((a, w), exact_gradient(fn, [a, w]), strict=True):
+        before = x.data.copy()
+        for i in np.ndindex(x.shape):
+            step = np.zeros(x.shape)
+            step[i] = h
+            values = []
+            for moved in (before + step, before - step):
+                x.data = moved
+                values.append(exact_expectation(fn))
+            close(gradient[i], (values[0] - values[1]) / (2 * h), rtol=1e-7, atol=1e-8)
+        x.data = before
+
+
+def test_rows_apart_and_rows_jointly_agree():
+    """The same expectation, declared row by row or left whole."""
+    a = leaf(np.random.default_rng(5).normal(size=(3, 2)))
+
+    def loss(average):
+        b = mg.bernoulli(a, Stop())
+        below = mg.bernoulli(b * 2 - 1, Stop())
+        return average((b @ np.array([1.0, -2.0]) + below.sum(axis=1)) ** 2)
+    close(exact_expectation(lambda: loss(mg.expected)), exact_expectation(lambda: loss(mg.mean)))
+    close(exact_gradient(lambda: loss(mg.expected), a), exact_gradient(lambda: loss(mg.mean), a), **EXACT)
+
+
+def test_too_many_states_are_refused_unless_rows_are_independent():
+    a = leaf(np.zeros((11, 2)))
+    with pytest.raises(ValueError, match=r"2\*\*22"):
+        exact_expectation(lambda: mg.bernoulli(a, Stop()).sum())
+    close(exact_expectation(lambda: mg.expected(mg.bernoulli(a, Stop()).sum(axis=1))), 1.0)
+    with pytest.raises(ValueError, match="scalar loss"):
+        exact_expectation(lambda: mg.bernoulli(a, Stop()))
+
+
+def test_the_tests_own_rules_are_exact_on_one_sample():
+    def cost(b):
+        return mg.exp(b[:, 0] * 2 - b[:, 1] * b[:, 2])
+
+    logits = np.array([0.4, -1.2, 2.0])
+    for rule in (ARM(), LocalExpectation()):
+        mean, _ = moments(rule, logits, cost, breaks=[lambda x: 1 - sigmoid(x)])
+        close(mean, truth(logits, cost), **EXACT)
+    assert not estimates(ARM(), logits, cost, np.full((5, 3), 0.5)).any()
