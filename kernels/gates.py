@@ -132,15 +132,19 @@ def open_blocks(gates):
     ([0, 1, 1, 3], [0, 0, 1], [0, 1, 2])
     """
     check_gates(gates)
-    examples, blocks = gates.shape
     if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
         gates = gates.copy()
-    buffer, n_open, odd = _compiled_pass()(gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates)
+    return blocks_of(gates, *_compiled_pass()(gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates))
+
+
+def blocks_of(gates, buffer, n_open, odd):
+    """The OpenBlocks of `gates` from what `lists.list_open` returned for them."""
     if not math.isfinite(odd) and not np.isfinite(gates).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
         raise ValueError(
             f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
         )
+    examples, blocks = gates.shape
     first = examples + 1
     second = first + blocks + 1
     lists = OpenBlocks(

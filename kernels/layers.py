@@ -13,11 +13,16 @@ import functools
 
 import numpy as np
 
-from . import work
-from .gates import OpenBlocks, check_gates, open_blocks
+from . import threads, work
+from .gates import OpenBlocks, blocks_of, check_gates, open_blocks
 from .packed import Packed
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+_NO_BIAS = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
+
+# Up to here a forward product is one compiled call: it takes about as long as its steps in Python,
+# and stays on one thread.
+_FEW = 8  # examples
 
 
 def gated_linear(x, weight, bias, gates, block, blocks=None):
@@ -62,6 +67,13 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     units = _check_block(weight, block)
     if bias is not None:
         _check("bias", bias, (len(weight),), x.dtype)
+    if blocks is None and examples < _FEW and _in_one_call(x, weight, bias, gates):
+        _check_gate_shape(gates, (examples, units))
+        values, *lists = _small().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, block)
+        blocks = blocks_of(gates, *lists)
+        work.allocated(values.nbytes)
+        work.touched(blocks.n_open)
+        return Packed(values, blocks, block)
     blocks = _check_open(gates, blocks, (examples, units), x.dtype)
     if isinstance(x, Packed):
         values = _cpu().sdd_both(x, weight, blocks, block)
@@ -353,6 +365,26 @@ def _cpu():
     return cpu
 
 
+@functools.cache
+def _small():
+    from . import small
+
+    return small
+
+
+def _in_one_call(x, weight, bias, gates):
+    """Whether these arrays are as `small.forward` takes them, and too little work for two threads."""
+    if isinstance(x, Packed) or not isinstance(gates, np.ndarray) or gates.ndim != 2:
+        return False
+    if len(x) * weight.size >= threads.WORTH_SHARING:
+        return False
+    for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
+        flags = array.flags
+        if array.dtype != x.dtype or not (flags.c_contiguous and flags.aligned and flags.writeable):
+            return False
+    return True
+
+
 def _gated_cotangent(g, gates, blocks, block, weight=None):
     """gate · g at the open blocks, (n_open, block); the values of g themselves for binary gates."""
     if weight is not None:
@@ -453,12 +485,16 @@ def _check_units(name, units, blocks, block):
         )
 
 
-def _check_open(gates, blocks, shape, dtype):
-    """The OpenBlocks of gates that fit `shape`."""
-    check_gates(gates)
+def _check_gate_shape(gates, shape):
     if gates.shape != shape:
         raise ValueError(f"gates: expected shape (examples, blocks) = {shape}, got {gates.shape}; "
                          "give one gate per example and block")
+
+
+def _check_open(gates, blocks, shape, dtype):
+    """The OpenBlocks of gates that fit `shape`."""
+    check_gates(gates)
+    _check_gate_shape(gates, shape)
     if blocks is None:
         blocks = open_blocks(gates)
     elif blocks.shape != shape:

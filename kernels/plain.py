@@ -27,6 +27,12 @@ def operand(array):
 
 
 @kernel
+def compiled_operand(array):
+    """`operand`, for compiled code."""
+    return array
+
+
+@kernel
 def _dots(a, row, b, first, count, out, position, column):
     """out[position, column + u] = a[row] · b[first + u] for u < count, four units at a time."""
     zero = out.dtype.type(0)

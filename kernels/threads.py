@@ -16,7 +16,7 @@ _count = _cores
 _pool = None
 
 # Waking a thread costs tens of microseconds: below about 1 ms of work one thread is faster.
-_WORTH_SHARING = 40_000_000  # multiply-adds
+WORTH_SHARING = 40_000_000  # multiply-adds
 
 
 def set_num_threads(count):
@@ -51,7 +51,7 @@ def shares(cumulative, multiply_adds):
     multiply_adds : the work in all, which decides whether sharing is worth it.
     """
     n = len(cumulative) - 1
-    if _count == 1 or multiply_adds < _WORTH_SHARING:
+    if _count == 1 or multiply_adds < WORTH_SHARING:
         return [(0, n)]
     targets = np.linspace(0, cumulative[-1], _count + 1)[1:-1]
     cuts = [0, *np.searchsorted(cumulative, targets).tolist(), n]

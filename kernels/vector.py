@@ -25,6 +25,12 @@ def operand(array):
 
 
 @kernel
+def compiled_operand(array):
+    """`operand`, for compiled code."""
+    return array.ctypes.data, array.strides[0], array.shape[1]
+
+
+@kernel
 def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
     """See `plain.sdd`."""
     x_address, x_stride, columns = x

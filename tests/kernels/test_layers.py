@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import cpu, plain, reference
+from minigrad.kernels import cpu, layers, plain, reference
 from minigrad.kernels.tile import VECTOR_BYTES
 
 # (examples, inputs, blocks, block): tails of every tile, single rows, units and columns, nothing.
@@ -33,6 +33,7 @@ def tile(request, monkeypatch):
         pytest.skip("this processor has no wide vectors")
     if request.param == "plain":
         monkeypatch.setattr(cpu, "tile", plain)
+        monkeypatch.setattr(layers, "_FEW", 0)
     monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
 
 

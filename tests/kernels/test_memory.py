@@ -85,6 +85,7 @@ def test_nothing_beyond_the_arrays_is_touched(shape, dtype, at_end, monkeypatch)
     out = kernels.gated_linear(x, weight, bias, gates, block, blocks)
     np.testing.assert_allclose(out.to_dense(), reference.gated_linear(x, weight, bias, gates, block),
                                atol=1e-3)
+    kernels.gated_linear(x, weight, bias, gates, block)
     kernels.gated_linear_dx(packed, weight, gates, blocks, block)
     kernels.gated_linear_dw(packed, x, gates, blocks, block)
     kernels.gated_linear_db(packed, gates, blocks, block)
