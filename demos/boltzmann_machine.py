@@ -95,7 +95,7 @@ def compare(machine, rule, passes, seed):
 
 def run(steps=1500, passes=1000, seed=1):
     """Curves by rule, and (estimate, exact) by rule at a machine that has learned a little."""
-    machine, _ = learn(None, steps // 10, seed)
+    machine, _ = learn(None, 150, seed)
     curves = {"exact gradient": learn(None, steps, seed)[1]}
     gradients = {}
     for name, rule in RULES.items():

@@ -12,8 +12,8 @@ def test_the_correlation_learns_and_the_centred_score_does_not():
     assert curves["correlation  h R"][-1] > -2.6
     assert np.all(curves["centred  (h − p) R"] < -5.5)
     slopes = {name: estimate @ exact / (exact @ exact) for name, (estimate, exact) in gradients.items()}
-    assert slopes["correlation  h R"] == pytest.approx(1, abs=0.05)
-    assert slopes["centred  (h − p) R"] == pytest.approx(0, abs=0.05)
+    assert slopes["correlation  h R"] == pytest.approx(1, abs=0.1)
+    assert slopes["centred  (h − p) R"] == pytest.approx(0, abs=0.1)
 
 
 def test_it_prints_a_table_and_saves_a_picture(tmp_path, capsys):
