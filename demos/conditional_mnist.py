@@ -124,7 +124,8 @@ class Method(NamedTuple):
     bias: float = 0.0               # of the gater's output, at the start
     units: int = 2000
     gater_rate: float = 1.0         # the gater's learning rate as a share of that of the rest
-    momentum: float = 0.0           # in the paper's recipe
+    paper_gater_rate: float = 1.0   # the same in the paper's recipe
+    paper_momentum: float = 0.0
     paper: str = "no result"
 
 
@@ -142,10 +143,10 @@ METHODS = {
         mg.estimators.StraightThrough, penalty=0.1, paper="1.39 % after some 660 epochs"),
     # The paper's rate of 0.001 for the sum of 32 examples' gradients is 0.032, or 0.32 · 0.1, for their mean.
     "sbn": binary(
-        partial(mg.estimators.Reinforce, baseline="optimal"), penalty=1.0, gater_rate=0.32,
+        partial(mg.estimators.Reinforce, baseline="optimal"), penalty=1.0, gater_rate=0.1, paper_gater_rate=0.32,
         paper="1.89 % after some 830 epochs"),
     "sts": Method(
-        SmoothGates, penalty=0.001, momentum=0.5, paper="1.96 % after some 175 epochs"),
+        SmoothGates, penalty=0.001, paper_momentum=0.5, paper="1.96 % after some 175 epochs"),
     "noisy-rectifier": Method(
         partial(RectifierGates, noise=True), penalty=1e-5, adaptive=True, paper="1.87 % after some 150 epochs"),
     "baseline-rectifier": Method(
@@ -158,11 +159,16 @@ METHODS = {
 
 
 def method_named(name):
-    """A row of the table; or binary gates with any other rule of ``mg.estimators``."""
+    """A row of the table; or binary gates with any other rule of ``mg.estimators``.
+
+    A rule that sees no gradient is noisy, and gets the options of SBN.
+    """
     if name in METHODS:
         return METHODS[name]
     if name in mg.estimators.__all__:
-        return binary(getattr(mg.estimators, name), penalty=0.1)
+        rule = getattr(mg.estimators, name)
+        row = METHODS["straight-through" if "grad" in rule.needs else "sbn"]
+        return row._replace(gates=partial(BinaryGates, rule()), paper="no result")
     raise ValueError(f"--method: expected one of {', '.join(METHODS)}, or a rule of mg.estimators "
                      f"({', '.join(mg.estimators.__all__)}), got {name!r}")
 
@@ -171,19 +177,18 @@ def method_named(name):
 
 
 class Recipe(NamedTuple):
-    """Options of ``mg.optim.SGD`` and the size of a minibatch.  ``rate`` is a function of the step's share of
-    the whole run."""
+    """Options of ``mg.optim.SGD`` and the size of a minibatch."""
 
     batch: int
-    rate: Callable
-    momentum: float | None          # None: the method's own
+    rate: Callable                  # of the share of the run that is done
+    momentum: float | None          # None: the method's own in the paper, and so for its gater's rate
     max_norm: float | None
 
 
 RECIPES = {
-    # Momentum, and a rate that falls to 0, come in a few epochs as far as a constant rate in a hundred.
-    "quick": Recipe(batch=100, rate=lambda share: 0.1 * (1 - share), momentum=0.9, max_norm=None),
-    "paper": Recipe(batch=32, rate=lambda share: 0.1, momentum=None, max_norm=2.0),
+    # Momentum and a rate that falls to 0 come in a few epochs as far as a constant rate in a hundred.
+    "quick": Recipe(batch=100, rate=lambda done: 0.1 * (1 - done), momentum=0.9, max_norm=None),
+    "paper": Recipe(batch=32, rate=lambda done: 0.1, momentum=None, max_norm=2.0),
 }
 
 
@@ -206,17 +211,18 @@ class Run:
         self.gates = method.gates()
         self.rng = mg.Generator(settings["seed"])
         self.network = network = mg.nn.ConditionalNetwork(self.rng, units=method.units, block=settings["block"])
-
         network.gater[-1].bias.data += method.bias
 
         recipe = RECIPES[settings["recipe"]]
+        momentum, gater_rate = recipe.momentum, method.gater_rate
+        if momentum is None:
+            momentum, gater_rate = method.paper_momentum, method.paper_gater_rate
         self.steps_per_epoch = ceil(len(data.train_images) / settings["batch"])
         steps = settings["epochs"] * self.steps_per_epoch
         groups = [
             {"parameters": [network.experts, network.output], "lr": lambda step: recipe.rate(step / steps)},
-            {"parameters": network.gater, "lr": lambda step: method.gater_rate * recipe.rate(step / steps)},
+            {"parameters": network.gater, "lr": lambda step: gater_rate * recipe.rate(step / steps)},
         ]
-        momentum = method.momentum if recipe.momentum is None else recipe.momentum
         self.optimiser = mg.optim.SGD(
             groups, momentum=momentum, max_norm=recipe.max_norm, rules=self.gates.rules())
 
