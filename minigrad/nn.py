@@ -206,7 +206,7 @@ def initial(inputs, units, rng, gain, dtype, order):
 def named(place, kind):
     """What a module, or a list of them, has of a kind: a dict from name to Tensor or Estimator.
 
-    Of Tensors only those that require a gradient.
+    Of Tensors only leaves that require a gradient: not what was computed from them.
     """
     found, seen, stack = {}, set(), [("", place)]
     while stack:
@@ -215,7 +215,7 @@ def named(place, kind):
             continue
         seen.add(id(x))
         if isinstance(x, kind):
-            if kind is not Tensor or x.requires_grad:
+            if kind is not Tensor or (x.requires_grad and x.primitive is None):
                 found[name] = x
             continue
         parts = ()

@@ -9,12 +9,13 @@ from minigrad.testing import gradcheck
 
 
 class Everything(Module):
-    """A parameter, a constant, a rule with memory, lists of modules, and a weight in two places."""
+    """A parameter, a constant, a result, a rule with memory, lists of modules, and a weight in two places."""
 
     def __init__(self, seed=0):
         rng = mg.Generator(seed)
         self.scale = mg.tensor([1.0, 2.0], requires_grad=True)
         self.constant = mg.tensor([5.0])
+        self.last_result = self.scale * 2
         self.layers = [Linear(2, 3, rng), (Linear(3, 2, rng, gated_inputs=True), None)]
         self.rule = mg.estimators.Reinforce(baseline="mean")
         self.tied = self.layers[0].weight
