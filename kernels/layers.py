@@ -20,10 +20,6 @@ from .packed import Packed
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 _NO_BIAS = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
 
-# Up to here a forward product is one compiled call: it takes about as long as its steps in Python,
-# and stays on one thread.
-_FEW = 8  # examples
-
 
 def gated_linear(x, weight, bias, gates, block, blocks=None):
     """out block j of example i = gates[i, j] · (x[i] @ weight[block j].T + bias[block j]).
@@ -67,9 +63,9 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     units = _check_block(weight, block)
     if bias is not None:
         _check("bias", bias, (len(weight),), x.dtype)
-    if blocks is None and examples < _FEW and _in_one_call(x, weight, bias, gates):
+    if examples == 1 and blocks is None and _in_one_call(x, weight, bias, gates):
         _check_gate_shape(gates, (examples, units))
-        values, *lists = _small().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, block)
+        values, *lists = _one_example().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, block)
         blocks = blocks_of(gates, *lists)
         work.allocated(values.nbytes)
         work.touched(blocks.n_open)
@@ -366,17 +362,17 @@ def _cpu():
 
 
 @functools.cache
-def _small():
-    from . import small
+def _one_example():
+    from . import one_example
 
-    return small
+    return one_example
 
 
 def _in_one_call(x, weight, bias, gates):
-    """Whether these arrays are as `small.forward` takes them, and too little work for two threads."""
+    """Whether these arrays are as `one_example.forward` takes them, and the work is too little to share."""
     if isinstance(x, Packed) or not isinstance(gates, np.ndarray) or gates.ndim != 2:
         return False
-    if len(x) * weight.size >= threads.WORTH_SHARING:
+    if threads.worth_sharing(weight.size):
         return False
     for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
         flags = array.flags

@@ -16,7 +16,7 @@ _count = _cores
 _pool = None
 
 # Waking a thread costs tens of microseconds: below about 1 ms of work one thread is faster.
-WORTH_SHARING = 40_000_000  # multiply-adds
+_WORTH_SHARING = 40_000_000  # multiply-adds
 
 
 def set_num_threads(count):
@@ -44,6 +44,11 @@ def get_num_threads():
     return _count
 
 
+def worth_sharing(multiply_adds):
+    """Whether so much work is done faster by several threads."""
+    return _count > 1 and multiply_adds >= _WORTH_SHARING
+
+
 def shares(cumulative, multiply_adds):
     """Cut items 0..n into ranges of about equal work: a list of (start, stop).
 
@@ -51,7 +56,7 @@ def shares(cumulative, multiply_adds):
     multiply_adds : the work in all, which decides whether sharing is worth it.
     """
     n = len(cumulative) - 1
-    if _count == 1 or multiply_adds < WORTH_SHARING:
+    if not worth_sharing(multiply_adds):
         return [(0, n)]
     targets = np.linspace(0, cumulative[-1], _count + 1)[1:-1]
     cuts = [0, *np.searchsorted(cumulative, targets).tolist(), n]

@@ -33,7 +33,7 @@ def tile(request, monkeypatch):
         pytest.skip("this processor has no wide vectors")
     if request.param == "plain":
         monkeypatch.setattr(cpu, "tile", plain)
-        monkeypatch.setattr(layers, "_FEW", 0)
+        monkeypatch.setattr(layers, "_in_one_call", lambda *arrays: False)
     monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
 
 

@@ -1,6 +1,6 @@
-"""The forward product of a few examples in one compiled call, lists and all.
+"""The forward product of one example in one compiled call, lists and all.
 
-For one example the product takes microseconds, and so would every step on the way to it in Python.
+It takes microseconds, and so would every step on the way to it in Python.
 """
 
 import numpy as np
