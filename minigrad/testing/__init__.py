@@ -1,6 +1,17 @@
-"""Verification: finite differences, and exact expectations by enumeration."""
+"""Verification: finite differences, exact expectations by enumeration, and rules held to them."""
 
 from minigrad.testing.exact import exact_expectation, exact_gradient
 from minigrad.testing.gradcheck import gradcheck
+from minigrad.testing.graphs import check_rows, unbiased_nodes
+from minigrad.testing.statistics import (
+    EstimatorReport,
+    assert_mean,
+    assert_unbiased,
+    assert_variance,
+    check_estimator,
+)
 
-__all__ = ["exact_expectation", "exact_gradient", "gradcheck"]
+__all__ = [
+    "EstimatorReport", "assert_mean", "assert_unbiased", "assert_variance", "check_estimator", "check_rows",
+    "exact_expectation", "exact_gradient", "gradcheck", "unbiased_nodes",
+]

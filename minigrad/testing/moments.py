@@ -1,0 +1,178 @@
+"""Mean and variance of a gradient estimate: exact where its noise is finite, sampled elsewhere."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from math import prod
+
+import numpy as np
+
+from minigrad import ops, random
+from minigrad.graph import Evaluation
+from minigrad.tensor import Tensor
+from minigrad.testing.exact import Enumeration
+from minigrad.testing.outcomes import Choices, Noise, Tape
+
+STATES = 4      # random joint states at which rows are tested for being independent
+
+
+@dataclass
+class Moments:
+    """Mean and variance of one estimate, an array each over all coordinates, end to end.
+
+    ``runs`` counts backward passes made to find them, ``evaluations`` those of the cost that one
+    estimate takes.  Fourth central moments tell how well a sampled variance is known.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    fourth: np.ndarray
+    evaluations: float
+    runs: int
+    exact: bool
+
+    @property
+    def stderr(self):
+        """Standard error of the mean."""
+        return np.zeros_like(self.mean) if self.exact else np.sqrt(self.variance / self.runs)
+
+    @property
+    def variance_stderr(self):
+        """Standard error of the variance."""
+        if self.exact:
+            return np.zeros_like(self.mean)
+        return np.sqrt(np.maximum(self.fourth - self.variance**2, 0) / self.runs)
+
+
+class Problem:
+    """A loss with binary nodes, and the parameters whose gradient is estimated.
+
+    Parameters
+    ----------
+    fn : function that computes a scalar loss from noise, as ``fn(rng)`` with the Generator to draw
+        from, or as ``fn()``, which draws from the default one.
+    params : Tensor, list of Tensors or dict of Tensors.
+    """
+
+    def __init__(self, fn, params):
+        self.fn, self.params = fn, params
+        if isinstance(params, Tensor):
+            params = {"gradient": params}
+        elif not isinstance(params, dict):
+            params = {f"params[{i}]": p for i, p in enumerate(params)}
+        if not params or not all(isinstance(p, Tensor) and p.requires_grad for p in params.values()):
+            raise TypeError(f"expected params that are Tensors with requires_grad=True, got {params}")
+        self.leaves = list(params.values())
+        self.coordinates = [name + (str(list(index)) if index else "")
+                            for name, p in params.items() for index in np.ndindex(p.shape)]
+
+    def flat(self, gradients):
+        return np.concatenate([np.asarray(ops.dense(g), float).ravel() for g in gradients])
+
+    def shaped(self, flat):
+        """An array over all coordinates, in the form of ``params``."""
+        ends = np.cumsum([p.size for p in self.leaves])[:-1]
+        arrays = [part.reshape(p.shape) for part, p in zip(np.split(flat, ends), self.leaves, strict=True)]
+        if isinstance(self.params, Tensor):
+            return arrays[0]
+        return dict(zip(self.params, arrays, strict=True)) if isinstance(self.params, dict) else arrays
+
+    def estimate(self, rng):
+        """One estimate, over all coordinates, and how many evaluations of the cost it took."""
+        loss = compute(self.fn, rng)
+        evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
+        found = evaluation.backward(self.leaves)
+        gradient = self.flat([found.get(p, np.zeros(p.shape)) for p in self.leaves])
+        if not np.isfinite(gradient).all():
+            where = self.coordinates[int(np.argmin(np.isfinite(gradient)))]
+            raise AssertionError(f"not finite: the estimate is {gradient[~np.isfinite(gradient)][0]} at {where}")
+        return gradient, 1 + evaluation.replays.made
+
+    def exact(self, seed):
+        """The exact gradient, and the number of groups of rows that ``expected`` says are independent."""
+        rng = random.Generator(seed)
+        enumeration = Enumeration(compute(self.fn, rng))
+        if rng.draws != len(enumeration.nodes):
+            raise ValueError(
+                f"expected fn to draw once for each of the {len(enumeration.nodes)} binary nodes below its loss, "
+                f"got {rng.draws} draws from the generator it was given. Take fn(rng), hand rng to every "
+                "bernoulli, and draw data and other noise beforehand")
+        return self.flat(enumeration.run(self.leaves)[1]), prod(enumeration.axes)
+
+    def moments(self, groups, samples, seed):
+        """Exact moments if that takes at most ``samples`` backward passes, else sampled ones."""
+        try:
+            return self.exact_moments(groups, samples, seed)
+        except AssertionError:
+            raise
+        except Exception:
+            # Noise that is not finite, or too much of it, met by whatever code does not know what to
+            # do with it.  A fault of the rule itself shows again where its noise is sampled.
+            return self.sampled_moments(samples, seed)
+
+    def exact_moments(self, groups, samples, seed):
+        """Every outcome of each group of rows while the others stay: moments of independent terms add."""
+        if groups > 1 and not self.separable(groups, seed):
+            groups = 1
+        start, _ = self.estimate(Choices(Noise(0), seed))
+        mean, variance, evaluations, runs = start.copy(), 0.0, 0.0, 0
+        for group in range(groups):
+            first, second, tape = 0.0, 0.0, Tape()
+            while tape.rewind():
+                noise = Noise(tape, group if groups > 1 else None, groups)
+                estimate, made = self.estimate(Choices(noise, seed))
+                first = first + tape.probability * (estimate - start)
+                second = second + tape.probability * (estimate - start)**2
+                evaluations += tape.probability * made / groups
+                runs += 1
+                if runs > samples:
+                    raise OverflowError
+            mean += first
+            variance = variance + np.maximum(second - first**2, 0)
+        return Moments(mean, variance, np.full(mean.shape, np.nan), evaluations, runs, exact=True)
+
+    def separable(self, groups, seed):
+        """Whether the estimate is a sum over groups of rows, each depending on its own noise alone."""
+        start, _ = self.estimate(Choices(Noise(0), seed))
+        for state in range(1, STATES + 1):
+            parts = [self.estimate(Choices(Noise(state, group, groups), seed))[0] for group in range(groups)]
+            whole, _ = self.estimate(Choices(Noise(state), seed))
+            scale = np.abs(parts).max(axis=0) + np.abs(start) + np.abs(whole)
+            if (np.abs(whole - start - np.sum(np.array(parts) - start, axis=0)) > 1e-9 * scale).any():
+                return False
+        return True
+
+    def sampled_moments(self, samples, seed):
+        rng = random.Generator(seed)
+        estimates = np.empty((samples, len(self.coordinates)))
+        made = 0
+        for i in range(samples):
+            estimates[i], evaluations = self.estimate(rng.fork(1, i))
+            made += evaluations
+        return moments_of(estimates, made / samples)
+
+
+def moments_of(estimates, evaluations):
+    """Moments of an array (samples, coordinates) of estimates."""
+    mean = estimates.mean(axis=0)
+    deviations = estimates - mean
+    return Moments(mean, estimates.var(axis=0, ddof=1), (deviations**4).mean(axis=0), evaluations,
+                   len(estimates), exact=False)
+
+
+def compute(fn, rng):
+    """The loss ``fn(rng)``, or ``fn()`` with ``rng`` as the default generator."""
+    if signature(fn).parameters:
+        return fn(rng)
+    with default_generator(rng):
+        return fn()
+
+
+@contextmanager
+def default_generator(rng):
+    """Draw from ``rng`` wherever no generator is given."""
+    before, random.default = random.default, rng
+    try:
+        yield
+    finally:
+        random.default = before

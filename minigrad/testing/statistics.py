@@ -1,0 +1,297 @@
+"""Is the mean of a gradient estimate the gradient, and is its variance what it should be?
+
+Every coordinate is judged by itself: an error in one is not averaged away over the others, and the
+bound is set so that a right rule is rejected, at any of its coordinates, with probability at most
+``significance``.  Where the noise of the rules is finite, mean and variance are sums over all
+outcomes, and there is nothing left to chance.
+"""
+
+from dataclasses import dataclass, field
+from secrets import randbits
+from statistics import NormalDist
+
+import numpy as np
+
+from minigrad.testing.moments import Moments, Problem
+
+ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # of an exact sum, relative to its terms
+POWER = 0.99
+
+
+@dataclass
+class EstimatorReport:
+    """What ``check_estimator`` found, in arrays of the form of ``params``.
+
+    Attributes
+    ----------
+    mean, bias, stderr, z, variance : by coordinate; ``bias`` is the mean less the exact gradient,
+        ``stderr`` its standard error (0 where the outcomes were enumerated) and ``z`` their ratio
+        (0 or infinite where they were).
+    cosine : of the angle between the mean and the exact gradient.
+    evaluations : of the cost that one estimate takes, the forward pass included.
+    exact : whether all outcomes were enumerated; if not, ``runs`` is the number of samples.
+    detectable : the smallest bias that would have been detected with probability 0.99, by coordinate.
+    unbiased : whether no coordinate is farther from the exact gradient than ``significance`` allows.
+    """
+
+    problem: Problem = field(repr=False)
+    gradient: np.ndarray
+    moments: Moments
+    significance: float
+    confirmed: np.ndarray = None
+
+    def __post_init__(self):
+        m = self.moments
+        self.difference = m.mean - self.gradient
+        if m.exact:
+            self.ratio = np.where(np.abs(self.difference) <= self.tolerance(), 0.0, np.sign(self.difference) * np.inf)
+        else:
+            self.ratio = ratio(self.difference, m.stderr)
+        self.biased = np.abs(self.ratio) > self.critical
+        if self.confirmed is not None:
+            self.biased &= self.confirmed
+
+    def tolerance(self):
+        rounding = max(ROUNDING[str(p.dtype)] for p in self.problem.leaves)
+        return rounding * (np.abs(self.gradient) + np.sqrt(self.moments.variance) + np.abs(self.gradient).max())
+
+    @property
+    def critical(self):
+        """The largest |z| that passes: two-sided, and shared out among the coordinates."""
+        return critical(self.significance, len(self.gradient))
+
+    mean = property(lambda self: self.problem.shaped(self.moments.mean))
+    bias = property(lambda self: self.problem.shaped(self.difference))
+    stderr = property(lambda self: self.problem.shaped(self.moments.stderr))
+    z = property(lambda self: self.problem.shaped(self.ratio))
+    variance = property(lambda self: self.problem.shaped(self.moments.variance))
+    evaluations = property(lambda self: self.moments.evaluations)
+    exact = property(lambda self: self.moments.exact)
+    runs = property(lambda self: self.moments.runs)
+    unbiased = property(lambda self: not self.biased.any())
+
+    @property
+    def detectable(self):
+        if self.exact:
+            return self.problem.shaped(self.tolerance())
+        return self.problem.shaped((self.critical + NormalDist().inv_cdf(POWER)) * self.moments.stderr)
+
+    @property
+    def cosine(self):
+        norms = np.linalg.norm(self.moments.mean) * np.linalg.norm(self.gradient)
+        return float(self.moments.mean @ self.gradient / norms) if norms > 0 else float("nan")
+
+    def fault(self):
+        """What is wrong with the mean, in a sentence or two; None if nothing is."""
+        if self.unbiased:
+            return None
+        mean, truth, names = self.moments.mean, self.gradient, self.problem.coordinates
+        worst = int(np.argmax(np.where(self.biased, np.abs(self.difference), -1.0)))
+        if not mean.any() and not self.moments.variance.any():
+            return (f"silent zero: expected {truth[worst]:.4g} at {names[worst]}, got 0 in every outcome. "
+                    "No gradient comes back through the samples")
+        if self.exact:
+            size = f"{self.difference[worst]:.4g}, exactly"
+        else:
+            size = (f"{self.difference[worst]:.4g} ± {self.moments.stderr[worst]:.2g} "
+                    f"(z = {self.ratio[worst]:.1f}, allowed {self.critical:.1f})")
+        text = (f"biased at {names[worst]} by {size}: expected {truth[worst]:.6g}, got mean {mean[worst]:.6g}. "
+                f"{self.biased.sum()} of {len(truth)} coordinates are biased")
+        return text + self.pattern()
+
+    def pattern(self):
+        """A regularity of the bias that tells where to look."""
+        mean, truth, allowed = self.moments.mean, self.gradient, self.tolerance()
+        if not self.exact:
+            allowed = self.critical * self.moments.stderr
+        factor = mean @ truth / (truth @ truth) if truth.any() else 0.0
+        dead = ~mean.astype(bool) & (self.moments.variance == 0) & self.biased
+        if (np.abs(mean - factor * truth) <= allowed).all():
+            return f"; the mean is {factor:.4g} times the gradient throughout"
+        if (np.abs(np.abs(mean) - np.abs(truth)) <= allowed).all():
+            return "; only signs are reversed"
+        if dead.any():
+            return f"; silent zero at {self.problem.coordinates[int(np.argmax(dead))]}, which never gets a gradient"
+        return ""
+
+    def __repr__(self):
+        m = self.moments
+        how = f"{m.runs} outcomes enumerated: exact" if m.exact else f"{m.runs} samples"
+        verdict = "unbiased" if self.unbiased else self.fault()
+        width = max(map(len, self.problem.coordinates), default=0)
+        lines = [f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}",
+                 f"{'':{width}}  {'gradient':>12} {'mean':>12} {'bias':>11} {'stderr':>10} {'z':>7} {'variance':>11}"]
+        rows = zip(self.problem.coordinates, self.gradient, m.mean, self.difference, m.stderr, self.ratio,
+                   m.variance, strict=True)
+        for name, *numbers in rows:
+            lines.append("{:{}}  {:12.6g} {:12.6g} {:11.3g} {:10.2g} {:7.2f} {:11.5g}".format(name, width, *numbers))
+        lines.append(verdict)
+        if self.unbiased:
+            least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
+            lines[-1] += f"; a bias of {least:.2g} would have been found" + (
+                "" if m.exact else f" with probability {POWER}")
+        return "\n".join(lines)
+
+
+def as_list(arrays):
+    if isinstance(arrays, dict):
+        return list(arrays.values())
+    return arrays if isinstance(arrays, list) else [arrays]
+
+
+def ratio(difference, stderr):
+    """Difference in units of its standard error; infinite where that is 0 and the difference is not."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / stderr)
+
+
+def critical(significance, count):
+    """The |z| that one of ``count`` normal numbers exceeds with probability ``significance`` at most."""
+    if not 0 < significance < 1:
+        raise ValueError(f"expected a significance between 0 and 1, got {significance!r}")
+    return -NormalDist().inv_cdf(significance / (2 * count))
+
+
+def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None):
+    """Compare the gradient that the rules of a graph estimate with the exact one, by coordinate.
+
+    Up to ``samples`` backward passes are made.  If all outcomes of the noise can be enumerated with
+    them (that of the binary nodes, and what the rules themselves draw), mean and variance are exact.
+    If not, that many samples are drawn, and again as many if the first ones speak against the rule,
+    which is rejected only if both do.  Rows that ``expected`` declares independent are enumerated one
+    after the other, not jointly, after a test that the estimate is indeed a sum over them.
+
+    Memories of rules are read and never updated.
+
+    Parameters
+    ----------
+    fn : function that returns a scalar loss: ``fn(rng)``, drawing from the Generator it gets, or
+        ``fn()``, drawing from the default one.  It is called for every pass.
+    params : Tensor, list or dict of Tensors, leaves that ``fn`` uses.  A dict gives them names.
+    samples : backward passes that may be spent.
+    significance : probability of rejecting a right rule, over all coordinates together.  For samples
+        it rests on their mean being nearly normal.
+    seed : of the samples; fresh by default.
+
+    Returns
+    -------
+    EstimatorReport, which prints as a table.
+
+    Raises
+    ------
+    AssertionError
+        An estimate is not finite.
+    ValueError
+        More than 2**20 joint states; or ``fn`` draws other noise than that of its binary nodes.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([0.0, -1.0], requires_grad=True)
+    >>> def fn(rng):
+    ...     bits = mg.bernoulli(logits, mg.estimators.Reinforce(), rng=rng)
+    ...     return mg.expected(bits.sum(keepdims=True) ** 2)
+    >>> report = mg.testing.check_estimator(fn, logits)
+    >>> report.unbiased, report.exact, report.bias.round(12) + 0.0
+    (True, True, array([0., 0.]))
+    """
+    problem = Problem(fn, params)
+    critical(significance, len(problem.coordinates))
+    seed = randbits(32) if seed is None else seed
+    gradient, groups = problem.exact(seed)
+    report = EstimatorReport(problem, gradient, problem.moments(groups, samples, seed), significance)
+    if report.unbiased or report.exact:
+        return report
+    again = EstimatorReport(problem, gradient, problem.sampled_moments(samples, seed + 1), significance)
+    confirmed = again.biased & (np.sign(again.difference) == np.sign(report.difference))
+    return EstimatorReport(problem, gradient, again.moments, significance, confirmed)
+
+
+def assert_unbiased(fn, params, **options):
+    """Raise unless the mean of the estimate is the exact gradient at every coordinate.
+
+    Parameters and options as for ``check_estimator``, whose report is returned.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
+    >>> def fn(rng):
+    ...     bits = mg.bernoulli(logits, mg.estimators.StraightThrough(), rng=rng)
+    ...     return mg.expected(bits.sum(keepdims=True))
+    >>> mg.testing.assert_unbiased(fn, logits)
+    Traceback (most recent call last):
+    AssertionError: biased at gradient[0] by 0.75, exactly: expected 0.25, got mean 1. 2 of 2 coordinates are \
+biased; the mean is 4 times the gradient throughout
+    """
+    report = check_estimator(fn, params, **options)
+    if not report.unbiased:
+        raise AssertionError(report.fault())
+    return report
+
+
+def assert_mean(fn, params, reference, *, samples=10_000, significance=1e-6, seed=None):
+    """Raise unless the mean of the estimate is ``reference``: how a biased rule keeps its word.
+
+    Parameters
+    ----------
+    fn, params, samples, significance, seed : as for ``check_estimator``.
+    reference : the mean, in the form of ``params``; or a function like ``fn`` whose estimate has it,
+        with a rule that is known to be right.
+    """
+    compare("mean", fn, params, reference, samples, significance, seed)
+
+
+def assert_variance(fn, params, reference, *, samples=10_000, significance=1e-6, seed=None):
+    """Raise unless the variance of the estimate is ``reference``, at every coordinate.
+
+    A wrong rule can have the right mean: noise that is drawn from the wrong place, or twice, shows
+    in the variance alone.
+
+    Parameters
+    ----------
+    fn, params, samples, significance, seed : as for ``check_estimator``.
+    reference : the variances, in the form of ``params``; or a function like ``fn`` whose estimate has
+        them, with a rule that is known to be right.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([0.0], requires_grad=True)
+    >>> def fn(rng):
+    ...     bit = mg.bernoulli(logits, mg.estimators.Reinforce(), rng=rng)
+    ...     return mg.expected((bit - 0.499) ** 2)
+    >>> mg.testing.assert_variance(fn, logits, np.array([0.03125]))
+    Traceback (most recent call last):
+    AssertionError: variance off by a factor 0.5 at gradient[0]: expected 0.03125, got 0.0156251, exactly
+    """
+    compare("variance", fn, params, reference, samples, significance, seed)
+
+
+def compare(what, fn, params, reference, samples, significance, seed):
+    """Raise unless a moment of the estimate, "mean" or "variance", is the reference."""
+    problem = Problem(fn, params)
+    seed = randbits(32) if seed is None else seed
+    _, groups = problem.exact(seed)
+    found = problem.moments(groups, samples, seed)
+    if callable(reference):
+        known = Problem(reference, params).moments(groups, samples, seed + 1)
+        expected, doubt = getattr(known, what), error_of(known, what)
+    else:
+        expected, doubt = problem.flat(as_list(reference)), 0.0
+    got, stderr = getattr(found, what), np.hypot(error_of(found, what), doubt)
+    if expected.shape != got.shape:
+        raise ValueError(f"expected a reference with {got.size} entries, those of params, got {expected.size}")
+    allowed = critical(significance, got.size) * stderr
+    allowed = allowed + 1e-9 * (np.abs(expected).max() + np.abs(got).max())
+    wrong = np.abs(got - expected) - allowed
+    worst = int(np.argmax(wrong / allowed.clip(1e-300)))
+    if wrong[worst] > 0:
+        where, size = problem.coordinates[worst], ", exactly" if not stderr[worst] else f" ± {stderr[worst]:.2g}"
+        if what == "variance":
+            text = f"variance off by a factor {factor(got[worst], expected[worst]):.4g} at {where}"
+        else:
+            text = f"mean off by {got[worst] - expected[worst]:.4g} at {where}"
+        raise AssertionError(f"{text}: expected {expected[worst]:.6g}, got {got[worst]:.6g}{size}")
+
+
+def error_of(moments, what):
+    return moments.stderr if what == "mean" else moments.variance_stderr
+
+
+def factor(a, b):
+    return a / b if b else float("inf")
