@@ -319,9 +319,9 @@ def report(run, path):
     gate = run.test_gate()
     train, _ = evaluate(network, gate, data.train_images, data.train_labels)
     test, use = evaluate(network, gate, data.test_images, data.test_labels)
-    draw(path, run, test, use)
     print(f"epoch {best['epoch']}, the best on validation data: training error {percent(train)}, "
           f"validation {percent(best['valid'])}, test {percent(test)} (the paper, on MNIST: {run.method.paper})")
+    draw(path, run, test, use)
     print(f"at test {percent(use.mean())} of the gates are open; picture: {path}")
 
 
@@ -358,7 +358,6 @@ def draw(path, run, test, use):
               ylim=(0, 150), yticks=range(0, 101, 20))         # the legend has the upper third
     right.legend(frameon=False, markerscale=5)
 
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
 
@@ -414,6 +413,7 @@ def start(given):
         print(f"note: {note.message}", file=sys.stderr)
     if given.resume:
         run.load_state_dict(mg.checkpoint.load(given.checkpoint))
+    Path(given.out).parent.mkdir(parents=True, exist_ok=True)       # refused now rather than after training
     return run
 
 
@@ -442,9 +442,10 @@ def main(argv=None):
     try:
         train(run, given.checkpoint)
     except KeyboardInterrupt:
-        print(f"\nstopped after {len(run.history)} of {run.settings['epochs']} epochs. " + (
-            f"They are in {given.checkpoint}: the same command with --resume goes on from there"
-            if given.checkpoint else "Nothing is kept; with --checkpoint FILE they would be"))
+        print(f"\nstopped in epoch {len(run.history) + 1} of {run.settings['epochs']}. " + (
+            f"{given.checkpoint} holds the epochs before: the same command with --resume goes on from there"
+            if given.checkpoint and run.history else
+            "Nothing was saved, which happens after each epoch, with --checkpoint FILE"))
         return 130
     report(run, given.out)
     return 0

@@ -145,7 +145,7 @@ def test_a_resumed_run_is_the_same_bit_for_bit(method, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(demo.Run, "training_step", interrupted)
     assert run_command(tmp_path, *arguments, str(tmp_path / "parts.npz")) == 130
-    assert "stopped after 1 of 3 epochs" in capsys.readouterr().out
+    assert "stopped in epoch 2 of 3. " + str(tmp_path / "parts.npz") in capsys.readouterr().out
     assert len(mg.checkpoint.load(tmp_path / "parts.npz")["history"]) == 1
     assert run_command(tmp_path, *arguments, str(tmp_path / "parts.npz"), "--resume") == 0
     assert capsys.readouterr().out.splitlines()[-2] == whole_report
