@@ -42,7 +42,7 @@ def test_the_tables_print_what_was_measured(run):
         row = next(row for row in rows if row.part == part)
         table = text[text.index(f", {title}, 1 thread"):].splitlines()
         numbers = [float(number) for number in re.findall(r"[\d.]+", table[2])]
-        shown = [row.batch, row.block, 1e3 * row.seconds["minigrad"], row.efficiency, row.ratio("NumPy")]
+        shown = [row.batch, row.density, 1e3 * row.seconds["minigrad"], row.efficiency, row.ratio("NumPy")]
         assert numbers[:5] == pytest.approx(shown, abs=0.051)
     assert re.search(r"threads: .*minigrad 1", text)
 

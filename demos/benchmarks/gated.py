@@ -7,9 +7,9 @@
 
 Measured side by side in one process: one layer forward, and forward and backward (``layer``), and a
 whole training step (``step``), in minigrad, dense NumPy and, where they are installed, dense torch,
-the sparse formats of torch and SciPy, and plain Numba loops.  The slow ones of these run for a batch
-of 128 and blocks of 1 and 16 alone, unless ``--all`` is given.  All results are compared before they
-are timed.
+the sparse formats of torch and SciPy, and plain Numba loops.  The last, which are slow, run for a
+batch of 128 and blocks of 1 and 16 alone, unless ``--all`` is given.  All results are compared before
+they are timed.
 
     efficiency = density × time of dense NumPy / time of minigrad
 
@@ -110,7 +110,7 @@ def of_layer(options, threads, size, batch, block, density):
     """The rows of one layer: forward, and both ways; with the sparse libraries also dx alone."""
     if size[1] % block:
         return
-    sparse = options.all or (batch == 128 and block in (1, 16) and threads == options.threads[0])
+    sparse = options.all or (batch == 128 and block in (1, 16) and density < 1 and threads == options.threads[0])
     made = layer.Layer(batch, *size, block, density, options.dtype)
     prepared = {name: make(made) for name, make in layer.libraries(sparse).items()}
     for part in [options.part] if options.part else layer.PARTS if sparse else ("forward", "both"):
@@ -146,13 +146,13 @@ def print_tables(rows):
 
     for part, size, threads in dict.fromkeys(map(of, rows)):
         group = [row for row in rows if of(row) == (part, size, threads)]
-        densities = list(dict.fromkeys(row.density for row in group))
+        blocks = list(dict.fromkeys(row.block for row in group))
         title = f"{'-'.join(map(str, size))}, {TITLES[part]}, {threads} thread{'s' * (threads > 1)}"
         print(f"\n{title}: ms of minigrad, efficiency, NumPy / minigrad, torch / minigrad")
-        print("batch block" + "".join(f"{f'at density {density:g}':>27}" for density in densities))
-        for batch, block in dict.fromkeys((row.batch, row.block) for row in group):
-            line = [row for row in group if (row.batch, row.block) == (batch, block)]
-            print(f"{batch:5}{block:6}" + "".join(map(cell, line)))
+        print("batch density" + "".join(f"{f'blocks of {block}':>27}" for block in blocks))
+        for batch, density in dict.fromkeys((row.batch, row.density) for row in group):
+            line = [row for row in group if (row.batch, row.density) == (batch, density)]
+            print(f"{batch:5}{density:8g}" + "".join(map(cell, line)))
     sparse = [row for row in rows if layer.SPARSE.keys() & row.seconds.keys()]
     if sparse:
         names = ["minigrad", *layer.DENSE, *layer.SPARSE]

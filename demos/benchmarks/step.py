@@ -19,7 +19,7 @@ from time import perf_counter
 import numpy as np
 
 import minigrad as mg
-from demos.benchmarks.layer import TOLERANCE
+from demos.benchmarks.layer import assert_close
 
 RATE = 0.01
 
@@ -151,7 +151,7 @@ def check(networks, batch, inputs, units, outputs, block, dtype):
         results[name] = made.parameters()
     for name, parameters in results.items():
         for ours, theirs in zip(results["minigrad"], parameters, strict=True):
-            np.testing.assert_allclose(theirs, ours, rtol=0, atol=TOLERANCE[dtype] * abs(ours).max(), err_msg=name)
+            assert_close(name, theirs, ours)
 
 
 def share_in_kernels(network, rounds, steps=50):
@@ -165,24 +165,24 @@ def share_in_kernels(network, rounds, steps=50):
 
     Returns
     -------
-    (seconds of a step, seconds of it inside each kernel by name, the profile of steps · rounds steps)
+    (seconds of a step, seconds of it inside each kernel by name, the profile of all steps), medians
     """
-    profile = cProfile.Profile()
-    whole = []
+    whole, inside, profiles = [], [], []
     for _ in range(rounds):
         begin = perf_counter()
         for _ in range(steps):
             network.step()
         whole.append((perf_counter() - begin) / steps)
-        profile.enable()
+        profiles.append(cProfile.Profile())
+        profiles[-1].enable()
         for _ in range(steps):
             network.step()
-        profile.disable()
-    statistics = pstats.Stats(profile)
-    compiled = compiled_functions()
-    inside = {compiled[place]: own / (rounds * steps)
-              for place, (_, _, own, _, _) in statistics.stats.items() if place in compiled}
-    return median(whole), inside, statistics
+        profiles[-1].disable()
+        compiled = compiled_functions()
+        inside.append({compiled[place]: own / steps
+                       for place, (_, _, own, _, _) in pstats.Stats(profiles[-1]).stats.items() if place in compiled})
+    return (median(whole), {name: median(times[name] for times in inside) for name in inside[0]},
+            pstats.Stats(*profiles))
 
 
 def compiled_functions():
