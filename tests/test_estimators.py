@@ -8,12 +8,28 @@ import pytest
 from enumeration import Chosen, cells, estimates, grid, moments, sigmoid, truth
 
 import minigrad as mg
-from minigrad.estimators import SPSA, LearnedCorrection, Reinforce, Stop, baselines
+from minigrad.estimators import (
+    ARM,
+    SPSA,
+    BitFlip,
+    Darn,
+    DisARM,
+    Enumerate,
+    LearnedCorrection,
+    LocalExpectation,
+    Reinforce,
+    ReinMax,
+    Stop,
+    StraightThroughClipped,
+    baselines,
+)
+from minigrad.stochastic import BinaryNode
 
 close = np.testing.assert_allclose
 EXACT = {"rtol": 1e-9, "atol": 1e-13}
 RULES = [getattr(mg.estimators, name) for name in mg.estimators.__all__]
 LOGITS = np.log([0.25 / 0.75, 1.0, 3.0])
+MIRRORED = [lambda logit: 1 - sigmoid(logit)]           # where the antithetic sample changes
 
 
 def cost(b):
@@ -37,8 +53,8 @@ def test_every_rule_can_be_made_without_arguments_and_says_what_it_is(rule):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_that_claims_to_be_unbiased_is_and_the_others_are_not(rule):
-    mean, _ = moments(rule(), LOGITS, cost)
-    if rule is not SPSA:            # whose own noise is enumerated in test_paper.py
+    mean, _ = moments(rule(), LOGITS, cost, MIRRORED)
+    if rule not in (SPSA, BitFlip):     # whose own noise is enumerated in test_paper.py, and below
         assert rule.unbiased == np.allclose(mean, truth(LOGITS, cost), **EXACT)
 
 
@@ -212,3 +228,129 @@ def test_stop_leaves_the_logits_without_gradient_and_the_rest_with_theirs():
     mg.expected((b * w).sum(axis=1)).backward()
     np.testing.assert_array_equal(a.grad, 0)
     np.testing.assert_array_equal(w.grad, 0.5)
+
+
+# -- rules of other papers, against exact numbers ---------------------------------------------------
+
+def toy(t):
+    return lambda b: ((b - t) ** 2).sum(axis=-1)
+
+
+@pytest.mark.parametrize(("t", "logit", "arm", "disarm"), [
+    (0.499, 0.0, 8.33e-8, 0), (0.499, -2.0, 1.420e-7, 1.409e-7), (0.49, -2.0, 1.420e-5, 1.409e-5),
+    (0.499, np.log(3 / 7), None, 1.176e-7), (0.45, np.log(3 / 7), None, 2.94e-4),
+])
+def test_antithetic_rules_on_the_toy_problem(t, logit, arm, disarm):
+    exact = truth([logit], toy(t))
+    for rule, variance in ((ARM(), arm), (DisARM(), disarm), (LocalExpectation(), 0), (Enumerate(), 0)):
+        mean, found = moments(rule, [logit], toy(t), MIRRORED, nodes=3)
+        close(mean, exact, **EXACT)
+        if variance is not None:
+            close(found, variance, rtol=1e-3, atol=1e-20)
+
+
+def shared(b):
+    return ((b - np.array([0.6, 0.51, 0.48])) ** 2).sum(axis=-1)
+
+
+def moments_of_shared_logit(rule, logit, monkeypatch):
+    """Mean and variance of the estimate for one logit that serves three bits."""
+    u, probability = grid([cells(sigmoid(logit), 1 - sigmoid(logit))] * 3)
+    draws = [(i + 0.5) / 3 for i in range(3)] if isinstance(rule, BitFlip) else [0.5]
+    found = []
+    for draw in draws:
+        with monkeypatch.context() as patch:
+            patch.setattr(BinaryNode, "rng", property(lambda node, draw=draw: Chosen(np.array(draw))))
+            found.append(estimates(rule, np.full(3, logit), shared, u).sum(axis=1))
+    mean = sum(probability @ x for x in found) / len(found)
+    return mean, sum(probability @ (x - mean) ** 2 for x in found) / len(found)
+
+
+@pytest.mark.parametrize(("logit", "gradient", "variances"), [
+    (0.0, -0.045, (0.438420, 0.00465, 0.00585)),
+    (-4.0, -0.00317929, (0.0335568, 3.7435e-4, 2.920e-5)),
+    (2.3, -0.0149075, (0.136815, 1.80296e-3, 6.4201e-4)),
+])
+def test_one_logit_for_three_bits(logit, gradient, variances, monkeypatch):
+    for rule, variance in zip((Reinforce(), DisARM(), BitFlip()), variances, strict=True):
+        close(moments_of_shared_logit(rule, logit, monkeypatch), (gradient, variance), rtol=1e-4)
+
+
+A = np.array([[0, 1, -2], [0, 0, 1.5], [0, 0, 0]])
+COUPLED = np.log(np.array([0.2, 0.5, 0.8]) / (1 - np.array([0.2, 0.5, 0.8])))
+
+
+def coupled(b):
+    return mg.exp(((b @ A) * b).sum(axis=-1) / 2 + 0.3 * b.sum(axis=-1))
+
+
+def test_rules_on_a_coupled_cost():
+    exact = truth(COUPLED, coupled)
+    for rule, variance in ((DisARM(), 0.618571), (LocalExpectation(), 0.0895807), (Enumerate(), 0)):
+        mean, found = moments(rule, COUPLED, coupled, MIRRORED)
+        close(mean, exact, **EXACT)
+        close(found.sum(), variance, rtol=1e-5, atol=1e-25)
+    close(np.abs(moments(Darn(), COUPLED, coupled)[0] - exact).max(), 0.0563, atol=5e-5)
+
+
+def test_disarm_never_has_more_variance_than_arm():
+    for logits in (LOGITS, LOGITS - 2, [0.1, 3.0, -1.0]):
+        of = [moments(rule, logits, cost, MIRRORED, nodes=3)[1] for rule in (DisARM(), ARM())]
+        assert np.all(of[0] < of[1])
+
+
+def test_darn_is_exact_for_quadratic_costs_of_single_units():
+    def quadratic(b):
+        return (b * b * np.array([1.0, -2.0, 0.5]) + b * np.array([0.3, 0.1, -4.0])).sum(axis=-1)
+
+    exact = truth(LOGITS, quadratic)
+    close(moments(Darn(), LOGITS, quadratic)[0], exact, **EXACT)
+    p = sigmoid(LOGITS)
+    at_0, at_1 = np.array([0.3, 0.1, -4.0]), np.array([2.3, -3.9, -3.0])
+    close(moments(Darn("mean"), LOGITS, quadratic)[0], p * (1 - p) * ((1 - p) * at_1 + p * at_0), **EXACT)
+    with pytest.raises(ValueError, match="'half' or 'mean'"):
+        Darn("zero")
+
+
+def test_reinmax_is_darn_about_one_half_and_keeps_its_documented_mean_at_other_temperatures():
+    u = np.random.default_rng(5).uniform(size=(2000, 3))
+    close(estimates(ReinMax(), LOGITS, cost, u), estimates(Darn(), LOGITS, cost, u), rtol=1e-12, atol=1e-14)
+    logit, slopes = 0.7, {0: 0.3, 1: 2.3}
+    p, mean = sigmoid(logit), 0.0
+    for b, probability in ((0, 1 - p), (1, p)):
+        middle = (sigmoid(logit / 2) + b) / 2
+        mean += probability * slopes[b] * (2 * middle * (1 - middle) - p * (1 - p) / 2)
+    close(moments(ReinMax(2.0), [logit], lambda b: (b * b + 0.3 * b).sum(axis=-1))[0], mean, **EXACT)
+    with pytest.raises(ValueError, match="temperature above 0"):
+        ReinMax(0)
+
+
+def test_clipped_straight_through_leaves_sure_units_alone():
+    found, variance = moments(StraightThroughClipped(), [-1.1, -1.0, 0.3], lambda b: b @ np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(found, [0, 2, 3], rtol=1e-12)
+    close(variance, 0, atol=1e-25)
+
+
+def test_enumeration_refuses_too_many_units():
+    a = mg.tensor(np.zeros((1, 13)), requires_grad=True)
+    with pytest.raises(ValueError, match="at most 12 units"):
+        mg.expected(mg.bernoulli(a, Enumerate()).sum(axis=1)).backward()
+
+
+@pytest.mark.parametrize("rule", [LocalExpectation, BitFlip, Enumerate])
+def test_rules_that_flip_bits_where_rows_share_a_cost(rule, monkeypatch):
+    """Two rows of two units and one cost for all four: the mean over their 16 samples is exact."""
+    logits = np.array([[0.4, -1.0], [2.0, 0.1]])
+    a = mg.tensor(logits, requires_grad=True)
+
+    def loss(rng=None):
+        b = mg.bernoulli(a, rule(), rng=rng)
+        return (b.sum() - 1.5) ** 2 + mg.exp(b[0, 0] - b[1, 1])
+    exact = mg.testing.exact_gradient(lambda: loss(), a)
+    u, probability = grid([cells(x) for x in sigmoid(logits).ravel()])
+    draws = [0.25, 0.75] if rule is BitFlip else [0.5]
+    for draw in draws:
+        monkeypatch.setattr(BinaryNode, "rng", property(lambda node, draw=draw: Chosen(np.array(draw))))
+        for row, share in zip(u, probability, strict=True):
+            loss(Chosen(row.reshape(2, 2))).backward(np.array(share / len(draws)))
+    close(a.grad, exact, **EXACT)

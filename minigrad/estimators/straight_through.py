@@ -43,3 +43,18 @@ class StraightThroughSlope(Estimator):
 
     def backward(self, node):
         return node.grad * node.probs * (1 - node.probs)
+
+
+class StraightThroughClipped(Estimator):
+    """d cost / d logit = d cost / d sample where |logit| ≤ 1, and 0 elsewhere.
+
+    The slope of the hard sigmoid: units that are sure of their bit are left alone.  Biased.  Needs
+    the gradient, also at units whose sample is 0.
+    Hubara, Courbariaux, Soudry, El-Yaniv & Bengio (2016).
+    """
+
+    needs = frozenset({"grad"})
+    differentiable = True
+
+    def backward(self, node):
+        return node.grad * (abs(node.logits) <= 1)

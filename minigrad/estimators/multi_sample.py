@@ -1,0 +1,106 @@
+"""Multi-sample rules: draw the node several times, and let each sample be the baseline of the others.
+
+With costs f_k of samples b_k, k = 1 … K, both rules start from the sample covariance of bit and cost,
+
+    cov = Σ_k (f_k − f̄)(b_k − b̄) / (K − 1) = (1/K) Σ_k (f_k − mean of the other costs) (b_k − p),
+
+for the gradient itself is a covariance: d E[f] / d logit = E[f (b − p)] = Cov(f, b).  The sample that
+went forward is the first of the K; each of the others is a replay of what lies below the node.
+"""
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.stochastic import Estimator
+
+
+class LeaveOneOut(Estimator):
+    """d cost / d logit = Σ_k (f_k − f̄)(b_k − b̄) / (K − 1), the sample covariance of cost and bit.
+
+    The baseline of each sample is the mean cost of the others, which knows nothing of it: unbiased,
+    without memory and without anything to tune.  For K = 2 it is ½ (f₁ − f₂)(b₁ − b₂).  Needs the cost
+    at K − 1 further samples: K − 1 evaluations.
+    Salimans & Knowles (2014); Kool, van Hoof & Welling (2019), "Buy 4 REINFORCE samples, get a
+    baseline for free!"; as the gradient of an empirical variance, VarGrad, Richter et al. (2020).
+
+    Parameters
+    ----------
+    samples : K, two or more.
+
+    >>> import minigrad as mg
+    >>> logits = mg.tensor([[0.0]], requires_grad=True)
+    >>> b = mg.bernoulli(logits, mg.estimators.LeaveOneOut(), rng=mg.Generator(1))
+    >>> mg.expected((b * 6).sum(axis=1)).backward()
+    >>> logits.grad                                  # ½ (6 − 0)(1 − 0), the two samples being 1 and 0
+    array([[3.]])
+    """
+
+    needs = frozenset({"cost", "cost_at"})
+    unbiased = True
+
+    def __init__(self, samples=2):
+        self.samples = at_least_two(self, samples)
+
+    def backward(self, node):
+        return covariance(node, [self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
+                                 for _ in range(self.samples - 1)])
+
+    def __repr__(self):
+        return f"{type(self).__name__}(samples={self.samples})"
+
+
+class ARMS(LeaveOneOut):
+    """d cost / d logit = Σ_k (f_k − f̄)(b_k − b̄) / (K − 1) · p(1 − p) / (p − P₁₁), P₁₁ = P(b_j = b_k = 1).
+
+    Leave-one-out with samples that avoid each other: where one takes the rarer value, the others
+    tend to take the commoner, so that fewer pairs are equal and wasted.  Any two then differ with
+    probability 2 (p − P₁₁) instead of 2p(1 − p), which the factor makes good: unbiased.  For K = 2 it is
+    DisARM.  The uniforms behind the K samples come from a point of Dirichlet(1, …, 1) on the simplex,
+    whose coordinates d_k push each other away: w_k = (1 − d_k)^(K−1) is uniform, and sample k takes the
+    rarer value, of probability r, where w_k < r.  The sample that went forward fixes w₁ and so d₁;
+    given d₁ the other coordinates are 1 − d₁ times a point of Dirichlet(1, …, 1) on the smaller
+    simplex, so the joint law is exact.  In it
+
+        p − P₁₁ = r − max(0, 2 r^(1/(K−1)) − 1)^(K−1),    r = min(p, 1 − p).
+
+    Needs the cost at K − 1 further samples: K − 1 evaluations.
+    Dimitriev & Zhou (2021), arXiv 2105.14141.
+
+    Parameters
+    ----------
+    samples : K, two or more.
+    """
+
+    def __init__(self, samples=4):
+        super().__init__(samples)
+
+    def backward(self, node):
+        others = self.samples - 1
+        rows, units = node.shape
+        one_is_rare = node.logits < 0
+        w = np.where(one_is_rare, node.noise, 1 - node.noise)
+        e = -np.log(node.rng.uniform((rows, others, units), node.logits.dtype, event_ndim=2))
+        d = (w ** (1 / others))[:, None] * e / e.sum(axis=1, keepdims=True)
+        w = (1 - d) ** others
+        u = np.where(one_is_rare[:, None], w, 1 - w)
+        samples = [self.sample(node.logits, np.ascontiguousarray(u[:, k])) for k in range(others)]
+
+        # r^(−1/(K−1)), stopped beyond 2, where no other sample is rare if one is
+        inverse = np.exp(np.minimum(ops.softplus(np.abs(node.logits)) / others, 1))
+        both_given_one = np.maximum(0, 2 - inverse) ** others
+        common = ops.sigmoid(np.abs(node.logits))
+        return covariance(node, samples) * common / (1 - both_given_one)
+
+
+def covariance(node, others):
+    """The sample covariance of cost and bits over the node's own sample and ``others``."""
+    costs = np.stack([node.cost, *map(node.cost_at, others)])
+    bits = np.stack([node.value, *others])
+    return ((costs - costs.mean(axis=0)) * (bits - bits.mean(axis=0))).sum(axis=0) / len(others)
+
+
+def at_least_two(rule, samples):
+    """The number of samples, if each can have another as its baseline."""
+    if not samples >= 2:
+        raise ValueError(f"{type(rule).__name__}: expected samples >= 2, each a baseline of the others, got {samples}")
+    return samples
