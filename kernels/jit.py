@@ -2,6 +2,9 @@
 
 Serial code that releases the GIL, kept on disk between processes. `reassoc` and `contract` allow
 sums to be vectorised and multiply-adds to be fused; infinities and NaN keep their meaning.
+
+The cache notices a change of the file a kernel is in, not of one that it calls into: after editing
+`tile`, say, remove the cache or name a fresh folder in NUMBA_CACHE_DIR.
 """
 
 import sys

@@ -300,6 +300,7 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
     For units in (UNITS, 1), in columns that fill `vectors` in (2 · WIDE, WIDE) vectors, or for
     `vectors` 1, in `lanes` columns, at most one vector. With keep 0 the rate must be 1; such sums
     replace `out`, and go past the caches where they fill aligned vectors: nothing reads them soon.
+    Rows that are kept are fetched while the sums are formed.
     """
     def write(w, rate, units, vectors, lanes, x, x_stride, examples, values, values_stride, positions,
               rows, out, out_stride, keep):
@@ -324,9 +325,12 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                         results.append(w.fused(factor, vector, sums[u * n_vectors + v]))
                 return results
 
-            sums = w.loop(w.int(0), rows, w.int(1), [w.zero()] * (n_units * n_vectors), body)
             places = [b.add(w.shifted(out, u, out_stride), offset)
                       for u in range(n_units) for offset in offsets]
+            with b.if_then(b.icmp_signed("!=", keep, w.int(0))):
+                for place in places:
+                    w.prefetch(place)
+            sums = w.loop(w.int(0), rows, w.int(1), [w.zero()] * (n_units * n_vectors), body)
             with b.if_else(b.icmp_signed("==", keep, w.int(0))) as (replace, add):
                 with replace:
                     if masked:
