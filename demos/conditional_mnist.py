@@ -278,9 +278,10 @@ class Run:
         }
 
     def load_state_dict(self, state):
-        if state["settings"] != self.settings:
-            differing = [f"{name} {state['settings'].get(name)}, not {value}"
-                         for name, value in self.settings.items() if state["settings"].get(name) != value]
+        saved = state.get("settings", {})
+        if saved != self.settings:
+            differing = [f"{name} {saved.get(name)}, not {value}"
+                         for name, value in self.settings.items() if saved.get(name) != value]
             raise ValueError(f"--resume: the checkpoint is of a run with {'; '.join(differing)}. "
                              "Give the arguments it was started with, or another --checkpoint")
         self.penalty, self.history, self.best = state["penalty"], state["history"], state["best"]
@@ -351,7 +352,7 @@ def draw(path, run, test, use):
     order = np.argsort(-use.mean(axis=0))
     gate = np.arange(1, len(order) + 1)
     right.plot(gate, 100 * use.max(axis=0)[order], ".", color=orange, markersize=2,
-               label="digits that open it most")
+               label="the digit that opens it most")
     right.plot(gate, 100 * use.mean(axis=0)[order], color=blue, linewidth=2, label="all digits")
     right.axhline(100 * use.mean(), color=grey, linestyle="--", label=f"all digits and gates: {percent(use.mean())}")
     right.set(xlabel="gate, the most open one first", ylabel="how often it is open (%)", title="gates at test",
