@@ -29,8 +29,8 @@ def without_presets():
 def interleaved(runs, rounds, burst):
     """Median seconds of one call of each function in `runs`, a dict from name to function.
 
-    They take turns, `rounds` times.  A turn is one call that is not timed, so that nobody pays for the
-    caches as another left them, and then as many as last `burst` seconds, whose mean counts.
+    They take turns, `rounds` times.  A turn is as many calls as last `burst` seconds, each timed, after
+    one that is not, so that no short call pays for the caches as another left them.
     """
     calls = {}
     for name, run in runs.items():
@@ -38,16 +38,16 @@ def interleaved(runs, rounds, burst):
         run()
         calls[name] = max(1, round(burst / (perf_counter() - begin)))
     seconds = {name: [] for name in runs}
-    gc.collect()
     gc.disable()
     try:
         for _ in range(rounds):
             for name, run in runs.items():
-                run()
-                begin = perf_counter()
-                for _ in range(calls[name]):
+                if calls[name] > 1:
                     run()
-                seconds[name].append((perf_counter() - begin) / calls[name])
+                for _ in range(calls[name]):
+                    begin = perf_counter()
+                    run()
+                    seconds[name].append(perf_counter() - begin)
     finally:
         gc.enable()
     return {name: median(times) for name, times in seconds.items()}
