@@ -353,6 +353,25 @@ def test_leading_axes_of_nodes_and_costs(samples, cost_axes):
         close(mean.reshape(a.shape), exact, **EXACT)
 
 
+@pytest.mark.parametrize("outside", [0.0, 0.5])
+@pytest.mark.parametrize("rule", [Reinforce, LocalExpectation])
+def test_terms_with_different_axes_in_one_loss(rule, outside):
+    """Costs of an example, of each of its samples, and of the whole batch, below the same node."""
+    a = leaf(np.random.default_rng(6).normal(size=(2, 2, 1)))
+
+    def loss(rule, rng=None):
+        b = mg.bernoulli(a, rule, rng=rng)
+        by_example, by_sample = b.sum(axis=(1, 2)) ** 2 * np.array([1.0, 2.0]), mg.exp(b.sum(axis=2) * 1.5)
+        total = mg.expected(by_example) + 3 * mg.expected(by_sample)
+        return total + outside * (b.sum() - 1) ** 2 if outside else total
+
+    exact = exact_gradient(lambda: loss(Stop()), a)
+    u, probability = grid([cells(p) for p in sigmoid(a.data).ravel()])
+    for row, share in zip(u, probability, strict=True):
+        loss(rule(), Chosen(row.reshape(a.shape))).backward(np.array(share))
+    close(a.grad, exact, **EXACT)
+
+
 def test_a_term_outside_expected_counts_whole_for_every_row():
     rule = Probe(lambda node: (node.cost, node.samples, node.coupled), "cost")
     passed_back(rule, lambda b: 2 * (b.sum() ** 2) + mg.expected(b.sum(axis=1)))
