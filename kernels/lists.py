@@ -17,7 +17,7 @@ def list_open(gates):
     odd = 0.0
     for i in range(n_examples):
         row = gates[i]
-        difference = row[0] * row.dtype.type(0) if n_blocks > 0 else row.dtype.type(0)
+        difference = row.dtype.type(0)
         for j in range(n_blocks):
             counts[j] += row[j] != 0
             difference += abs(row[j] * row[j] - row[j])
