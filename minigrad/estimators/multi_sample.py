@@ -42,8 +42,8 @@ class LeaveOneOut(Estimator):
         self.samples = at_least_two(self, samples)
 
     def backward(self, node):
-        return covariance(node, [self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
-                                 for _ in range(self.samples - 1)])
+        return leave_one_out(node, [self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
+                                    for _ in range(self.samples - 1)])
 
     def __repr__(self):
         return f"{type(self).__name__}(samples={self.samples})"
@@ -89,14 +89,17 @@ class ARMS(LeaveOneOut):
         inverse = np.exp(np.minimum(ops.softplus(np.abs(node.logits)) / others, 1))
         both_given_one = np.maximum(0, 2 - inverse) ** others
         common = ops.sigmoid(np.abs(node.logits))
-        return covariance(node, samples) * common / (1 - both_given_one)
+        return leave_one_out(node, samples) * common / (1 - both_given_one)
 
 
-def covariance(node, others):
-    """The sample covariance of cost and bits over the node's own sample and ``others``."""
-    costs = np.stack([node.cost, *map(node.cost_at, others)])
-    bits = np.stack([node.value, *others])
-    return ((costs - costs.mean(axis=0)) * (bits - bits.mean(axis=0))).sum(axis=0) / len(others)
+def leave_one_out(node, others):
+    """The covariance of cost and bits over the node's own sample and ``others``."""
+    return covariance(np.stack([node.cost, *map(node.cost_at, others)]), np.stack([node.value, *others]))
+
+
+def covariance(x, y):
+    """The sample covariance of x and y over their first axis."""
+    return ((x - x.mean(axis=0)) * (y - y.mean(axis=0))).sum(axis=0) / (len(x) - 1)
 
 
 def at_least_two(rule, samples):

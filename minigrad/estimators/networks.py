@@ -1,0 +1,81 @@
+"""A small network inside a rule: a learned baseline, or a learned control variate.
+
+Its parameters are part of the rule's memory, a dict of arrays, which the network reads and never
+changes: ``learn`` returns the next one.  Costs come on any scale, so the network works in units of
+their deviation d from their mean m, both moving averages: its prediction of a cost is m + d · output.
+The output is 0 until the first update, and m with it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.random import Generator
+from minigrad.tensor import Tensor
+
+AVERAGES = 0.9, 0.999       # decays of Adam's averages of the gradient and of its square
+COSTS = 0.99                # decay of the averages of the cost and of its square
+
+
+@dataclass
+class Network:
+    """output = tanh(x W + a) v + c, one number for each row of x, trained by Adam.
+
+    Parameters
+    ----------
+    hidden : number of tanh units.
+    rate : learning rate.
+    seed : of W, the only parameter that does not start at 0.
+    """
+
+    hidden: int = 16
+    rate: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.hidden >= 1 or not self.rate > 0:
+            raise ValueError(f"Network: expected hidden >= 1 and a rate > 0, got {self.hidden} and {self.rate}")
+
+    def start(self, inputs):
+        """The memory of a network with so many inputs, before it has learned anything."""
+        weight = Generator(self.seed).normal((inputs, self.hidden)) / np.sqrt(max(inputs, 1))
+        state = {"W": weight, "a": np.zeros(self.hidden), "v": np.zeros((self.hidden, 1)), "c": np.zeros(1)}
+        for name in list(state):
+            state["mean of gradient by " + name] = np.zeros_like(state[name])
+            state["mean of square by " + name] = np.zeros_like(state[name])
+        return {**state, "steps": 0, "mean cost": 0.0, "mean square of cost": 0.0}
+
+    def parameters(self, state):
+        """The parameters as leaves of a graph."""
+        return {name: Tensor(state[name], requires_grad=True) for name in "Wavc"}
+
+    def output(self, parameters, x):
+        """The network's output, (rows, 1), for inputs x of (rows, inputs)."""
+        p = parameters
+        return ops.tanh(x @ p["W"] + p["a"]) @ p["v"] + p["c"]
+
+    def scale(self, state):
+        """Mean and deviation of the costs of past passes; 0 and 1 before the first."""
+        steps = int(state["steps"])
+        if steps == 0:
+            return 0.0, 1.0
+        seen = 1 - COSTS**steps
+        mean, square = float(state["mean cost"]) / seen, float(state["mean square of cost"]) / seen
+        return mean, np.sqrt(np.maximum(square - mean**2, 0)) or 1.0
+
+    def learn(self, state, gradients, costs):
+        """The next memory: a step of Adam along ``gradients``, a dict, and averages with ``costs`` in them."""
+        steps = int(state["steps"]) + 1
+        after = {"steps": steps}
+        costs = costs.astype(float)
+        for name, now in (("mean cost", costs.mean()), ("mean square of cost", (costs**2).mean())):
+            after[name] = COSTS * state[name] + (1 - COSTS) * now
+        for name, g in gradients.items():
+            averages = []
+            for label, decay, now in zip(("gradient", "square"), AVERAGES, (g, g * g), strict=True):
+                key = f"mean of {label} by {name}"
+                after[key] = decay * state[key] + (1 - decay) * now
+                averages.append(after[key] / (1 - decay**steps))
+            after[name] = state[name] - self.rate * averages[0] / (np.sqrt(averages[1]) + 1e-8)
+        return after
