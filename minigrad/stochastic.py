@@ -369,7 +369,7 @@ class Term:
     def by_row(self, costs, axes, samples):
         """Weighted costs as an array of the samples' ``axes``, on the scale of one of ``samples``."""
         if not self.inside:
-            return np.full(axes, np.sum(self.weight * costs) * samples)
+            return np.full(axes, np.sum(self.weight * costs))
         shared = self.prefix(axes)
         costs = costs.reshape(*shared, -1).mean(axis=-1)
         costs = costs.reshape(shared + (1,) * (len(axes) - len(shared)))

@@ -36,6 +36,12 @@ def test_output_and_all_derivatives_of_a_gated_layer(gates):
     assert gradcheck(lambda *a: mg.gated_linear(*a, block=K).to_dense(), inputs)
 
 
+def test_one_unit_per_gate_is_the_default():
+    x, weight, bias, _ = arrays()
+    gates = np.repeat(OPEN, K, axis=1).astype(float)
+    assert gradcheck(lambda *a: mg.gated_linear(*a).to_dense(), [x, weight, bias, gates])
+
+
 def test_second_derivatives_are_computed_densely():
     assert gradcheck(lambda *a: mg.tanh(mg.gated_linear(*a, block=K)).to_dense(), arrays("real"), order=2)
 

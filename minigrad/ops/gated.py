@@ -141,14 +141,14 @@ def gated_linear(x, weight, bias, gates, *, block=1):
 # The products, with skipping kernels for arrays and, for Tensors (second derivatives), in dense
 # primitives: gates ⊙ (x W' + b) with every gate repeated over its block.
 
-def gated_x(g, out, x, weight, bias, gates, *, block, wanted):
+def gated_x(g, out, x, weight, bias, gates, *, block=1, wanted):
     if isinstance(g, ARRAYS):
         x_blocks = x.blocks if isinstance(x, Packed) and wanted == OPEN else None
         return kernels.gated_linear_dx(g, weight, gates, out.blocks, block, x_blocks)
     return matmul(opened(g, gates, block), weight)
 
 
-def gated_weight(g, out, x, weight, bias, gates, *, block, wanted):
+def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
     if isinstance(g, ARRAYS):
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
@@ -156,13 +156,13 @@ def gated_weight(g, out, x, weight, bias, gates, *, block, wanted):
     return matmul(transpose(opened(g, gates, block)), x)
 
 
-def gated_bias(g, out, x, weight, bias, gates, *, block, wanted):
+def gated_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
     if isinstance(g, ARRAYS):
         return kernels.gated_linear_db(g, gates, out.blocks, block)
     return sum(opened(g, gates, block), axis=0)
 
 
-def gated_gates(g, out, x, weight, bias, gates, *, block, wanted):
+def gated_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
     if isinstance(g, ARRAYS):
         return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
     ungated = multiply(g, linear(x, weight, bias))
