@@ -3,23 +3,35 @@
 A rule answers one question: what is ∂E[cost]/∂logit, judging by one sample?  Choose by what the cost
 lets you do:
 
-    differentiate it        StraightThrough, …Slope, …Clipped       low variance, biased
+    differentiate it        StraightThrough, …Slope, …Clipped,      low variance, biased
+                            …Annealed, Surrogate
                             Darn, ReinMax                           less bias: none for quadratics
+                            GumbelStraightThrough, GumbelRao,       biased, and variable, by a
+                            GumbelSigmoid                           temperature
     only observe it         Reinforce                               unbiased, noisy
+                            Nvil, Relax                             less so with what they learn
                             Correlation                             with the bias that centring removes
-    evaluate it elsewhere   ARM, DisARM, BitFlip                    unbiased, one evaluation more
+    evaluate it elsewhere   ARM, DisARM, BitFlip, PrunedFlip        unbiased, one evaluation more
+                            LeaveOneOut, ARMS                       unbiased, K − 1 evaluations more
                             SPSA                                    nearly so, two evaluations more
                             LocalExpectation, Enumerate             least variance, many evaluations
     the first two           LearnedCorrection                       learns to mend the bias
+    all three               MuProp, Rebar, DoubleControlVariate     unbiased, less noisy
     route round the sample  Stop                                    nothing at all
 
 Every rule can be made without arguments.  To write one, see ``minigrad.Estimator``.
 """
 
 from minigrad.estimators.antithetic import ARM, DisARM
+from minigrad.estimators.concrete import GumbelRao, GumbelSigmoid, GumbelStraightThrough
+from minigrad.estimators.control_variates import DoubleControlVariate, MuProp, Rebar
 from minigrad.estimators.flips import BitFlip, Enumerate, LocalExpectation
 from minigrad.estimators.learned import LearnedCorrection
+from minigrad.estimators.multi_sample import ARMS, LeaveOneOut
+from minigrad.estimators.nvil import Nvil
 from minigrad.estimators.perturbation import SPSA
+from minigrad.estimators.pruned import PrunedFlip
+from minigrad.estimators.relax import Relax
 from minigrad.estimators.score_function import Correlation, Reinforce
 from minigrad.estimators.second_order import Darn, ReinMax
 from minigrad.estimators.stop import Stop
@@ -28,9 +40,11 @@ from minigrad.estimators.straight_through import (
     StraightThroughClipped,
     StraightThroughSlope,
 )
+from minigrad.estimators.surrogate import StraightThroughAnnealed, Surrogate
 
 __all__ = [
-    "ARM", "SPSA", "BitFlip", "Correlation", "Darn", "DisARM", "Enumerate", "LearnedCorrection",
-    "LocalExpectation", "ReinMax", "Reinforce", "Stop", "StraightThrough", "StraightThroughClipped",
-    "StraightThroughSlope",
+    "ARM", "ARMS", "SPSA", "BitFlip", "Correlation", "Darn", "DisARM", "DoubleControlVariate", "Enumerate",
+    "GumbelRao", "GumbelSigmoid", "GumbelStraightThrough", "LearnedCorrection", "LeaveOneOut",
+    "LocalExpectation", "MuProp", "Nvil", "PrunedFlip", "Rebar", "ReinMax", "Reinforce", "Relax", "Stop",
+    "StraightThrough", "StraightThroughAnnealed", "StraightThroughClipped", "StraightThroughSlope", "Surrogate",
 ]

@@ -29,9 +29,9 @@ class LeaveOneOut(Estimator):
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0]], requires_grad=True)
-    >>> b = mg.bernoulli(logits, mg.estimators.LeaveOneOut(), rng=mg.Generator(1))
+    >>> b = mg.bernoulli(logits, mg.estimators.LeaveOneOut(), rng=mg.Generator(2))
     >>> mg.expected((b * 6).sum(axis=1)).backward()
-    >>> logits.grad                                  # ½ (6 − 0)(1 − 0), the two samples being 1 and 0
+    >>> logits.grad                                  # ½ (6 − 0)(1 − 0), the samples being 1 and 0
     array([[3.]])
     """
 
