@@ -22,8 +22,8 @@ from minigrad.testing.moments import Problem, moments_of
 from minigrad.testing.statistics import EstimatorReport
 
 ROWS, UNITS = 4, 2
-RUNS = 5_000        # passes that an enumeration may take
-COPIES = 40_000     # of the batch, as the samples where noise is not finite
+RUNS = 1_500        # passes that an enumeration may take
+COPIES = 50_000     # of the batch, as the samples where noise is not finite
 WARM_UP = 3         # updates before memories are frozen
 SIGNIFICANCE = 1e-7
 
@@ -42,9 +42,6 @@ class Layers:
     def __init__(self, rule, dtype=np.float64, copies=1, extreme=False):
         numbers = np.random.default_rng(8)
         self.rules = [deepcopy(rule), deepcopy(rule)]
-        if self.rules[0].state is not None:
-            for r in self.rules:
-                r.proposed = None
         logits = numbers.normal(size=(ROWS, UNITS))
         weight = numbers.normal(size=(ROWS, UNITS, UNITS))
         if extreme:
@@ -74,9 +71,10 @@ class Layers:
         return self
 
     def gradients(self, loss):
-        """A gradient for each parameter, and the evaluations of the cost that they took."""
+        """A gradient for each parameter."""
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         found = evaluation.backward(list(self.params.values()))
+        self.evaluations = 1 + evaluation.replays.made
         return [found.get(p, np.zeros(p.shape, p.dtype)) for p in self.params.values()]
 
 
@@ -88,17 +86,24 @@ class Certificate(Problem):
         super().__init__(self.layers.loss, self.layers.params)
 
     def sampled_moments(self, samples, seed):
+        if not self.independent(ROWS, seed):
+            return super().sampled_moments(samples, seed)       # copies would get in each other's way
         many = Layers(self.layers.rules[0], copies=COPIES)
         many.rules = self.layers.rules
         gradients = many.gradients(many.loss(random.Generator(seed)))
         estimates = np.concatenate([g.reshape(COPIES, -1) for g in gradients], axis=1) * COPIES
         if not np.isfinite(estimates).all():
             raise AssertionError("not finite: an estimate of the certificate is NaN or infinite")
-        return moments_of(estimates, np.nan)
+        return moments_of(estimates, many.evaluations)
 
 
 def examine(rule, seed=0):
-    """The EstimatorReport of a rule on the two layers of the certificate."""
+    """The EstimatorReport of a rule on the two layers of the certificate.
+
+    >>> import minigrad as mg
+    >>> examine(mg.estimators.StraightThroughSlope()).unbiased
+    False
+    """
     problem = Certificate(rule)
     gradient, groups = problem.exact(seed)
     return EstimatorReport(problem, gradient, problem.moments(groups, RUNS, seed), SIGNIFICANCE)
@@ -108,12 +113,14 @@ def check_mean(rule):
     """The mean over all noise is the exact gradient, at every coordinate, if the rule claims so.
 
     Two dependent layers, a batch of four, weighted costs in two terms.  The mean is exact where the
-    noise is finite, and from 40,000 samples, with a false alarm in 10⁷ tests, where not.  A rule that
-    is biased by its own account need only be finite.
+    noise is finite, and from 50,000 samples, with a false alarm in 10⁷ tests, where not.  A rule that
+    is biased by its own account need only be finite; its bias is printed.
     """
     report = examine(rule)
-    if rule.unbiased and not report.unbiased:
-        raise AssertionError(f"{rule!r} claims to be unbiased, but is {report.fault()}")
+    if not rule.unbiased:
+        print(f"{rule!r}, which does not claim to be unbiased:\n{report!r}")
+    elif not report.unbiased:
+        raise AssertionError(f"{type(rule).__name__} claims to be unbiased, but is {report.fault()}")
 
 
 def check_single_precision(rule):
@@ -180,8 +187,8 @@ def check_needs(rule):
             layers.gradients(layers.loss(random.Generator(3)))
         except ValueError:
             continue
-        raise AssertionError(f"{rule!r} declares that it needs {need!r} and never asks for it, so it would be "
-                             "computed for nothing. Take it out of needs")
+        raise AssertionError(f"{type(rule).__name__} declares that it needs {need!r} and never asks for it, so it "
+                             "would be computed for nothing. Take it out of needs")
 
 
 def check_closed_gates(rule):
@@ -190,10 +197,12 @@ def check_closed_gates(rule):
         layers = Layers(rule)
         mark = Primitive(np.copy)
         mark.vjps(lambda g, out, b: np.where(out == 0, np.nan, g))
-        for name, g in zip(layers.params, layers.gradients(layers.loss(random.Generator(3), between=mark)), strict=True):
+        gradients = layers.gradients(layers.loss(random.Generator(3), between=mark))
+        for name, g in zip(layers.params, gradients, strict=True):
             if not np.isfinite(g).all():
-                raise AssertionError(f"{rule!r} says needs_closed_gates = False, but its estimate of {name} uses the "
-                                     "gradient at units whose sample is 0. Layers below skip computing it")
+                raise AssertionError(
+                    f"{type(rule).__name__} says needs_closed_gates = False, but its estimate of {name} uses the "
+                    "gradient at units whose sample is 0. Layers below skip computing it")
 
 
 def check_state_dict(rule):

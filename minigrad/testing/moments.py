@@ -11,9 +11,11 @@ from minigrad import ops, random
 from minigrad.graph import Evaluation
 from minigrad.tensor import Tensor
 from minigrad.testing.exact import Enumeration
-from minigrad.testing.outcomes import Choices, Noise, Tape
+from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
 
 STATES = 4      # random joint states at which rows are tested for being independent
+# An enumeration is given up when, after this many runs, its share of the probability is this many times too small.
+HOPELESS, SLACK = 100, 4
 
 
 @dataclass
@@ -112,12 +114,12 @@ class Problem:
 
     def exact_moments(self, groups, samples, seed):
         """Every outcome of each group of rows while the others stay: moments of independent terms add."""
-        if groups > 1 and not self.separable(groups, seed):
+        if not self.independent(groups, seed):
             groups = 1
         start, _ = self.estimate(Choices(Noise(0), seed))
         mean, variance, evaluations, runs = start.copy(), 0.0, 0.0, 0
         for group in range(groups):
-            first, second, tape = 0.0, 0.0, Tape()
+            first, second, done, tape = 0.0, 0.0, 0.0, Tape()
             while tape.rewind():
                 noise = Noise(tape, group if groups > 1 else None, groups)
                 estimate, made = self.estimate(Choices(noise, seed))
@@ -125,15 +127,19 @@ class Problem:
                 second = second + tape.probability * (estimate - start)**2
                 evaluations += tape.probability * made / groups
                 runs += 1
-                if runs > samples:
-                    raise OverflowError
+                done += tape.probability
+                if runs > samples or (runs > HOPELESS and runs > SLACK * samples * (group + done) / groups):
+                    raise OverflowError("more outcomes than samples")
             mean += first
             variance = variance + np.maximum(second - first**2, 0)
         return Moments(mean, variance, np.full(mean.shape, np.nan), evaluations, runs, exact=True)
 
-    def separable(self, groups, seed):
+    def independent(self, groups, seed):
         """Whether the estimate is a sum over groups of rows, each depending on its own noise alone."""
-        start, _ = self.estimate(Choices(Noise(0), seed))
+        try:
+            start, _ = self.estimate(Choices(Noise(0), seed))
+        except Continuous:      # one seed for all rows
+            return False
         for state in range(1, STATES + 1):
             parts = [self.estimate(Choices(Noise(state, group, groups), seed))[0] for group in range(groups)]
             whole, _ = self.estimate(Choices(Noise(state), seed))

@@ -115,7 +115,7 @@ class Choices(random.Generator):
         return other
 
     def once(self, make, shape, event_ndim):
-        """Draw number ``draws``; the same one whenever it is asked for within a run."""
+        """What ``make`` makes of draw number ``draws``; the same whenever it is drawn within a run."""
         name = (self.plain.seed, self.draws)
         self.draws += 1
         if name not in self.noise.drawn:
@@ -135,6 +135,8 @@ class Choices(random.Generator):
 
     def uniform(self, shape, dtype=np.float64, event_ndim=1):
         cells = self.once(lambda fixed, varies: Cells(self.noise.tape, fixed, varies), shape, event_ndim)
+        if isinstance(self.noise.tape, int):
+            return cells.low.reshape(shape).astype(dtype)
         return Uniforms(cells, np.arange(prod(shape)).reshape(shape), dtype)
 
     def integers(self, high, shape, event_ndim=1):

@@ -44,7 +44,8 @@ class EstimatorReport:
         m = self.moments
         self.difference = m.mean - self.gradient
         if m.exact:
-            self.ratio = np.where(np.abs(self.difference) <= self.tolerance(), 0.0, np.sign(self.difference) * np.inf)
+            right = np.abs(self.difference) <= self.tolerance()
+            self.ratio = np.where(right, 0.0, np.copysign(np.inf, self.difference))
         else:
             self.ratio = ratio(self.difference, m.stderr)
         self.biased = np.abs(self.ratio) > self.critical
@@ -104,8 +105,10 @@ class EstimatorReport:
         mean, truth, allowed = self.moments.mean, self.gradient, self.tolerance()
         if not self.exact:
             allowed = self.critical * self.moments.stderr
-        factor = mean @ truth / (truth @ truth) if truth.any() else 0.0
+        factor = mean @ truth / max(truth @ truth, 1e-300)
         dead = ~mean.astype(bool) & (self.moments.variance == 0) & self.biased
+        if (np.abs(mean) <= allowed).all():
+            return "; the mean is 0 throughout"
         if (np.abs(mean - factor * truth) <= allowed).all():
             return f"; the mean is {factor:.4g} times the gradient throughout"
         if (np.abs(np.abs(mean) - np.abs(truth)) <= allowed).all():
@@ -264,34 +267,40 @@ def assert_variance(fn, params, reference, *, samples=10_000, significance=1e-6,
 
 def compare(what, fn, params, reference, samples, significance, seed):
     """Raise unless a moment of the estimate, "mean" or "variance", is the reference."""
-    problem = Problem(fn, params)
     seed = randbits(32) if seed is None else seed
+    problem = Problem(fn, params)
+    if callable(reference):
+        reference = Problem(reference, params)
+    else:
+        reference = problem.flat(as_list(reference))
+        if reference.size != len(problem.coordinates):
+            raise ValueError(f"expected a reference with {len(problem.coordinates)} entries, those of params, "
+                             f"got {reference.size}")
+    compare_moments(what, problem, reference, samples, significance, seed)
+
+
+def compare_moments(what, problem, reference, samples, significance, seed):
+    """Raise unless a moment of a problem's estimate is the reference, an array or another problem's."""
     _, groups = problem.exact(seed)
     found = problem.moments(groups, samples, seed)
-    if callable(reference):
-        known = Problem(reference, params).moments(groups, samples, seed + 1)
-        expected, doubt = getattr(known, what), error_of(known, what)
+    got, expected, stderr = getattr(found, what), reference, error_of(found, what)
+    if isinstance(reference, Problem):
+        known = reference.moments(groups, samples, seed + 1)
+        expected, stderr = getattr(known, what), np.hypot(stderr, error_of(known, what))
+    z = critical(significance, got.size)
+    allowed = z * stderr + 1e-9 * (np.abs(expected).max() + np.abs(got).max())
+    worst = int(np.argmax(np.abs(got - expected) / allowed.clip(1e-300)))
+    if abs(got[worst] - expected[worst]) <= allowed[worst]:
+        return
+    if what == "variance":
+        ratio = got[worst] / expected[worst] if expected[worst] else np.inf
+        text = f"variance off by a factor {ratio:.4g}"
     else:
-        expected, doubt = problem.flat(as_list(reference)), 0.0
-    got, stderr = getattr(found, what), np.hypot(error_of(found, what), doubt)
-    if expected.shape != got.shape:
-        raise ValueError(f"expected a reference with {got.size} entries, those of params, got {expected.size}")
-    allowed = critical(significance, got.size) * stderr
-    allowed = allowed + 1e-9 * (np.abs(expected).max() + np.abs(got).max())
-    wrong = np.abs(got - expected) - allowed
-    worst = int(np.argmax(wrong / allowed.clip(1e-300)))
-    if wrong[worst] > 0:
-        where, size = problem.coordinates[worst], ", exactly" if not stderr[worst] else f" ± {stderr[worst]:.2g}"
-        if what == "variance":
-            text = f"variance off by a factor {factor(got[worst], expected[worst]):.4g} at {where}"
-        else:
-            text = f"mean off by {got[worst] - expected[worst]:.4g} at {where}"
-        raise AssertionError(f"{text}: expected {expected[worst]:.6g}, got {got[worst]:.6g}{size}")
+        text = f"mean off by {got[worst] - expected[worst]:.4g}"
+    size = f" ± {stderr[worst]:.2g}" if stderr[worst] else ", exactly"
+    raise AssertionError(f"{text} at {problem.coordinates[worst]}: expected {expected[worst]:.6g}, "
+                         f"got {got[worst]:.6g}{size}")
 
 
 def error_of(moments, what):
     return moments.stderr if what == "mean" else moments.variance_stderr
-
-
-def factor(a, b):
-    return a / b if b else float("inf")

@@ -1,0 +1,445 @@
+"""The harness itself: enumeration of noise against closed forms, statistics, promises, adapters."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.testing.moments import Problem
+from minigrad.testing.mutants import Antithetic, Relaxed
+from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape, Uniforms
+from minigrad.testing.statistics import critical
+
+ESTIMATORS = mg.estimators
+
+
+def leaf(value, **options):
+    return mg.tensor(value, requires_grad=True, **options)
+
+
+def toy(rule, logit=0.0, t=0.499):
+    """(b − t)² for one bit: the toy problem."""
+    logits = leaf([logit])
+
+    def fn(rng):
+        return mg.expected((mg.bernoulli(logits, rule, rng=rng) - t) ** 2)
+    return fn, logits
+
+
+def layers(rules, rows=2):
+    """A network of binary layers of two units, and its parameters."""
+    numbers = np.random.default_rng(4)
+    logits = leaf(numbers.normal(size=(rows, 2)))
+    weights = [leaf(numbers.normal(size=(2, 2))) for _ in rules[1:]]
+
+    def fn(rng):
+        bits = mg.bernoulli(logits, rules[0], rng=rng, name="layer 0")
+        for i, (rule, weight) in enumerate(zip(rules[1:], weights, strict=True), 1):
+            bits = mg.bernoulli(bits @ weight, rule, rng=rng, name=f"layer {i}")
+        return mg.expected(mg.exp(bits @ np.array([1.0, -0.5])) + bits.prod(axis=1))
+    return fn, {"logits": logits, **{f"weight {i}": w for i, w in enumerate(weights, 1)}}
+
+
+class UsesNumbers(mg.Estimator):
+    """ARM, which multiplies by the noise."""
+
+    needs = {"cost", "cost_at"}
+    unbiased = True
+
+    def backward(self, node):
+        other = self.sample(node.logits, 1 - node.noise)
+        return (node.cost_at(other) - node.cost) * (node.noise - 0.5)
+
+
+# ---- outcomes ------------------------------------------------------------------------------------------------
+
+
+def outcomes(computation, **options):
+    """Every result of a computation of a generator, with its probability."""
+    tape, found = Tape(), {}
+    while tape.rewind():
+        result = computation(Choices(Noise(tape, **options)))
+        found[result] = found.get(result, 0.0) + tape.probability
+    return found
+
+
+def test_a_comparison_is_a_choice_and_a_second_one_knows_of_the_first():
+    def computation(rng):
+        u = rng.uniform((1, 1))
+        return bool(u < 0.25), bool(1 - u <= 0.25), bool(u < 0.5), bool(u > 0.25)
+    found = outcomes(computation)
+    expected = {(True, False, True, False): 0.25, (False, False, True, True): 0.25,
+                (False, True, False, True): 0.25, (False, False, False, True): 0.25}
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("compare", [
+    lambda u, p: u < p, lambda u, p: p > u, lambda u, p: p - u > 0, lambda u, p: np.less(u, p), lambda u, p: ~(u >= p),
+    lambda u, p: -u > -p, lambda u, p: 0.5 + u < 0.5 + p, lambda u, p: np.subtract(1.0, u) > 1 - p,
+    lambda u, p: np.greater(p, u),
+])
+def test_ways_to_compare(compare):
+    found = outcomes(lambda rng: bool(compare(rng.uniform((1,)), 0.3)[0]))
+    assert found == pytest.approx({True: 0.3, False: 0.7})
+
+
+def test_the_thresholds_of_extreme_logits_need_no_choice():
+    logits = np.array([[-80.0, 80.0]])
+    rule = mg.Estimator()
+    assert outcomes(lambda rng: tuple(rule.sample(logits, rng.uniform((1, 2)))[0])) == {(0.0, 1.0): 1.0}
+
+
+def test_integers_and_forks_are_enumerated():
+    found = outcomes(lambda rng: tuple(rng.fork(3).integers(3, (2,))))
+    assert list(found.values()) == pytest.approx([1 / 9] * 9)
+
+
+def test_the_same_fork_draws_the_same():
+    assert set(outcomes(lambda rng: tuple(bool(rng.fork(7).uniform((1,)) < 0.5) for _ in range(2)))) == {
+        (True, True), (False, False)}
+
+
+def test_one_group_varies_and_the_others_stay():
+    found = outcomes(lambda rng: tuple((rng.uniform((3, 1)) < 0.5)[:, 0]), group=1, groups=3)
+    assert len(found) == 2
+    assert len({(first, last) for first, _, last in found}) == 1
+
+
+@pytest.mark.parametrize("use", [
+    lambda u: np.log(u / (1 - u)), lambda u: u * 2, lambda u: u + np.ones(2), np.asarray, np.add.reduce, np.log,
+])
+def test_other_uses_of_noise_are_refused(use):
+    with pytest.raises((Continuous, TypeError)):
+        use(Choices(Noise(Tape())).uniform((2,)))
+
+
+def test_noise_looks_like_an_array():
+    tape = Tape()
+    tape.rewind()
+    u = Choices(Noise(tape)).uniform((2, 3), np.float32)
+    assert isinstance(u, Uniforms)
+    assert (u.shape, u.ndim, u.size, len(u), u.dtype) == ((2, 3), 2, 6, 2, np.float32)
+    assert u[:, :1].reshape(-1).astype(float).copy().shape == (2,)
+
+
+# ---- moments -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rule", "logit", "t", "variance"), [
+    (ESTIMATORS.Reinforce(), 0.0, 0.499, 1.563e-2), (ESTIMATORS.Reinforce(), -2.0, 0.499, 6.602e-3),
+    (ESTIMATORS.Reinforce(), -2.0, 0.49, 6.973e-3),
+    (Antithetic(), 0.0, 0.499, 0.0), (Antithetic(), -2.0, 0.499, 1.409e-7), (Antithetic(), -2.0, 0.49, 1.409e-5),
+])
+def test_exact_variances_of_the_toy_problem(rule, logit, t, variance):
+    report = mg.testing.check_estimator(*toy(rule, logit, t))
+    p = 1 / (1 + np.exp(-logit))
+    assert report.exact
+    np.testing.assert_allclose(report.gradient, p * (1 - p) * (1 - 2 * t), rtol=1e-9)
+    np.testing.assert_allclose(report.variance, variance, rtol=5e-4, atol=1e-18)
+    assert (report.unbiased, report.z, report.stderr) == (True, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("t", [0.499, 0.3])
+def test_the_bias_of_straight_through_is_exact(t):
+    report = mg.testing.check_estimator(*toy(ESTIMATORS.StraightThrough(), -2.0, t))
+    p = 1 / (1 + np.exp(2.0))
+    np.testing.assert_allclose(report.mean, 2 * (p - t))
+    assert not report.unbiased
+
+
+def test_a_rule_with_thresholds_of_its_own():
+    """SPSA compares with σ(η ± c); its mean on one unit is the central difference of σ."""
+    report = mg.testing.check_estimator(*toy(ESTIMATORS.SPSA(c=0.3), 0.7, 0.2))
+    above, below = mg.sigmoid(1.0), mg.sigmoid(0.4)
+    assert report.exact
+    np.testing.assert_allclose(report.mean, (above - below) / 0.6 * (0.8**2 - 0.2**2))
+
+
+@pytest.mark.parametrize("rule", [ESTIMATORS.Reinforce, Antithetic, ESTIMATORS.StraightThroughSlope])
+def test_rows_one_after_the_other_or_all_at_once(rule):
+    fn, params = layers([rule(), ESTIMATORS.Reinforce()])
+    problem = Problem(fn, params)
+    assert problem.exact(0)[1] == 2
+    apart, together = problem.exact_moments(2, 10_000, seed=0), problem.exact_moments(1, 10_000, seed=0)
+    assert apart.runs < together.runs / 4
+    np.testing.assert_allclose(apart.mean, together.mean, atol=1e-13)
+    np.testing.assert_allclose(apart.variance, together.variance, atol=1e-13)
+
+
+def test_rows_that_depend_on_each_other_are_noticed():
+    class BatchBaseline(ESTIMATORS.Reinforce):
+        def backward(self, node):
+            return (node.value - node.probs) * (node.cost - node.cost.mean())
+
+    problem = Problem(*layers([BatchBaseline()]))
+    assert not problem.independent(2, seed=0)
+    exact, sampled = problem.moments(2, 500, seed=0), problem.sampled_moments(2000, seed=1)
+    assert (exact.exact, exact.runs) == (True, 16)
+    assert (np.abs(exact.mean - sampled.mean) < 6 * sampled.stderr).all()
+    np.testing.assert_allclose(exact.variance, sampled.variance, rtol=0.2)
+
+
+def test_enumeration_gives_up_early_on_what_would_take_too_long():
+    problem = Problem(*layers([ESTIMATORS.SPSA(), ESTIMATORS.SPSA()]))
+    with pytest.raises(OverflowError):
+        problem.exact_moments(2, 150, seed=0)
+
+
+def test_noise_used_as_a_number_is_sampled():
+    fn, logits = toy(UsesNumbers(), -2.0)
+    report = mg.testing.check_estimator(fn, logits, samples=1000, seed=3)
+    assert (report.exact, report.runs, report.unbiased) == (False, 1000, True)
+    np.testing.assert_allclose(report.variance, 1.420e-7, rtol=0.2)
+    assert report.evaluations == 2
+
+
+def test_float32_graphs():
+    logits = leaf(np.array([0.3, -1.0], np.float32))
+
+    def fn(rng):
+        return mg.expected(mg.bernoulli(logits, Antithetic(), rng=rng).prod(keepdims=True))
+    assert mg.testing.assert_unbiased(fn, logits).exact
+
+
+# ---- reports -------------------------------------------------------------------------------------------------
+
+
+def test_functions_without_argument_draw_from_the_default_generator():
+    logits = leaf([0.0, 1.0])
+
+    def fn():
+        return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce()).sum(keepdims=True))
+    before = mg.random.default
+    assert mg.testing.check_estimator(fn, logits).exact
+    assert mg.random.default is before
+
+
+def test_params_give_the_report_its_form():
+    fn, params = layers([Antithetic(), Antithetic()])
+    named = mg.testing.check_estimator(fn, params)
+    listed = mg.testing.check_estimator(fn, list(params.values()))
+    assert named.bias.keys() == params.keys()
+    assert [b.shape for b in listed.bias] == [(2, 2), (2, 2)]
+    assert "weight 1[1, 0]" in repr(named)
+    assert "params[1][1, 0]" in repr(listed)
+
+
+def test_the_table_says_what_was_found():
+    text = repr(mg.testing.check_estimator(*toy(ESTIMATORS.Reinforce())))
+    assert "2 outcomes enumerated: exact" in text
+    assert "unbiased; a bias of" in text
+    fn, logits = toy(UsesNumbers())
+    assert "with probability 0.99" in repr(mg.testing.check_estimator(fn, logits, samples=50, seed=1))
+
+
+def test_the_power_that_is_stated_is_there():
+    """A bias that is detectable with probability 0.99 is missed at most ten times in 60."""
+    fn, logits = toy(UsesNumbers(), -2.0)
+    report = mg.testing.check_estimator(fn, logits, samples=100, significance=0.01, seed=0)
+    problem = Problem(fn, logits)
+    found = 0
+    for seed in range(1, 61):
+        m = problem.sampled_moments(100, seed)
+        found += abs(m.mean[0] + report.detectable[0] - report.gradient[0]) > report.critical * m.stderr[0]
+    assert found >= 50      # of 60 at 0.99, fewer come with probability 1e-11
+
+
+def test_false_alarms_are_as_rare_as_stated():
+    problem = Problem(*toy(UsesNumbers(), 1.0))
+    gradient, _ = problem.exact(0)
+    alarms = 0
+    for seed in range(100):
+        m = problem.sampled_moments(60, seed)
+        alarms += abs(m.mean[0] - gradient[0]) > critical(0.2, 1) * m.stderr[0]
+    assert alarms < 45      # of 100 at 0.2, more come with probability 1e-8
+
+
+def test_significance_is_shared_out_among_coordinates():
+    fn, params = layers([Antithetic(), Antithetic()])
+    one = mg.testing.check_estimator(*toy(Antithetic()), significance=1e-3)
+    many = mg.testing.check_estimator(fn, params, significance=8e-3)
+    assert one.critical == pytest.approx(many.critical)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        mg.testing.check_estimator(fn, params, significance=0)
+
+
+def test_a_sampled_bias_is_told_with_its_error():
+    class Doubled(UsesNumbers):
+        def backward(self, node):
+            return 2 * super().backward(node)
+    fn, logits = toy(Doubled(), t=0.1)
+    with pytest.raises(AssertionError, match=r"biased at gradient\[0\] by 0\.\d+ ± .*\(z = .*, allowed 4.9\).*times"):
+        mg.testing.assert_unbiased(fn, logits, samples=500, seed=2)
+
+
+@pytest.mark.parametrize(("scale", "words"), [
+    (0, "silent zero"), (-1, "the mean is -1 times"), (np.array([1, -1]), "only signs are reversed"),
+    (np.array([1, 0]), "silent zero at gradient"), (np.nan, "not finite"),
+    (3, r"biased at gradient\[\d\] by .*, exactly"),
+])
+def test_messages_tell_what_is_wrong(scale, words):
+    class Wrong(ESTIMATORS.Reinforce):
+        def backward(self, node):
+            return super().backward(node) * scale
+    logits = leaf([0.3, -0.2])
+
+    def fn(rng):
+        return mg.expected(mg.exp(mg.bernoulli(logits, Wrong(), rng=rng)).sum(keepdims=True))
+    with pytest.raises(AssertionError, match=words):
+        mg.testing.assert_unbiased(fn, logits)
+
+
+def test_means_and_variances_against_references():
+    fn, logits = toy(ESTIMATORS.StraightThrough(), 0.0)
+    mg.testing.assert_mean(fn, logits, np.array([2 * (0.5 - 0.499)]))
+    mg.testing.assert_variance(fn, logits, np.array([1.0]))
+    mg.testing.assert_mean(fn, logits, fn)
+    with pytest.raises(AssertionError, match="variance off by a factor"):
+        mg.testing.assert_variance(fn, logits, np.array([2.0]))
+    with pytest.raises(AssertionError, match="mean off by"):
+        mg.testing.assert_mean(fn, logits, np.array([0.5]))
+    with pytest.raises(ValueError, match="expected a reference with 1 entries"):
+        mg.testing.assert_mean(fn, logits, np.array([0.5, 0.5]))
+
+
+def test_sampled_variances_against_references():
+    fn, logits = toy(UsesNumbers(), -2.0)
+    mg.testing.assert_variance(fn, logits, np.array([1.420e-7]), samples=1000, seed=1)
+    with pytest.raises(AssertionError, match=r"variance off by a factor 0\.[45].*±"):
+        mg.testing.assert_variance(fn, logits, np.array([2.84e-7]), samples=1000, seed=1)
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------
+
+
+def test_a_generator_of_the_functions_own_is_refused():
+    logits = leaf([0.0])
+
+    def fn():
+        return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=mg.Generator(1)))
+    with pytest.raises(ValueError, match="hand rng to every bernoulli"):
+        mg.testing.check_estimator(fn, logits)
+
+
+def test_other_noise_is_refused():
+    logits = leaf([0.0])
+
+    def fn(rng):
+        return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng) * rng.normal((1,)))
+    with pytest.raises(ValueError, match="draw data and other noise beforehand"):
+        mg.testing.check_estimator(fn, logits)
+
+
+@pytest.mark.parametrize("params", [[], [np.ones(2)], mg.tensor([1.0])])
+def test_params_have_to_be_leaves(params):
+    with pytest.raises(TypeError, match="requires_grad=True"):
+        mg.testing.check_estimator(lambda rng: None, params)
+
+
+# ---- promises of graphs --------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_network_are_independent():
+    fn, _ = layers([ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()], rows=3)
+    mg.testing.check_rows(fn)
+
+
+def test_batch_normalisation_breaks_the_promise():
+    logits = leaf(np.zeros((4, 2)))
+
+    def fn(rng):
+        bits = mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng, name="gate")
+        normal = (bits - bits.mean(axis=0)) / mg.sqrt(bits.var(axis=0) + 0.1)
+        return mg.expected((normal * [1.0, 2.0]).sum(axis=1) ** 2)
+    with pytest.raises(AssertionError, match=r"costs\[1\].*when row 0 of node 'gate' was flipped"):
+        mg.testing.check_rows(fn)
+
+
+def test_terms_outside_expected_promise_nothing():
+    logits = leaf(np.zeros((4, 2)))
+    mg.testing.check_rows(lambda rng: mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng).mean() ** 2)
+
+
+def test_more_samples_than_costs():
+    logits = leaf(np.zeros((2, 3, 1)))
+
+    def fn(rng):
+        bits = mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng)
+        return mg.expected(bits.sum(axis=(1, 2)) ** 2)
+    mg.testing.check_rows(fn)
+
+
+@pytest.mark.parametrize(("below", "unbiased"), [(ESTIMATORS.Reinforce(), True), (ESTIMATORS.StraightThrough(), False)])
+def test_unbiasedness_does_not_compose_by_itself(below, unbiased):
+    """REBAR above REINFORCE is unbiased, above straight-through it is not: as worked out, and as measured."""
+    fn, params = layers([Relaxed(), below])
+    above, second = mg.testing.unbiased_nodes(fn)
+    assert (above.unbiased, second.unbiased) == (unbiased, unbiased)
+    assert "Relaxed" in above.why
+    report = mg.testing.check_estimator(fn, params["logits"], samples=1500, seed=5)
+    assert report.unbiased is unbiased
+
+
+def test_a_rule_that_asks_for_no_gradient_does_not_mind_what_is_below():
+    fn, params = layers([ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()])
+    assert [c.unbiased for c in mg.testing.unbiased_nodes(fn)] == [True, False]
+    report = mg.testing.check_estimator(fn, params)
+    assert (report.bias["logits"].round(12) == 0).all()
+    assert (report.bias["weight 1"].round(12) != 0).any()
+
+
+# ---- rules of others -----------------------------------------------------------------------------------------
+
+
+@mg.testing.parametrize_with_checks([ESTIMATORS.Reinforce(baseline="optimal"), ESTIMATORS.StraightThrough()])
+def test_certificate(rule, check):
+    check(rule)
+
+
+def numpy_reinforce(logits, cost, rng):
+    probs = 1 / (1 + np.exp(-logits.astype(float)))
+    bits = (rng.uniform(logits.shape) < probs).astype(logits.dtype)
+    return cost(bits)[:, None] * (bits - probs)
+
+
+@mg.testing.parametrize_with_checks([mg.testing.from_function(numpy_reinforce)])
+def test_a_function_in_numpy(rule, check):
+    check(rule)
+
+
+def test_a_wrong_function_is_rejected():
+    rule = mg.testing.from_function(lambda logits, cost, rng: 0.9 * numpy_reinforce(logits, cost, rng))
+    with pytest.raises(AssertionError, match=r"exactly: .* the mean is 0\.9 times the gradient"):
+        mg.testing.assert_unbiased(*toy(rule, t=0.1))
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_an_estimator_in_pytorch(torch, scale):
+    """DisARM in PyTorch, with the ½ and, wrongly, without."""
+    def disarm(logits, cost, rng):
+        probs = torch.sigmoid(logits)
+        u = torch.from_numpy(rng.uniform(tuple(logits.shape)))
+        first, second = (u < probs).double(), (1 - u < probs).double()
+        difference = (cost(first) - cost(second))[:, None]
+        return scale * difference * (first - second) * torch.maximum(probs, 1 - probs)
+
+    rule = mg.testing.from_function(disarm, array=torch.from_numpy)
+    report = mg.testing.examine(rule)
+    assert not report.exact
+    assert report.unbiased is (scale == 0.5)
+
+
+def test_an_estimator_with_a_generator_of_pytorch(torch):
+    def reinforce(logits, cost, rng):
+        noise = torch.Generator().manual_seed(rng.seed % 2**63)
+        bits = torch.bernoulli(torch.sigmoid(logits), generator=noise)
+        return cost(bits)[:, None] * (bits - torch.sigmoid(logits))
+
+    rule = mg.testing.from_function(reinforce, array=torch.from_numpy)
+    fn, logits = toy(rule, 0.5, 0.1)
+    report = mg.testing.check_estimator(fn, logits, samples=1000, seed=1)
+    assert (report.exact, report.unbiased) == (False, True)

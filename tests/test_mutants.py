@@ -1,0 +1,69 @@
+"""Wrong rules are rejected, each with words that tell what is wrong, and the right ones pass."""
+
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.ops.primitive import Primitive
+from minigrad.testing.certificate import CHECKS
+from minigrad.testing.mutants import MUTANTS, RIGHT, check_against, table, verdicts
+
+CHECK_OF = {check.__name__.removeprefix("check_"): check for check in CHECKS}
+
+
+@mg.testing.parametrize_with_checks(RIGHT)
+def test_the_right_rules_pass(rule, check):
+    check(rule)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule.__name__)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_wrong_rules_are_rejected_in_the_right_words(mutant):
+    if mutant.check in ("variance", "documented_mean"):
+        check = partial(check_against, mutant.check.removeprefix("documented_"), right=mutant.right)
+    else:
+        check = CHECK_OF[mutant.check]
+    with pytest.raises((AssertionError, ValueError), match=re.escape(mutant.message)):
+        check(rule=mutant.rule())
+
+
+def test_there_is_a_mutant_for_every_check():
+    assert {mutant.check for mutant in MUTANTS} == {*CHECK_OF, "documented_mean", "variance"}
+
+
+def test_every_mutant_says_what_is_wrong_with_it():
+    assert all(mutant.rule.__doc__ and mutant.rule.__doc__ != mutant.rule.__mro__[1].__doc__ for mutant in MUTANTS)
+
+
+def test_a_mean_over_coordinates_would_hide_some():
+    """One sign is flipped and another unit makes up for it: the sum over a row's logits is right."""
+    mutant = next(m for m in MUTANTS if m.rule.__name__ == "OneSignFlipped")
+    report = mg.testing.examine(mutant.rule())
+    np.testing.assert_allclose(report.bias["logits"].sum(axis=1), 0, atol=1e-12)
+    assert np.abs(report.z["logits"]).min() == np.inf
+
+
+def test_some_are_caught_by_the_variance_alone():
+    mutant = next(m for m in MUTANTS if m.rule.__name__ == "BaselineAdded")
+    assert set(verdicts(mutant)) == {"variance"}
+
+
+def test_the_table_has_a_cross_where_a_check_rejects():
+    lines = table([m for m in MUTANTS if m.rule.__name__ in ("Uncentred", "AsksTooMuch")]).splitlines()
+    header, rows = lines[0].split(), [line.split() for line in lines[1:]]
+    crosses = {row[0]: [name for name, cell in zip(header, row[1:], strict=True) if cell == "×"] for row in rows}
+    assert crosses == {"Uncentred": ["mean", "documented_mean", "variance"], "AsksTooMuch": ["needs"]}
+
+
+def test_one_entry_of_a_thousand_wrong_by_a_hundredth():
+    """For gradcheck: along one random direction at rtol 1e-3 this passes four times out of five."""
+    weight = np.random.default_rng(0).normal(size=(40, 25))
+    wrong = weight.copy()
+    wrong[7, 3] *= 1.01
+    product = Primitive(lambda x: weight @ x)
+    product.vjps(lambda g, out, x: wrong.T @ g)
+    with pytest.raises(AssertionError, match="wrong"):
+        mg.testing.gradcheck(product, [np.ones(25)])
