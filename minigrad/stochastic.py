@@ -14,6 +14,7 @@ sum of the terms below the node, before averaging.  The engine divides by the nu
 once, here.
 """
 
+import warnings
 from copy import copy
 from functools import cached_property
 from math import prod
@@ -180,6 +181,8 @@ class Bernoulli:
             if owner is not node:
                 raise ValueError(f"{rule!r}: one instance serves two nodes of a graph ({self.name!r} and "
                                  f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
+        if not evaluation.nested:
+            self.warn_of_bias_below(node, evaluation)
         before = evaluation.replays.made
         view = BinaryNode(node, g, evaluation, create_graph)
         estimate = rule.backward(view)
@@ -191,6 +194,16 @@ class Bernoulli:
                              f"{view.shape} and dtype {node.dtype}, got {got} and "
                              f"{getattr(estimate, 'dtype', 'no dtype')}")
         return estimate.reshape(node.shape) / view.samples
+
+    def warn_of_bias_below(self, node, evaluation):
+        """Warn where the rule's claim rests on gradients that come through a biased rule."""
+        rule = self.rule
+        if rule.unbiased and rule.needs_unbiased_below and {"grad", "cost_and_grad_at"} & set(rule.needs):
+            for x in Objective.of(evaluation).next_below(node):
+                if not x.primitive.rule.unbiased:
+                    warnings.warn(f"{rule!r} at node {self.name!r} is unbiased only if the gradients from below are; "
+                                  f"{x.primitive.rule!r} at node {x.primitive.name!r} is biased. Use an unbiased rule "
+                                  "there, or one here that asks for no gradient", stacklevel=2)
 
 
 class BinaryNode:
@@ -428,6 +441,17 @@ class Objective:
         for node in self.nodes:
             if any(x in found for _, x, _ in node.parents):
                 found.add(node)
+        return found
+
+    def next_below(self, node):
+        """The binary nodes through which the gradient of a node comes first."""
+        reached, found = {node}, []
+        for x in self.nodes:
+            if any(parent in reached for _, parent, product in x.parents if product is not None):
+                if x.primitive.stochastic:
+                    found.append(x)
+                else:
+                    reached.add(x)
         return found
 
     def below(self, node):
