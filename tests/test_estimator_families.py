@@ -6,6 +6,7 @@ a tolerance is rounding, or the digits of a published number.  One wrong rule fo
 the checks can fail.
 """
 
+import warnings
 from itertools import pairwise, product
 
 import numpy as np
@@ -675,7 +676,17 @@ def test_two_layers_with_networks():
 def test_two_layers_with_rebar_which_needs_unbiased_gradients_below():
     rule = trained(Rebar(0.5))
     close(mean_above(rule, Reinforce(), nodes=24), exact_above(), atol=2e-7)
-    assert np.abs(mean_above(rule, StraightThrough(), nodes=12) - exact_above()).max() > 0.01
+    with pytest.warns(UserWarning, match=r"Rebar.* unbiased only if .* StraightThrough\(\) at node"):
+        wrong = mean_above(rule, StraightThrough(), nodes=12)
+    assert np.abs(wrong - exact_above()).max() > 0.01
+
+
+def test_no_warning_where_nothing_is_wrong():
+    a = mg.tensor(X @ W, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for rules in ((Rebar(), Reinforce()), (MuProp(), StraightThrough()), (Rebar(), Rebar())):
+            two_layers(a, rules).backward()
 
 
 # -- every rule here --------------------------------------------------------------------------------
