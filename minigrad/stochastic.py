@@ -41,8 +41,8 @@ class Estimator:
 
     Attributes
     ----------
-    needs : subset of {"grad", "cost", "cost_at", "cost_and_grad_at"}.  Each is computed only for the
-        rules that declare it, and asking for another raises.
+    needs : subset of {"grad", "cost", "cost_at", "cost_and_grad_at", "inner"}.  Each is computed only
+        for the rules that declare it, and asking for another raises.
     unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
     needs_unbiased_below : whether that claim rests on the gradients it asks for, which pass through the
         rules of the nodes below, being unbiased as well.
@@ -212,7 +212,7 @@ class BinaryNode:
     Always there: ``logits``, ``probs``, ``value``, ``noise`` (the uniforms behind the sample), all of
     (rows, units); ``context`` of (rows, features) or None; ``rng``, a fresh Generator, the same in
     every pass over the same sample.  On request, if declared in ``needs``: ``grad``, ``cost``,
-    ``cost_at``, ``cost_and_grad_at``.
+    ``cost_at``, ``cost_and_grad_at``, ``inner``.
     """
 
     def __init__(self, node, g, evaluation, create_graph=False):
@@ -302,6 +302,18 @@ class BinaryNode:
             raise self._no_gradient("cost_and_grad_at")
         return self._cost(evaluation), found[self._node].reshape(self.shape) * self.samples
 
+    @property
+    def inner(self):
+        """The log-weights that the costs of rows were made of: a list of (weight, array of (examples, K)).
+
+        One for each term below that is an ``expected(log_weights, over=axis)`` with one log-weight for
+        each row of this node; their rows are K to an example, in order.
+        """
+        self._declared("inner")
+        return [(term.scale(self._axes, self.samples),
+                 self._evaluation.value(term.log_weights).reshape(prod(term.costs.shape), -1))
+                for term in self._terms if term.log_weights is not None and term.log_weights.shape == self._axes]
+
     def propose(self, **state):
         """Remember ``state`` once the pass is committed by ``rule.update()``; not in nested passes."""
         if not self._evaluation.nested:
@@ -337,13 +349,16 @@ class BinaryNode:
         return total.reshape(-1, 1).astype(self._node.dtype)
 
 
-@primitive
-def expected(costs):
+def expected(costs, over=None):
     """The mean over samples, and the statement that ``costs[i]`` depends on row i of every node alone.
 
     Parameters
     ----------
     costs : one cost per sample; its axes are those of the samples, the batch first.
+    over : an axis along which the samples of one example lie.  ``costs`` are then their log-weights ℓ,
+        and the result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis, the
+        importance-weighted bound, which is to be made large.  It states that ℓ[i, k] depends on sample
+        k of example i alone, which the rule ``Vimco`` makes use of.
 
     Several such terms add up in a loss, each with its weight.  What enters a loss otherwise, or with
     a weight that itself depends on a binary node, counts whole for every row.
@@ -356,7 +371,17 @@ def expected(costs):
     >>> import minigrad as mg
     >>> mg.expected(mg.tensor([1.0, 2.0, 6.0]))
     tensor(3., dtype=float64)
+    >>> mg.exp(mg.expected(mg.tensor(np.log([[1.0, 3.0], [2.0, 2.0]])), over=1))
+    tensor(2., dtype=float64)
     """
+    if over is None:
+        return expected_cost(costs)
+    return expected_cost(ops.logmeanexp(costs, axis=over), costs)
+
+
+@primitive
+def expected_cost(costs, log_weights=None):
+    """The mean of the costs; the log-weights that they were made of are there for rules to look at."""
     if costs.size == 0:
         raise ValueError(f"expected: expected at least one sample, got costs of shape {costs.shape}")
     if not np.isfinite(costs).all():
@@ -364,7 +389,8 @@ def expected(costs):
     return np.mean(costs)
 
 
-expected.vjps(lambda g, out, costs: ops.broadcast_to(g / costs.size, shape=costs.shape))
+expected_cost.name = "expected"         # in drawings and messages
+expected_cost.vjps(lambda g, out, costs, log_weights=None: ops.broadcast_to(g / costs.size, shape=costs.shape), None)
 
 
 class Term:
@@ -372,8 +398,9 @@ class Term:
 
     def __init__(self, node, weight):
         self.node, self.weight = node, weight
-        self.inside = node.primitive is expected
+        self.inside = node.primitive is expected_cost
         self.costs = node.parents[0][1] if self.inside else node
+        self.log_weights = node.parents[1][1] if self.inside and len(node.parents) > 1 else None
 
     def prefix(self, axes):
         """The leading axes that the costs and the samples of a node have in common."""
@@ -386,7 +413,11 @@ class Term:
         shared = self.prefix(axes)
         costs = costs.reshape(*shared, -1).mean(axis=-1)
         costs = costs.reshape(shared + (1,) * (len(axes) - len(shared)))
-        return np.broadcast_to(self.weight * costs * (samples / prod(shared)), axes)
+        return np.broadcast_to(self.scale(axes, samples) * costs, axes)
+
+    def scale(self, axes, samples):
+        """The weight of each cost of an ``expected``, on the scale of one of ``samples``."""
+        return self.weight * (samples / prod(self.prefix(axes)))
 
 
 class Objective:
@@ -420,7 +451,7 @@ class Objective:
     def split(self, x, weight):
         """Take x apart once: (part, weight) pairs to look at further, or none, and x is a term."""
         name, operands = x.primitive.name, x.operands
-        if x.primitive is expected:
+        if x.primitive is expected_cost:
             self.terms.append(Term(x, float(np.sum(weight))))
             return []
         random = [(i, part) for i, part, _ in x.parents if part in self.random]

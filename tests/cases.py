@@ -12,7 +12,7 @@ import scipy.stats
 
 from minigrad import ops
 from minigrad.ops.joining import join
-from minigrad.stochastic import expected as expected_cost
+from minigrad.stochastic import expected_cost
 
 rng = np.random.default_rng(20130815)
 

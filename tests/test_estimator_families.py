@@ -23,6 +23,7 @@ from minigrad.estimators.nvil import LearnedBaseline, Nvil
 from minigrad.estimators.pruned import PrunedFlip
 from minigrad.estimators.relax import Relax
 from minigrad.estimators.surrogate import StraightThroughAnnealed, Surrogate
+from minigrad.estimators.vimco import Vimco
 
 close = np.testing.assert_allclose
 EXACT = {"rtol": 1e-9, "atol": 1e-13}
@@ -689,10 +690,69 @@ def test_no_warning_where_nothing_is_wrong():
             two_layers(a, rules).backward()
 
 
+
+# -- importance-weighted bounds ---------------------------------------------------------------------
+
+def bound(a, rule, rng=None, weight=1.3):
+    """Two examples of three samples each; a second term looks at the samples one by one."""
+    b = mg.bernoulli(a, rule, rng=rng)
+    log_weights = (b * np.array([0.9, -1.4])).sum(axis=-1) + 0.5 * b[:, :, 0] * b[:, :, 1] * EXAMPLE
+    return -weight * mg.expected(log_weights, over=1) + 0.5 * mg.expected((b.sum(axis=-1) - 0.3) ** 2)
+
+
+EXAMPLE = np.array([[1.0], [-2.0]])
+
+
+class BaselineOfAll(Vimco):
+    """The mean replaces a log-weight that it was made of as well."""
+
+    def backward(self, node):
+        (weight, log_weights), = node.inner
+        replaced = np.where(np.eye(3, dtype=bool), log_weights.mean(axis=1)[:, None, None], log_weights[:, None, :])
+        baseline = weight * ops.logmeanexp(replaced, axis=2).reshape(-1, 1)
+        return (node.cost - baseline) * (node.value - node.probs)
+
+
+@pytest.mark.parametrize(("rule", "biased"), [(Vimco(), False), (Reinforce(), False), (BaselineOfAll(), True)])
+def test_vimco_on_every_joint_state(rule, biased):
+    logits = np.random.default_rng(6).normal(size=(2, 3, 2))
+    a, p = mg.tensor(logits, requires_grad=True), sigmoid(logits)
+    exact = mg.testing.exact_gradient(lambda: bound(a, Stop()), a)
+    mean = 0
+    for bits in product([0, 1], repeat=6):
+        b = np.broadcast_to(np.reshape(bits, (3, 2)), p.shape)
+        share = np.where(b == 1, p, 1 - p).prod(axis=(1, 2), keepdims=True)
+        a.grad = None
+        bound(a, rule, Chosen(np.where(b == 1, p / 2, (1 + p) / 2))).backward()
+        mean += share * a.grad
+    assert np.allclose(mean, exact, **EXACT) is not biased
+
+
+def test_vimco_by_definition():
+    a = mg.tensor(np.random.default_rng(6).normal(size=(2, 3, 2)), requires_grad=True)
+    b = mg.bernoulli(a, Vimco(), rng=mg.Generator(2))
+    log_weights = (b @ np.array([0.9, -1.4])) * EXAMPLE
+    mg.expected(log_weights, over=1).backward()
+    ell, score = log_weights.data, b.data - sigmoid(a.data)
+    for i, k in product(range(2), range(3)):
+        other = np.delete(ell[i], k)
+        baseline = np.log(np.mean([*np.exp(other), np.exp(other.mean())]))
+        close(a.grad[i, k] * 2, (np.log(np.exp(ell[i]).mean()) - baseline) * score[i, k], **EXACT)
+
+
+def test_the_bound_passes_its_weights_to_the_log_weights():
+    ell = mg.tensor(np.random.default_rng(7).normal(size=(4, 3)), requires_grad=True)
+    value = mg.expected(ell, over=1)
+    value.backward()
+    weights = np.exp(ell.data)
+    close(value.data, np.log(weights.mean(axis=1)).mean())
+    close(ell.grad, weights / weights.sum(axis=1, keepdims=True) / 4)
+
+
 # -- every rule here --------------------------------------------------------------------------------
 
 RULES = [LeaveOneOut, ARMS, Surrogate, StraightThroughAnnealed, GumbelSigmoid, GumbelStraightThrough, GumbelRao,
-         PrunedFlip, MuProp, Rebar, DoubleControlVariate, Nvil, Relax]
+         PrunedFlip, MuProp, Rebar, DoubleControlVariate, Nvil, Relax, Vimco]
 
 
 @pytest.mark.parametrize("rule", RULES)

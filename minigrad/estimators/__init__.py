@@ -10,6 +10,7 @@ lets you do:
                             GumbelSigmoid                           temperature
     only observe it         Reinforce                               unbiased, noisy
                             Nvil, Relax                             less so with what they learn
+                            Vimco                                   for importance-weighted bounds
                             Correlation                             with the bias that centring removes
     evaluate it elsewhere   ARM, DisARM, BitFlip, PrunedFlip        unbiased, one evaluation more
                             LeaveOneOut, ARMS                       unbiased, K − 1 evaluations more
@@ -41,10 +42,12 @@ from minigrad.estimators.straight_through import (
     StraightThroughSlope,
 )
 from minigrad.estimators.surrogate import StraightThroughAnnealed, Surrogate
+from minigrad.estimators.vimco import Vimco
 
 __all__ = [
     "ARM", "ARMS", "SPSA", "BitFlip", "Correlation", "Darn", "DisARM", "DoubleControlVariate", "Enumerate",
     "GumbelRao", "GumbelSigmoid", "GumbelStraightThrough", "LearnedCorrection", "LeaveOneOut",
     "LocalExpectation", "MuProp", "Nvil", "PrunedFlip", "Rebar", "ReinMax", "Reinforce", "Relax", "Stop",
     "StraightThrough", "StraightThroughAnnealed", "StraightThroughClipped", "StraightThroughSlope", "Surrogate",
+    "Vimco",
 ]
