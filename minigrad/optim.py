@@ -12,7 +12,7 @@ then does it change anything.
 import numpy as np
 
 from minigrad.nn import like, named
-from minigrad.ops import Factored
+from minigrad.ops.gated import Factored, is_finite
 from minigrad.stochastic import Estimator
 from minigrad.tensor import Tensor
 
@@ -208,11 +208,6 @@ class Adam(Optimiser):
         square += (1 - beta2) * x.grad**2
         root = np.sqrt(square) / (1 - beta2**t) ** 0.5
         x.data -= lr / (1 - beta1**t) * mean / (root + self.epsilon)
-
-
-def is_finite(gradient):
-    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have."""
-    return gradient.is_finite() if isinstance(gradient, Factored) else np.isfinite(gradient).all()
 
 
 def shrinkage(weight, max_norm):

@@ -37,12 +37,21 @@ class Factored:
         self.descend = descend
 
     def is_finite(self):
-        return all(np.isfinite(x.values if isinstance(x, Packed) else x).all() for x in self.factors)
+        return all(is_finite(x.values if isinstance(x, Packed) else x) for x in self.factors)
 
     def __add__(self, other):
         return self.to_dense() + dense(other)
 
     __radd__ = __add__
+
+
+def is_finite(gradient):
+    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have."""
+    if isinstance(gradient, Factored):
+        return gradient.is_finite()
+    entries = gradient.ravel("K")
+    # The sum of squares needs no array of its own, and is finite unless an entry is not, or is huge.
+    return bool(np.isfinite(np.vdot(entries, entries)) or np.isfinite(entries).all())
 
 
 def dense(value):
