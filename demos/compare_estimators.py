@@ -1,0 +1,377 @@
+"""Which gradient estimator should you use, and what does it cost?
+
+    python -m demos.compare_estimators                       three bits with products between them
+    python -m demos.compare_estimators --problem network     three layers of five bits, layer by layer
+    python -m demos.compare_estimators --problem vae --data FOLDER --rules DisARM,Rebar,StraightThrough
+
+An estimate of a gradient can be wrong in two ways: off on average (bias), or right on average and
+scattered (variance).  Less of either costs evaluations of whatever lies below the bits.  Here every
+rule of ``mg.estimators`` meets the same small problem, whose exact gradient g is known:
+
+    bias         |E[ĝ] − g|; for samples the root of the squares' sum, about as large as stderr if there is none
+    stderr       standard error of E[ĝ], 0 where all outcomes of the rule's noise were enumerated
+    variance     of one estimate, summed over the coordinates of g
+    cosine       of the angle between E[ĝ] and g: does the rule pull the right way on average?
+    evaluations  of the cost in one estimate, the forward pass included
+    ms           for a batch of 100 estimates, forward and backward
+
+A rule that learns is first shown the problem 100 times; then its memory is frozen.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+import minigrad as mg
+
+try:
+    from matplotlib.figure import Figure
+    from tqdm import tqdm
+except ModuleNotFoundError as missing:
+    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+
+BATCH = 100             # copies of a problem in one pass
+WARM_UP = 100           # passes in which a rule may learn
+OUTCOMES = 300          # of a rule's noise, at most, that are enumerated rather than sampled
+CHEAP = 20              # evaluations; a rule that takes more gets fewer samples, in proportion
+SURE = 5.0              # standard errors that a bias has to exceed before it counts as one
+
+
+# ---- problems ------------------------------------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    """Parameters, and the costs that they lead to by way of random bits.
+
+    ``costs(params, draw)`` computes independent copies of the problem, which are the leading axis of every
+    array; ``draw(logits)`` makes bits, with the rule under test.
+    """
+
+    about: str
+    params: dict            # name -> array, one copy
+    costs: Callable
+    layers: int = 1         # calls of draw
+    small: bool = True      # so that outcomes of the rule's noise can be enumerated
+
+
+def toy(t, logit=log(0.3 / 0.7)):
+    def costs(params, draw):
+        return ((draw(params["logit"]) - t) ** 2).sum(axis=1)
+    return Problem(f"(b − {t})², one bit with P(b = 1) = {1 / (1 + np.exp(-logit)):.2g}",
+                   {"logit": np.array([logit])}, costs)
+
+
+def shared_logit(logit=0.0):
+    def costs(params, draw):
+        return ((draw(params["logit"] + np.zeros(3)) - [0.6, 0.51, 0.48]) ** 2).sum(axis=1)
+    return Problem("A: Σ (b_i − p_i)², three bits with one logit", {"logit": np.array([logit])}, costs)
+
+
+def products():
+    probs = np.array([0.2, 0.5, 0.8])
+
+    def costs(params, draw):
+        b = draw(params["logits"])
+        pairs = b[:, 0] * b[:, 1] - 2 * b[:, 0] * b[:, 2] + 1.5 * b[:, 1] * b[:, 2]
+        return mg.exp(0.5 * pairs + 0.3 * b.sum(axis=1))
+    return Problem("B: exp(½ Σ A_ij b_i b_j + 0.3 Σ b_i), three bits", {"logits": np.log(probs / (1 - probs))}, costs)
+
+
+def network():
+    numbers = np.random.default_rng(4)
+    params = {"layer 1": numbers.normal(size=5)}
+    params |= {f"layer {k}": numbers.normal(size=(6, 5)) for k in (2, 3)}       # the first row is the bias
+    readout = 2 * numbers.normal(size=5)
+
+    def costs(params, draw):
+        bits = draw(params["layer 1"])
+        for name in ("layer 2", "layer 3"):
+            weight = params[name]
+            bits = draw((bits.reshape(len(bits), 5, 1) * weight[:, 1:]).sum(axis=1) + weight[:, 0])
+        return mg.softplus(bits @ readout)
+    return Problem("three layers of five bits, all weights, with a logistic readout", params, costs, 3, small=False)
+
+
+def vae(images, digits=2, bits=12):
+    """The reconstruction error; the divergence from the prior has a derivative and needs no rule."""
+    x = (images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) > 0.5).astype(float)
+    rng = mg.Generator(0)
+    encoder, decoder = mg.nn.Linear(196, bits, rng, dtype=float), mg.nn.Linear(bits, 196, rng, dtype=float)
+
+    def reconstruction(b, x):
+        pixels = decoder(b)
+        return (mg.softplus(pixels) - x * pixels).sum(axis=-1)
+
+    optimiser, rule = mg.optim.Adam([encoder, decoder], lr=0.01), mg.estimators.DisARM()
+    for chosen in mg.data.minibatches(200 * 50, 50, seed=0, epoch=0):
+        batch = x[chosen % len(x)]
+        q = encoder(batch)
+        divergence = (mg.sigmoid(q) * q - mg.softplus(q) + log(2)).sum(axis=1).mean()     # from P(b = 1) = ½
+        optimiser.zero_grad()
+        (mg.expected(reconstruction(mg.bernoulli(q, rule, rng=rng), batch)) + divergence).backward()
+        optimiser.step()
+
+    shown, fixed = x[:digits], [decoder.weight, decoder.bias]
+    decoder.weight, decoder.bias = (p.detach() for p in fixed)
+
+    def costs(params, draw):
+        logits = params["logits"]
+        context = np.broadcast_to(shown, (len(logits), *shown.shape))
+        return reconstruction(draw(logits, context), shown)
+    return Problem(f"reconstruction error of {digits} digits by a Bernoulli VAE with {bits} bits, trained a little, by "
+                   "the bits' logits", {"logits": encoder(shown).numpy()}, costs, small=False)
+
+
+PROBLEMS = {
+    "toy-0.45": lambda folder: toy(0.45),
+    "toy-0.49": lambda folder: toy(0.49),
+    "toy-0.499": lambda folder: toy(0.499),
+    "A": lambda folder: shared_logit(),
+    "B": lambda folder: products(),
+    "network": lambda folder: network(),
+    "vae": lambda folder: vae(mg.data.digits(folder).train_images[:2000]),
+}
+
+
+# ---- measuring -----------------------------------------------------------------------------------------------
+
+
+class Trial:
+    """A problem whose bits all follow one kind of rule, with an instance for each layer."""
+
+    def __init__(self, problem, make):
+        self.problem, self.rules = problem, [make() for _ in range(problem.layers)]
+
+    def params(self, copies):
+        return {name: mg.tensor(np.repeat(x[None], copies, axis=0), requires_grad=True)
+                for name, x in self.problem.params.items()}
+
+    def loss(self, params, rng):
+        self.bits = []
+
+        def draw(logits, context=None):
+            rule = self.rules[len(self.bits)]
+            self.bits.append(mg.bernoulli(logits, rule, rng=rng, context=context))
+            return self.bits[-1]
+        return mg.expected(self.problem.costs(params, draw))
+
+    def estimates(self, rng):
+        """An array (copies, coordinates), and the evaluations that each estimate took."""
+        params = self.params(BATCH)
+        gradients = mg.grad(self.loss(params, rng), list(params.values()))
+        estimates = np.concatenate([BATCH * g.numpy().reshape(BATCH, -1) for g in gradients], axis=1)
+        return estimates, 1 + sum(b.primitive.replays for b in self.bits)
+
+
+@dataclass
+class Result:
+    """Moments of a rule's estimate, by coordinate."""
+
+    rule: str
+    gradient: np.ndarray        # the exact one
+    mean: np.ndarray
+    variance: np.ndarray
+    samples: int | None         # None where all outcomes were enumerated
+    evaluations: int
+    ms: float
+
+    @property
+    def bias(self):
+        return self.mean - self.gradient
+
+    @property
+    def stderr(self):
+        return np.sqrt(self.variance / self.samples) if self.samples else np.zeros_like(self.variance)
+
+    @property
+    def cosine(self):
+        norms = np.linalg.norm(self.mean) * np.linalg.norm(self.gradient)
+        return float(self.mean @ self.gradient / norms) if norms > 0 else float("nan")
+
+    @property
+    def biased(self):
+        rounding = 1e-9 * (np.abs(self.gradient).max() + np.sqrt(self.variance))
+        return bool((np.abs(self.bias) > SURE * self.stderr + rounding).any())
+
+    def part(self, chosen):
+        """The same for some of the coordinates."""
+        return Result(self.rule, self.gradient[chosen], self.mean[chosen], self.variance[chosen], self.samples,
+                      self.evaluations, self.ms)
+
+
+def exact_gradient(problem):
+    """By enumeration of all states of all bits, end to end over the parameters; no rule takes part."""
+    trial = Trial(problem, mg.estimators.Stop)
+    params = trial.params(1)
+    found = mg.testing.exact_gradient(lambda: trial.loss(params, mg.Generator(0)), list(params.values()))
+    return np.concatenate([g.ravel() for g in found])
+
+
+def measure(problem, gradient, name, make, samples, seed):
+    """The Result of one rule.
+
+    Raises
+    ------
+    ValueError
+        The rule does not fit the problem.
+    """
+    trial, rng, seconds = Trial(problem, make), mg.Generator(seed), []
+    _, evaluations = trial.estimates(rng)
+    share = min(1, CHEAP / evaluations)
+    for _ in range(max(1, int(share * WARM_UP))):
+        start = perf_counter()
+        trial.estimates(rng)
+        seconds.append(perf_counter() - start)
+        for rule in trial.rules:
+            rule.update()
+    ms = 1000 * median(seconds)
+
+    if problem.small:
+        params = trial.params(1)
+        report = mg.testing.check_estimator(lambda rng: trial.loss(params, rng), params, samples=OUTCOMES, seed=seed)
+        if report.exact:
+            mean, variance = (np.concatenate([x.ravel() for x in found.values()])
+                              for found in (report.mean, report.variance))
+            return Result(name, gradient, mean, variance, None, evaluations, ms)
+    passes = max(1, int(share * samples / BATCH))
+    found = np.concatenate([trial.estimates(rng)[0] for _ in range(passes)])
+    return Result(name, gradient, found.mean(axis=0), found.var(axis=0, ddof=1), len(found), evaluations, ms)
+
+
+def compare(problem, rules=mg.estimators.__all__, samples=10_000, seed=0):
+    """Results of the rules that fit, the cheapest first, and {name: reason} of those that do not."""
+    gradient, results, misfits = exact_gradient(problem), [], {}
+    for name in tqdm(rules, unit="rule", leave=False):
+        try:
+            results.append(measure(problem, gradient, name, getattr(mg.estimators, name), samples, seed))
+        except ValueError as reason:
+            misfits[name] = str(reason)
+    return sorted(results, key=lambda r: (r.evaluations, -r.variance.sum())), misfits
+
+
+def frontier(results):
+    """The unbiased rules that no cheaper, or equally cheap, unbiased rule beats in variance."""
+    best = []
+    for r in sorted(results, key=lambda r: (r.evaluations, r.variance.sum())):
+        if not r.biased and (not best or r.variance.sum() < best[-1].variance.sum()):
+            best.append(r)
+    return best
+
+
+# ---- the report ----------------------------------------------------------------------------------------------
+
+
+def size(x):
+    return float(np.linalg.norm(x))
+
+
+def table(results):
+    lines = [f"{'':24}{'bias':>10}{'stderr':>10}{'variance':>11}{'cosine':>8}{'evaluations':>13}{'ms':>9}  by"]
+    best = frontier(results)
+    for r in results:
+        by = f"{r.samples} samples" if r.samples else "enumeration"
+        lines.append(f"{r.rule:24}{size(r.bias):10.2g}{size(r.stderr):10.2g}{r.variance.sum():11.4g}{r.cosine:8.3f}"
+                     f"{r.evaluations:13}{r.ms:9.2f}  {by}{', biased' if r.biased else ''}{' *' * (r in best)}")
+    return "\n".join([*lines, "* no unbiased rule has less variance for as few evaluations"])
+
+
+def layer_table(results, params):
+    """Bias, variance and cosine of each layer's coordinates."""
+    ends = np.cumsum([x.size for x in params.values()])
+    parts = {name: slice(end - x.size, end) for end, (name, x) in zip(ends, params.items(), strict=True)}
+    lines = [f"{'':24}" + "".join(f"{name:^30}" for name in parts),
+             f"{'':24}" + f"{'bias':>10}{'variance':>11}{'cosine':>9}" * len(parts)]
+    for r in results:
+        layers = [r.part(chosen) for chosen in parts.values()]
+        lines.append(f"{r.rule:24}" + "".join(
+            f"{size(x.bias):10.2g}{x.variance.sum():11.3g}{x.cosine:9.3f}" for x in layers))
+    return "\n".join(lines)
+
+
+def draw(title, results, path):
+    """Variance by rule, in groups of equal cost; a staircase along the best unbiased rules."""
+    blue, orange, grey = "#0072b2", "#d55e00", "#999999"        # told apart by all eyes
+    gradient = results[0].gradient
+    spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]
+    seen = [x for x in spreads if x > 1e-24]
+    low, high = min(seen, default=1e-3) / 10, 3 * max(seen, default=1)
+    figure = Figure(figsize=(8, 1.6 + 0.2 * len(results)), layout="constrained")
+    axes = figure.subplots()
+
+    def place(x):
+        return max(x, low)
+
+    groups = {}
+    for row, r in enumerate(results):
+        groups.setdefault(r.evaluations, []).append(row)
+        variance = r.variance.sum()
+        if r.biased:
+            axes.plot(place(variance), row, "o", color=orange, fillstyle="none", clip_on=False, label="biased: variance")
+            axes.plot(place(r.bias @ r.bias), row, "x", color=orange, clip_on=False, label="biased: bias²")
+        else:
+            axes.plot(place(variance), row, "o", color=blue, clip_on=False, label="unbiased: variance")
+    for count, rows in groups.items():
+        axes.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color=grey, alpha=0.12 * (list(groups).index(count) % 2), linewidth=0)
+        axes.text(1.01, np.mean(rows), f"{count}", transform=axes.get_yaxis_transform(), va="center")
+    axes.text(1.01, -1.2, "evaluations", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+    steps = [(place(r.variance.sum()), results.index(r)) for r in frontier(results)]
+    if steps:
+        x, y = zip(*steps, (steps[-1][0], len(results) - 0.5), strict=True)
+        axes.step(x, y, where="pre", color=blue, linewidth=1.2, label="frontier of the unbiased")
+    axes.axvline(gradient @ gradient, color=grey, linestyle=":", label="|exact gradient|²")
+    axes.axvline(low, color=grey, linewidth=0.8)
+    axes.annotate("0", (low, len(results) - 0.5), xytext=(0, -12), textcoords="offset points", ha="center")
+    axes.set(xscale="log", xlim=(low / 1.5, high), ylim=(len(results) - 0.5, -0.5), title=title,
+             xlabel="variance of one estimate, or bias², summed over coordinates")
+    axes.set_yticks(range(len(results)), [r.rule for r in results])
+    legend = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m demos.compare_estimators", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--problem", choices=PROBLEMS, default="B", help="(default: %(default)s)")
+    add("--rules", metavar="NAMES", help="of mg.estimators, with commas between (default: all)")
+    add("--samples", type=int, default=10_000, help="where noise is not enumerated (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
+    add("--data", metavar="FOLDER", help="that has the files of MNIST, for vae (default: as for mg.data.digits)")
+    add("--out", metavar="FILE", default="out/compare_estimators.png", help="picture (default: %(default)s)")
+    given = parser.parse_args(argv)
+    rules = given.rules.split(",") if given.rules else mg.estimators.__all__
+    unknown = [name for name in rules if name not in mg.estimators.__all__]
+    if unknown:
+        parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
+    if given.samples < BATCH:
+        parser.error(f"--samples: expected {BATCH} or more, got {given.samples}")
+    Path(given.out).parent.mkdir(parents=True, exist_ok=True)
+
+    problem = PROBLEMS[given.problem](given.data)
+    print(problem.about)
+    results, misfits = compare(problem, rules, given.samples, given.seed)
+    for name, reason in misfits.items():
+        print(f"{name} does not fit: {reason}")
+    if results:
+        print(table(results))
+        if len(problem.params) > 1:
+            print(layer_table(results, problem.params))
+        draw(problem.about, results, given.out)
+        print(f"picture: {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+# Change and try: bits that are nearly sure of themselves, toy(0.499, logit=-4).  Give a rule other options in
+# ``Trial``, DisARM against ARMS(samples=8), say.  Write a rule of your own, and see on which side of the frontier it is.
