@@ -5,7 +5,6 @@ import numpy as np
 from minigrad.ops.elementwise import exp
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
-from minigrad.ops.logic import where
 from minigrad.ops.primitive import primitive, where_not_zero
 from minigrad.ops.reductions import largest, sum
 from minigrad.ops.shaping import expand_dims
