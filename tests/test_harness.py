@@ -154,10 +154,12 @@ def test_a_rule_with_thresholds_of_its_own():
     np.testing.assert_allclose(report.mean, (above - below) / 0.6 * (0.8**2 - 0.2**2))
 
 
-@pytest.mark.parametrize("rule", [ESTIMATORS.Reinforce, Antithetic, ESTIMATORS.StraightThroughSlope])
-def test_rows_one_after_the_other_or_all_at_once(rule):
-    fn, params = layers([rule(), ESTIMATORS.Reinforce()])
-    problem = Problem(fn, params)
+@pytest.mark.parametrize("rules", [
+    [Antithetic()], [ESTIMATORS.Reinforce(), ESTIMATORS.Reinforce()],
+    [ESTIMATORS.StraightThroughSlope(), ESTIMATORS.Reinforce()],
+])
+def test_rows_one_after_the_other_or_all_at_once(rules):
+    problem = Problem(*layers(rules))
     assert problem.exact(0)[1] == 2
     apart, together = problem.exact_moments(2, 10_000, seed=0), problem.exact_moments(1, 10_000, seed=0)
     assert apart.runs < together.runs / 4
@@ -232,25 +234,25 @@ def test_the_table_says_what_was_found():
 
 
 def test_the_power_that_is_stated_is_there():
-    """A bias that is detectable with probability 0.99 is missed at most ten times in 60."""
+    """A bias that is detectable with probability 0.99 is missed at most eight times in 40."""
     fn, logits = toy(UsesNumbers(), -2.0)
     report = mg.testing.check_estimator(fn, logits, samples=100, significance=0.01, seed=0)
     problem = Problem(fn, logits)
     found = 0
-    for seed in range(1, 61):
+    for seed in range(1, 41):
         m = problem.sampled_moments(100, seed)
         found += abs(m.mean[0] + report.detectable[0] - report.gradient[0]) > report.critical * m.stderr[0]
-    assert found >= 50      # of 60 at 0.99, fewer come with probability 1e-11
+    assert found >= 32      # of 40 at 0.99, fewer come with probability 1e-10
 
 
 def test_false_alarms_are_as_rare_as_stated():
     problem = Problem(*toy(UsesNumbers(), 1.0))
     gradient, _ = problem.exact(0)
     alarms = 0
-    for seed in range(100):
+    for seed in range(50):
         m = problem.sampled_moments(60, seed)
         alarms += abs(m.mean[0] - gradient[0]) > critical(0.2, 1) * m.stderr[0]
-    assert alarms < 45      # of 100 at 0.2, more come with probability 1e-8
+    assert alarms < 28      # of 50 at 0.2, more come with probability 1e-8
 
 
 def test_significance_is_shared_out_among_coordinates():
@@ -368,6 +370,7 @@ def test_more_samples_than_costs():
     mg.testing.check_rows(fn)
 
 
+@pytest.mark.filterwarnings("ignore:Relaxed.. at node 'layer 0' is unbiased only if:UserWarning")
 @pytest.mark.parametrize(("below", "unbiased"), [(ESTIMATORS.Reinforce(), True), (ESTIMATORS.StraightThrough(), False)])
 def test_unbiasedness_does_not_compose_by_itself(below, unbiased):
     """REBAR above REINFORCE is unbiased, above straight-through it is not: as worked out, and as measured."""
@@ -375,7 +378,7 @@ def test_unbiasedness_does_not_compose_by_itself(below, unbiased):
     above, second = mg.testing.unbiased_nodes(fn)
     assert (above.unbiased, second.unbiased) == (unbiased, unbiased)
     assert "Relaxed" in above.why
-    report = mg.testing.check_estimator(fn, params["logits"], samples=1500, seed=5)
+    report = mg.testing.check_estimator(fn, params["logits"], samples=600, seed=5)
     assert report.unbiased is unbiased
 
 
@@ -390,8 +393,13 @@ def test_a_rule_that_asks_for_no_gradient_does_not_mind_what_is_below():
 # ---- rules of others -----------------------------------------------------------------------------------------
 
 
-@mg.testing.parametrize_with_checks([ESTIMATORS.Reinforce(baseline="optimal"), ESTIMATORS.StraightThrough()])
+@mg.testing.parametrize_with_checks([getattr(ESTIMATORS, name)() for name in ESTIMATORS.__all__])
 def test_certificate(rule, check):
+    check(rule)
+
+
+@mg.testing.parametrize_with_checks([ESTIMATORS.Reinforce(baseline=b) for b in (2.0, "mean", "optimal")])
+def test_certificate_with_memories(rule, check):
     check(rule)
 
 

@@ -22,7 +22,7 @@ from minigrad.testing.moments import Problem, moments_of
 from minigrad.testing.statistics import EstimatorReport
 
 ROWS, UNITS = 4, 2
-RUNS = 1_500        # passes that an enumeration may take
+RUNS = 2_500        # passes that an enumeration may take
 COPIES = 50_000     # of the batch, as the samples where noise is not finite
 WARM_UP = 3         # updates before memories are frozen
 SIGNIFICANCE = 1e-7

@@ -42,9 +42,7 @@ def check_rows(fn, *, seed=0):
     AssertionError: rows are not independent: costs[1] of an expected() went from 0 to 0.1111 when \
 row 0 of node 'bernoulli' was flipped. Leave that term outside expected, or compute each row by itself
     """
-    evaluation = Evaluation([loss_of(fn, seed)])
-    evaluation.cotangents = [np.ones(x.shape, x.dtype) for x in evaluation.outputs]
-    objective = Objective(evaluation)
+    evaluation, objective = objective_of(fn, seed)
     for node in objective.nodes:
         if node.primitive.stochastic:
             for term in objective.below(node):
@@ -109,11 +107,10 @@ def unbiased_nodes(fn, *, seed=0):
     above True Reinforce(baseline=Constant(number=0.0)) is unbiased and asks for no gradient
     below False StraightThrough() is biased
     """
-    loss = loss_of(fn, seed)
-    nodes = Evaluation([loss]).nodes()
+    _, objective = objective_of(fn, seed)
     claims = {}
-    for node in reversed([node for node in nodes if node.primitive.stochastic]):
-        claims[node] = claim(node, [claims[x] for x in next_below(node, nodes)])
+    for node in reversed([node for node in objective.nodes if node.primitive.stochastic]):
+        claims[node] = claim(node, [claims[x] for x in objective.next_below(node)])
     return list(reversed(claims.values()))
 
 
@@ -132,17 +129,8 @@ def claim(node, below):
     return Claim(node, True, f"{rule!r} is unbiased, and so are the gradients it gets")
 
 
-def next_below(node, nodes):
-    """The binary nodes reached from a node's sample without passing through another one."""
-    reached, found = {node}, []
-    for x in nodes:
-        if x is not node and any(parent in reached for _, parent, product in x.parents if product is not None):
-            if x.primitive.stochastic:
-                found.append(x)
-            else:
-                reached.add(x)
-    return found
-
-
-def loss_of(fn, seed):
-    return fn if isinstance(fn, Tensor) else compute(fn, random.Generator(seed))
+def objective_of(fn, seed):
+    """The evaluation that recording made, and its loss taken apart into terms."""
+    loss = fn if isinstance(fn, Tensor) else compute(fn, random.Generator(seed))
+    evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
+    return evaluation, Objective(evaluation)

@@ -9,7 +9,9 @@ right one it was made from, for faults that a mean and a claim do not show.
 """
 
 import warnings
-from copy import deepcopy
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
 from typing import NamedTuple
 
 import numpy as np
@@ -552,29 +554,29 @@ def check_against(what, rule, right, samples=RUNS):
 
 
 def verdicts(mutant):
-    """The checks that reject a mutant, as a dict from their names to their messages."""
-    rule = mutant.rule()
+    """What each check says of a mutant: a dict from its name to its message, or to None if it passes."""
     checks = {check.__name__.removeprefix("check_"): check for check in CHECKS}
-    checks["documented_mean"] = lambda rule: check_against("mean", rule, mutant.right)
-    checks["variance"] = lambda rule: check_against("variance", rule, mutant.right)
-    found = {}
+    checks["documented_mean"] = partial(check_against, "mean", right=mutant.right)
+    checks["variance"] = partial(check_against, "variance", right=mutant.right)
+    found = dict.fromkeys(checks)
     for name, check in checks.items():
         try:
-            check(deepcopy(rule))
+            with redirect_stdout(StringIO()):
+                check(rule=mutant.rule())
         except (AssertionError, ValueError) as error:
             found[name] = str(error)
     return found
 
 
 def table(mutants=MUTANTS):
-    """Mutants × checks as text, an × for each rejection."""
-    names = [check.__name__.removeprefix("check_") for check in CHECKS] + ["documented_mean", "variance"]
-    width = max(len(m.rule.__name__) for m in mutants)
-    lines = [" " * width + "  " + "  ".join(names)]
-    for m in mutants:
-        found = verdicts(m)
-        cells = (("×" if name in found else "·").center(len(name)) for name in names)
-        lines.append(f"{m.rule.__name__:{width}}  " + "  ".join(cells))
+    """Mutants × checks as text: an × for each rejection."""
+    found = {m.rule.__name__: verdicts(m) for m in mutants}
+    names = list(next(iter(found.values())))
+    width = max(map(len, found))
+    lines = [f"{number:2}  {name}" for number, name in enumerate(names, 1)]
+    lines += ["", " " * width + "".join(f"{number:4}" for number in range(1, len(names) + 1))]
+    lines += [f"{rule:{width}}" + "".join("   ×" if said[name] else "   ·" for name in names)
+              for rule, said in found.items()]
     return "\n".join(lines)
 
 
