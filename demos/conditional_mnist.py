@@ -14,6 +14,7 @@ report.  Source: Bengio, Léonard & Courville (2013), §4 and the table of resul
 """
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,10 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import NamedTuple
+
+# Before NumPy is loaded.  Its matrices are too small here for two threads to gain anything, and where others use
+# the cores as well, threads that wait for each other lose much.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from scipy.special import betaincinv
