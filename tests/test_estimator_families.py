@@ -22,6 +22,7 @@ from minigrad.estimators.multi_sample import ARMS, LeaveOneOut
 from minigrad.estimators.nvil import LearnedBaseline, Nvil
 from minigrad.estimators.pruned import PrunedFlip
 from minigrad.estimators.relax import Relax
+from minigrad.estimators.rodeo import Rodeo
 from minigrad.estimators.surrogate import StraightThroughAnnealed, Surrogate
 from minigrad.estimators.vimco import Vimco
 
@@ -584,6 +585,60 @@ def test_a_learned_baseline_without_context_learns_the_mean():
           rtol=0.1, atol=0.02)
 
 
+def trained_on_samples(rule, draws, steps=300):
+    rng = np.random.default_rng(8)
+    for _ in range(steps):
+        own = [rng.uniform(size=(64, 3)) for _ in range(draws)]
+        estimates(rule, LOGITS, coupled, rng.uniform(size=(64, 3)), own)
+        rule.update()
+    return rule
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+def test_rodeo_starts_as_leave_one_out_and_learns_a_control_variate(samples):
+    rule = Rodeo(samples, rate=0.02)
+    start, plain = (enumerated(x, LOGITS, coupled, samples - 1) for x in (rule, LeaveOneOut(samples)))
+    close(start, plain, **EXACT)
+    mean, variance = enumerated(trained_on_samples(rule, samples - 1), LOGITS, coupled, samples - 1)
+    close(mean, truth(LOGITS, coupled), **EXACT)
+    assert variance.sum() < plain[1].sum() / 2
+
+
+def test_rodeo_by_definition():
+    """The control variates as the Stein operator of h and of h · (b − p), each bit flipped in turn."""
+    rule, rng = trained_on_samples(Rodeo(2, rate=0.05), 1, steps=20), np.random.default_rng(9)
+    u, other = rng.uniform(size=(2, 5, 3))
+    found = estimates(rule, LOGITS, coupled, u, [other])
+    mean, deviation = rule.network.scale(rule.state)
+    bits = (np.stack([u, other]) < P).astype(float)
+    x = mg.tensor(bits, requires_grad=True)
+    costs = coupled(x)
+    slope = mg.grad(costs.sum(), x).data / deviation
+    f = (costs.data - mean) / deviation
+
+    def h(b, k, row):
+        j = 1 - k
+        x = np.array([[f[j, row], slope[j, row] @ (b - bits[j, row])]])
+        return rule.network.output(rule.state, x).item()
+
+    def stein(function, b):
+        return sum(abs(b[i] - P[i]) * (function(np.where(np.arange(3) == i, 1 - b, b)) - function(b)) for i in range(3))
+
+    for row in range(5):
+        b = bits[:, row]
+        extended = [f[k, row] + stein(lambda x, k=k, row=row: h(x, k, row), b[k]) for k in range(2)]
+        estimate = sum((f[k, row] - extended[1 - k]) * (b[k] - P)
+                       + stein(lambda x, k=k, row=row: h(x, k, row) * (x - P), b[k]) for k in range(2)) / 2
+        close(found[row], deviation * estimate, rtol=1e-9, atol=1e-12)
+
+
+def test_rodeo_must_not_know_its_sample(monkeypatch):
+    """h_k made of sample k itself: the wrong one of two is left out."""
+    rule = trained_on_samples(Rodeo(2, rate=0.05), 1, steps=20)
+    monkeypatch.setattr(np, "eye", lambda n: np.ones((n, n)) - np.diag(np.ones(n)))
+    assert np.abs(enumerated(rule, LOGITS, coupled, 1)[0] - truth(LOGITS, coupled)).max() > 0.01
+
+
 # -- in graphs: two layers, a batch of four, weighted costs -----------------------------------------
 
 X = np.random.default_rng(2).normal(size=(4, 2))
@@ -656,7 +711,7 @@ def trained(rule, draws=0):
 @pytest.mark.parametrize(("rule", "draws", "below"), [
     (LeaveOneOut(), 1, StraightThrough()), (LeaveOneOut(3), 2, StraightThrough()), (MuProp(), 0, Reinforce()),
     (MuProp(), 0, StraightThrough()), (DoubleControlVariate(), 1, Reinforce()),
-    (DoubleControlVariate(), 1, StraightThrough()),
+    (DoubleControlVariate(), 1, StraightThrough()), (Rodeo(rate=0.1), 1, StraightThrough()),
 ])
 def test_two_layers(rule, draws, below):
     """Right whatever the gradients below: of MuProp and the double control variate too."""
@@ -752,7 +807,7 @@ def test_the_bound_passes_its_weights_to_the_log_weights():
 # -- every rule here --------------------------------------------------------------------------------
 
 RULES = [LeaveOneOut, ARMS, Surrogate, StraightThroughAnnealed, GumbelSigmoid, GumbelStraightThrough, GumbelRao,
-         PrunedFlip, MuProp, Rebar, DoubleControlVariate, Nvil, Relax, Vimco]
+         PrunedFlip, MuProp, Rebar, DoubleControlVariate, Nvil, Relax, Rodeo, Vimco]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -779,7 +834,7 @@ def test_memory_is_saved_and_comes_back(rule):
     np.testing.assert_array_equal(*[estimates(x, LOGITS, coupled, u, np.full(4, 0.6)) for x in (learned, fresh)])
 
 
-@pytest.mark.parametrize("rule", [LeaveOneOut, ARMS, DoubleControlVariate])
+@pytest.mark.parametrize("rule", [LeaveOneOut, ARMS, DoubleControlVariate, Rodeo])
 def test_one_sample_has_no_other_as_its_baseline(rule):
     with pytest.raises(ValueError, match="samples >= 2"):
         rule(1)

@@ -17,7 +17,8 @@ lets you do:
                             SPSA                                    nearly so, two evaluations more
                             LocalExpectation, Enumerate             least variance, many evaluations
     the first two           LearnedCorrection                       learns to mend the bias
-    all three               MuProp, Rebar, DoubleControlVariate     unbiased, less noisy
+    all three               MuProp, Rebar, DoubleControlVariate,    unbiased, less noisy
+                            Rodeo
     route round the sample  Stop                                    nothing at all
 
 Every rule can be made without arguments.  To write one, see ``minigrad.Estimator``.
@@ -33,6 +34,7 @@ from minigrad.estimators.nvil import Nvil
 from minigrad.estimators.perturbation import SPSA
 from minigrad.estimators.pruned import PrunedFlip
 from minigrad.estimators.relax import Relax
+from minigrad.estimators.rodeo import Rodeo
 from minigrad.estimators.score_function import Correlation, Reinforce
 from minigrad.estimators.second_order import Darn, ReinMax
 from minigrad.estimators.stop import Stop
@@ -47,7 +49,7 @@ from minigrad.estimators.vimco import Vimco
 __all__ = [
     "ARM", "ARMS", "SPSA", "BitFlip", "Correlation", "Darn", "DisARM", "DoubleControlVariate", "Enumerate",
     "GumbelRao", "GumbelSigmoid", "GumbelStraightThrough", "LearnedCorrection", "LeaveOneOut",
-    "LocalExpectation", "MuProp", "Nvil", "PrunedFlip", "Rebar", "ReinMax", "Reinforce", "Relax", "Stop",
+    "LocalExpectation", "MuProp", "Nvil", "PrunedFlip", "Rebar", "ReinMax", "Reinforce", "Relax", "Rodeo", "Stop",
     "StraightThrough", "StraightThroughAnnealed", "StraightThroughClipped", "StraightThroughSlope", "Surrogate",
     "Vimco",
 ]

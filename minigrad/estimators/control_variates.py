@@ -135,10 +135,8 @@ class DoubleControlVariate(Scaled):
         self.samples = at_least_two(self, samples)
 
     def backward(self, node):
-        others = [self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
-                  for _ in range(self.samples - 1)]
-        costs, slopes = map(np.stack, zip((node.cost, node.grad), *map(node.cost_and_grad_at, others), strict=True))
-        score = np.stack([node.value, *others]) - node.probs
+        costs, slopes, bits = several(self, node)
+        score = bits - node.probs
         others_slope = (slopes.sum(axis=0) - slopes) / (self.samples - 1)
         line = (others_slope * score).sum(axis=-1, keepdims=True)
         known = slopes.mean(axis=0) * node.probs * (1 - node.probs)
@@ -146,3 +144,11 @@ class DoubleControlVariate(Scaled):
 
     def __repr__(self):
         return f"DoubleControlVariate(samples={self.samples}, scale={self.scale})"
+
+
+def several(rule, node):
+    """Costs, their gradients and bits of the node's own sample and of more, as arrays (K, rows, …)."""
+    others = [rule.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
+              for _ in range(rule.samples - 1)]
+    costs, slopes = map(np.stack, zip((node.cost, node.grad), *map(node.cost_and_grad_at, others), strict=True))
+    return costs, slopes, np.stack([node.value, *others])
