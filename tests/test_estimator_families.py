@@ -745,6 +745,41 @@ def test_no_warning_where_nothing_is_wrong():
             two_layers(a, rules).backward()
 
 
+# -- rows that share a cost -------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("rule", "draws"), [
+    (LeaveOneOut(), 1), (MuProp(), 0), (DoubleControlVariate(), 1), (Rodeo(), 1), (PrunedFlip(), 0), (Nvil(), 0)])
+def test_rows_that_share_a_cost(rule, draws):
+    """Two rows of two units under one cost outside ``expected``: one graph for each joint outcome."""
+    logits = np.array([[0.4, -1.0], [-0.3, 0.8]])
+    p, states = sigmoid(logits), np.array(list(product([0.0, 1.0], repeat=4))).reshape(-1, 2, 2)
+
+    def loss(a, rule, rng=None):
+        b = mg.bernoulli(a, rule, rng=rng)
+        return mg.exp((b * [[1.0, -0.5], [0.7, 0.3]]).sum()) + (b[0, 0] - b[1, 1]) ** 2 * b[1, 0]
+
+    def draw(b):
+        """Uniforms that lead to the state b, and its probability."""
+        return np.where(b == 1, p / 2, (1 + p) / 2), np.where(b == 1, p, 1 - p).prod()
+
+    a = mg.tensor(logits, requires_grad=True)
+    mean = np.zeros((2, 2))
+    for b in states:
+        u, share = draw(b)
+        if draws:
+            own = [draw(other) for other in states]
+        elif isinstance(rule, PrunedFlip):
+            w = p * (1 - b)
+            first = w[:, 0] / np.maximum(w.sum(axis=1), 1e-9)
+            own = [(np.array([[v], [t]]), x * y) for v, x in cells(first[0]) for t, y in cells(first[1])]
+        else:
+            own = [(u, 1.0)]
+        for v, part in own:
+            a.grad = None
+            loss(a, rule, Given(u, v)).backward()
+            mean += share * part * a.grad
+    close(mean, mg.testing.exact_gradient(lambda: loss(a, Stop()), a), **EXACT)
+
 
 # -- importance-weighted bounds ---------------------------------------------------------------------
 
