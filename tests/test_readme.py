@@ -1,0 +1,42 @@
+"""README: its commands are as .ci/run takes them, its example runs, its table of rules is complete and true."""
+
+import re
+from pathlib import Path
+
+import minigrad as mg
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_two_commands_run_the_experiment_and_the_tests():
+    run, test = blocks("bash")[:2]
+    assert "-m venv" in run
+    assert "demos.conditional_mnist" in run
+    assert "-m venv" in test
+    assert "pytest" in test
+
+
+def test_the_examples_run(capsys):
+    for example in blocks("python"):
+        exec(example, {})
+    assert capsys.readouterr().out
+
+
+def test_the_table_has_every_rule_with_what_it_needs_and_claims():
+    rows = {cells[0]: cells[1:] for line in README.splitlines() if line.startswith("| `")
+            for cells in [[cell.strip(" `") for cell in line.strip("| ").split("|")]]}
+    for name in mg.estimators.__all__:
+        rule = getattr(mg.estimators, name)
+        needs, unbiased = rows[name][1], rows[name][2]
+        assert needs == (", ".join(sorted(rule.needs)) or "nothing"), name
+        assert unbiased == ("yes" if rule.unbiased else "no"), name
+
+
+def test_links_to_files_lead_somewhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
