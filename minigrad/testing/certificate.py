@@ -34,7 +34,7 @@ class Layers:
     Parameters
     ----------
     rule : copied for each layer.
-    extreme : logits of ±80 in both layers.
+    extreme : logits of ±80 in both layers, one sign or both in a row.
     copies : of the batch of four, one after the other; parameters are copied along with their row, so
         each copy of the batch gives an estimate of its own.
     """
@@ -45,7 +45,8 @@ class Layers:
         logits = numbers.normal(size=(ROWS, UNITS))
         weight = numbers.normal(size=(ROWS, UNITS, UNITS))
         if extreme:
-            logits, weight = 80 * np.sign(logits), 160 * np.sign(weight)
+            logits = np.array([[80, 80], [-80, -80], [80, -80], [-80, 80]])
+            weight = np.array([[[40, 40], [40, 40]], 2 * [[0, 0]], 2 * [[80, -80]], 2 * [[-80, -80]]])
         self.params = {name: tensor(np.tile(x, (copies,) + (1,) * (x.ndim - 1)), requires_grad=True, dtype=dtype)
                        for name, x in [("logits", logits), ("weight", weight)]}
         share = np.tile([0.5, 1.0, 2.0, 0.25], copies)

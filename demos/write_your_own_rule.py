@@ -1,0 +1,150 @@
+"""I wrote a rule for the gradient through a random bit.  Is it right?
+
+    python -m demos.write_your_own_rule
+
+A training run does not tell: it gets somewhere with a wrong gradient, too.  Here a new rule is written
+in ten lines and examined on two layers of random bits, whose exact gradient is known by enumeration.
+Then three mistakes are planted in it, of the kind that one does make, and each has to be found.
+
+The rule: flip one bit and see what the cost does.  Which bit?  A unit that is nearly always on or off
+has next to no gradient, so flip those more often that can go either way: unit i with probability
+v_i / Σv, where v = p (1 − p).  Its gradient is v_i (f(b_i = 1) − f(b_i = 0)); made up for the odds of
+being chosen, that is Σv (f(b_i = 1) − f(b_i = 0)), and 0 for the units that were not.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minigrad as mg
+from minigrad.testing.certificate import CHECKS, check_mean
+
+try:
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as missing:
+    sys.exit(f'{missing}: the demos need matplotlib; python -m pip install "minigrad-neurons[demos]"')
+
+# ---- the rule, in ten lines ----------------------------------------------------------------------------------
+
+
+class LikelyFlip(mg.Estimator):
+    needs = {"cost_at"}         # it asks what the cost would have been at other bits
+    unbiased = True             # and claims to be right on average
+
+    def backward(self, node):
+        v, u = self.slopes(node), self.noise(node)
+        total = v.sum(axis=1, keepdims=True)
+        edges = (v / total).cumsum(axis=1)
+        chosen = (u < edges) & (u >= edges - v / total)         # one unit in each row
+        on, off = (node.cost_at(np.where(chosen, bit, node.value)) for bit in (1.0, 0.0))
+        return np.where(chosen, self.weight(v) * (on - off), 0.0)
+
+    def slopes(self, node):
+        return node.probs * mg.sigmoid(-node.logits)            # p (1 − p)
+
+    def noise(self, node):
+        return node.rng.uniform((node.shape[0], 1))             # one number for each row
+
+    def weight(self, v):
+        return v.sum(axis=1, keepdims=True)                     # Σv
+
+
+# ---- and wrong, in three ways --------------------------------------------------------------------------------
+
+
+class WrongOdds(LikelyFlip):
+    """The weight is D v, which would be right if all D units were equally likely to be chosen."""
+
+    def weight(self, v):
+        return v.shape[1] * v
+
+
+class SecondHand(LikelyFlip):
+    """The unit is chosen by the noise that made the first bit, instead of fresh noise."""
+
+    def noise(self, node):
+        return node.noise[:, :1]
+
+
+class Stranger(LikelyFlip):
+    """The unit is chosen by a generator that no seed of the graph reaches."""
+
+    def noise(self, node):
+        return np.random.default_rng().random((node.shape[0], 1))
+
+
+RULES = [LikelyFlip, WrongOdds, SecondHand, Stranger]
+SAMPLES = 1000      # of a test that draws them, for comparison
+
+
+# ---- the examination -----------------------------------------------------------------------------------------
+
+
+def examine():
+    """For each rule, the report on its mean, and what the other checks have against it."""
+    reports, complaints = {}, {}
+    for rule in RULES:
+        name = rule.__name__
+        reports[name] = mg.testing.examine(rule())
+        complaints[name] = [] if reports[name].unbiased else [reports[name].fault()]
+        for check in CHECKS:
+            if check is not check_mean:
+                try:
+                    check(rule())
+                except AssertionError as error:
+                    complaints[name].append(str(error))
+    return reports, complaints
+
+
+def show(reports, complaints):
+    print(f"{'rule':<12}{'largest bias':>14}{'largest gradient':>18}   {'how it is known':<24}{'complaints':>10}")
+    for name, report in reports.items():
+        how = f"{report.runs} outcomes, exact" if report.exact else f"{report.runs} samples"
+        print(f"{name:<12}{np.abs(flat(report.bias)).max():>14.2g}{np.abs(report.gradient).max():>18.2g}   {how:<24}"
+              f"{len(complaints[name]):>10}")
+    for name, found in complaints.items():
+        print(f"\n{name}: " + ("\n  ".join(["", *found]) if found else "passes all checks"))
+    print(f"\nSecondHand learns, and {SAMPLES} samples do not give it away (see the picture).  Enumeration does.")
+
+
+def flat(arrays):
+    return np.concatenate([x.ravel() for x in arrays.values()])
+
+
+def draw(reports, path):
+    """The bias of each rule at every coordinate, in units of the error that samples would leave."""
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    panels = figure.subplots(len(reports), sharex=True, sharey=True)
+    for (name, report), axes in zip(reports.items(), panels, strict=True):
+        error = np.sqrt(flat(report.variance) / SAMPLES)
+        colour, marker = ("#0072B2", "o") if report.unbiased else ("#D55E00", "s")
+        axes.axhspan(-report.critical, report.critical, color="grey", alpha=0.2, linewidth=0)
+        axes.errorbar(np.arange(len(error)), flat(report.bias) / error, 1, fmt=marker, color=colour, markersize=4)
+        verdict = "unbiased" if report.unbiased else "biased"
+        how = "exactly" if report.exact else f"as far as {report.runs} samples tell"
+        axes.set_title(f"{name}: {verdict}, {how}", loc="left", fontsize=10)
+    panels[-1].set_xticks(np.arange(len(error)), report.problem.coordinates, rotation=90, fontsize=7)
+    figure.supylabel(f"bias / standard error of {SAMPLES} samples (bars: ± 1)", fontsize=10)
+    figure.suptitle(f"A test with {SAMPLES} samples cannot object to anything in the grey band", fontsize=10)
+    figure.savefig(path, dpi=150)
+    print(f"picture: {path}")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", metavar="FILE", default="out/write_your_own_rule.png", help="picture (%(default)s)")
+    path = Path(parser.parse_args(argv).out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reports, complaints = examine()
+    show(reports, complaints)
+    draw(reports, path)
+
+
+if __name__ == "__main__":
+    main()
+
+# Change and try: let ``noise`` draw one number for the whole batch, uniform((1, 1)).  The mean stays right; which
+# check notices?  Flip two units in each row, and find the weight.  And take a rule of your own to pytest: decorate
+# a test of (rule, check) with mg.testing.parametrize_with_checks([MyRule()]) and let it call check(rule).
