@@ -22,7 +22,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import floor, log, log10
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -144,15 +144,16 @@ PROBLEMS = {
 # ---- measuring -----------------------------------------------------------------------------------------------
 
 
+def copies_of(problem, copies):
+    return {name: mg.tensor(np.repeat(x[None], copies, axis=0), requires_grad=True)
+            for name, x in problem.params.items()}
+
+
 class Trial:
     """A problem whose bits all follow one kind of rule, with an instance for each layer."""
 
     def __init__(self, problem, make):
         self.problem, self.rules = problem, [make() for _ in range(problem.layers)]
-
-    def params(self, copies):
-        return {name: mg.tensor(np.repeat(x[None], copies, axis=0), requires_grad=True)
-                for name, x in self.problem.params.items()}
 
     def loss(self, params, rng):
         self.bits = []
@@ -165,7 +166,7 @@ class Trial:
 
     def estimates(self, rng):
         """An array (copies, coordinates), and the evaluations that each estimate took."""
-        params = self.params(BATCH)
+        params = copies_of(self.problem, BATCH)
         gradients = mg.grad(self.loss(params, rng), list(params.values()))
         estimates = np.concatenate([BATCH * g.numpy().reshape(BATCH, -1) for g in gradients], axis=1)
         return estimates, 1 + sum(b.primitive.replays for b in self.bits)
@@ -208,11 +209,26 @@ class Result:
 
 
 def exact_gradient(problem):
-    """By enumeration of all states of all bits, end to end over the parameters; no rule takes part."""
-    trial = Trial(problem, mg.estimators.Stop)
-    params = trial.params(1)
-    found = mg.testing.exact_gradient(lambda: trial.loss(params, mg.Generator(0)), list(params.values()))
-    return np.concatenate([g.ravel() for g in found])
+    """By enumeration of all states of all bits, end to end over the parameters; no rule takes part.
+
+    With several layers, the states of the first are rows of one batch, weighted by their probability, so that
+    only those of the layers below are taken one by one.
+    """
+    params, rng = copies_of(problem, 1), mg.Generator(0)
+
+    def loss():
+        weights = [1.0]
+
+        def draw(logits, context=None):
+            if problem.layers == 1 or len(weights) > 1:
+                return mg.bernoulli(logits, mg.estimators.Stop(), rng=rng)
+            states = np.indices((2,) * logits.shape[1]).reshape(logits.shape[1], -1).T.astype(float)
+            log_probability = states * mg.log_sigmoid(logits) + (1 - states) * mg.log_sigmoid(-logits)
+            weights.append(len(states) * mg.exp(log_probability.sum(axis=1)))
+            return mg.tensor(states)
+        return mg.expected(problem.costs(params, draw) * weights[-1])
+
+    return np.concatenate([g.ravel() for g in mg.testing.exact_gradient(loss, list(params.values()))])
 
 
 def measure(problem, gradient, name, make, samples, seed):
@@ -235,7 +251,7 @@ def measure(problem, gradient, name, make, samples, seed):
     ms = 1000 * median(seconds)
 
     if problem.small:
-        params = trial.params(1)
+        params = copies_of(problem, 1)
         report = mg.testing.check_estimator(lambda rng: trial.loss(params, rng), params, samples=OUTCOMES, seed=seed)
         if report.exact:
             mean, variance = (np.concatenate([x.ravel() for x in found.values()])
@@ -302,7 +318,7 @@ def draw(title, results, path):
     gradient = results[0].gradient
     spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]
     seen = [x for x in spreads if x > 1e-24]
-    low, high = min(seen, default=1e-3) / 10, 3 * max(seen, default=1)
+    low, high = 10.0 ** (floor(log10(min(seen, default=1e-3))) - 1), 3 * max(seen, default=1)    # low stands for 0
     figure = Figure(figsize=(8, 1.6 + 0.2 * len(results)), layout="constrained")
     axes = figure.subplots()
 
@@ -317,7 +333,7 @@ def draw(title, results, path):
             axes.plot(place(variance), row, "o", color=orange, fillstyle="none", clip_on=False, label="biased: variance")
             axes.plot(place(r.bias @ r.bias), row, "x", color=orange, clip_on=False, label="biased: bias²")
         else:
-            axes.plot(place(variance), row, "o", color=blue, clip_on=False, label="unbiased: variance")
+            axes.plot(place(variance), row, "o", color=blue, clip_on=False, label="no bias found: variance")
     for count, rows in groups.items():
         axes.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color=grey, alpha=0.12 * (list(groups).index(count) % 2), linewidth=0)
         axes.text(1.01, np.mean(rows), f"{count}", transform=axes.get_yaxis_transform(), va="center")
@@ -325,12 +341,13 @@ def draw(title, results, path):
     steps = [(place(r.variance.sum()), results.index(r)) for r in frontier(results)]
     if steps:
         x, y = zip(*steps, (steps[-1][0], len(results) - 0.5), strict=True)
-        axes.step(x, y, where="pre", color=blue, linewidth=1.2, label="frontier of the unbiased")
+        axes.step(x, y, where="pre", color=blue, linewidth=1.2, label="frontier of these")
     axes.axvline(gradient @ gradient, color=grey, linestyle=":", label="|exact gradient|²")
     axes.axvline(low, color=grey, linewidth=0.8)
-    axes.annotate("0", (low, len(results) - 0.5), xytext=(0, -12), textcoords="offset points", ha="center")
     axes.set(xscale="log", xlim=(low / 1.5, high), ylim=(len(results) - 0.5, -0.5), title=title,
              xlabel="variance of one estimate, or bias², summed over coordinates")
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda x, _: "0" if x < 2 * low else f"$10^{{{round(log10(x))}}}$")
     axes.set_yticks(range(len(results)), [r.rule for r in results])
     legend = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=3, frameon=False)

@@ -1,0 +1,139 @@
+"""Why do people quarrel about gradient estimators, when one bit can settle it?
+
+    python -m demos.toy_problem                     a minute or less
+    python -m demos.toy_problem --target 0.45 --rules Reinforce,DisARM,StraightThrough
+
+One bit b is 1 with probability p = σ(logit), and costs (b − 0.499)².  As 0 costs 0.249001 and 1 costs
+0.251001, it should learn to be 0.  But the difference, 0.002, is small beside the cost itself: a rule
+that multiplies its noise by the cost has to find that difference in noise a hundred times as large,
+and a rule that follows the slope of the cost is drawn to where the slope is 0, at p = 0.499.
+
+Each rule learns alone, by Adam with one sample a step; a few runs side by side show what is luck.
+(The runs of a rule share its memory, if it has one.)  The problem is that of Tucker et al. (2017),
+arXiv 1703.07370, made harder by Grathwohl et al. (2018), arXiv 1711.00123.
+"""
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from math import ceil
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+import minigrad as mg
+
+try:
+    from matplotlib.figure import Figure
+    from tqdm import tqdm
+except ModuleNotFoundError as missing:
+    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+
+EXACT = "Enumerate"             # weighs both values of the bit, so it follows the exact gradient
+COLUMNS = 5
+NEAR = 0.1                      # that a run may end from the exact one, to have arrived
+COLOURS = {"arrives": "#0072b2", "not yet": "#e69f00", "goes elsewhere": "#d55e00"}     # told apart by all eyes
+
+
+def learn(name, target, steps, runs, seed):
+    """p before each step and after the last, an array (steps + 1, runs)."""
+    logits = mg.tensor(np.zeros((runs, 1)), requires_grad=True)
+    rule, rng = getattr(mg.estimators, name)(), mg.Generator(seed)
+    optimiser = mg.optim.Adam([logits], lr=0.01, rules=[rule])
+    curve = np.empty((steps + 1, runs))
+    for step in range(steps):
+        curve[step] = logits.data[:, 0]
+        optimiser.zero_grad()
+        mg.expected((mg.bernoulli(logits, rule, rng=rng) - target) ** 2).backward()
+        optimiser.step()
+    curve[steps] = logits.data[:, 0]
+    return 1 / (1 + np.exp(-curve))
+
+
+def verdict(curve, exact):
+    """One of COLOURS: where the runs of a rule end, judging by the last tenth of their steps."""
+    last = slice(-max(1, len(curve) // 10), None)
+    off = np.abs(curve[last] - exact[last]).mean(axis=0)
+    if (off < NEAR).all():
+        return "arrives"
+    ends, start, goal = curve[last].mean(axis=0), curve[0, 0], exact[-1, 0]
+    towards = np.sign(goal - start) * (ends - start)
+    return "not yet" if np.median(towards) > NEAR else "goes elsewhere"
+
+
+def run(rules=mg.estimators.__all__, target=0.499, steps=5000, runs=8, seed=0):
+    """Curves by name of rule, the exact one included."""
+    names = list(dict.fromkeys([EXACT, *rules]))
+    job = partial(learn, target=target, steps=steps, runs=runs, seed=seed)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return dict(zip(names, tqdm(pool.map(job, names), total=len(names), unit="rule", leave=False), strict=True))
+
+
+def report(curves):
+    print(f"{'':24}{'p at the end':>13}{'its range over runs':>21}")
+    for name, curve in ordered(curves):
+        low, middle, high = np.quantile(curve[-1], [0, 0.5, 1])
+        print(f"{name:24}{middle:13.3f}{f'{low:.3f} to {high:.3f}':>21}  {verdict(curve, curves[EXACT])}")
+
+
+def ordered(curves):
+    """(name, curve) pairs, by verdict and then by where they end."""
+    rank = list(COLOURS)
+    return sorted(curves.items(), key=lambda pair: (rank.index(verdict(pair[1], curves[EXACT])), pair[1][-1].mean()))
+
+
+def draw(curves, target, path):
+    """A panel for each rule: all runs, their mean, and the exact gradient's curve."""
+    rows = ceil(len(curves) / COLUMNS)
+    figure = Figure(figsize=(9, 0.9 + 1.15 * rows), layout="constrained")
+    grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    exact = curves[EXACT]
+    for axes, (name, curve) in zip(grid.flat, ordered(curves), strict=False):
+        colour = COLOURS[verdict(curve, exact)]
+        axes.plot(curve, color=colour, linewidth=0.5, alpha=0.4)
+        axes.plot(curve.mean(axis=1), color=colour, linewidth=1.8)
+        axes.plot(exact[:, 0], "--", color="black", linewidth=0.8)
+        axes.axhline(target, color="grey", linestyle=":", linewidth=0.8)
+        axes.set_title(name, fontsize=8, color=colour, pad=2)
+    for axes in grid.flat[len(curves):]:
+        axes.set_axis_off()
+    grid[0, 0].set(ylim=(0, 1), xlim=(0, len(exact) - 1), yticks=(0, 0.5, 1))
+    figure.suptitle(f"P(b = 1) while learning at cost (b − {target})²; dashed: the exact gradient; dotted: b = {target}",
+                    fontsize=10)
+    figure.supxlabel("training step", fontsize=9)
+    figure.supylabel("p", fontsize=9, rotation=0)
+    figure.savefig(path, dpi=150)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m demos.toy_problem", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--target", type=float, default=0.499, help="t in the cost (b − t)² (default: %(default)s)")
+    add("--rules", metavar="NAMES", help="of mg.estimators, with commas between (default: all)")
+    add("--steps", type=int, default=5000, help="(default: %(default)s)")
+    add("--runs", type=int, default=8, help="of each rule (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
+    add("--out", metavar="FILE", default="out/toy_problem.png", help="picture (default: %(default)s)")
+    given = parser.parse_args(argv)
+    rules = given.rules.split(",") if given.rules else mg.estimators.__all__
+    unknown = [name for name in rules if name not in mg.estimators.__all__]
+    if unknown:
+        parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
+    if given.steps < 1 or given.runs < 1:
+        parser.error(f"--steps and --runs: expected 1 or more, got {given.steps} and {given.runs}")
+    Path(given.out).parent.mkdir(parents=True, exist_ok=True)
+    curves = run(rules, given.target, given.steps, given.runs, given.seed)
+    report(curves)
+    draw(curves, given.target, given.out)
+    print(f"picture: {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+# Change and try: --target 0.45, where the difference is ten times as large; --target 0.501, where the bit should be
+# 1.  Give REINFORCE a baseline, Reinforce(baseline="mean"), in ``learn``: does it arrive?
