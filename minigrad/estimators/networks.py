@@ -56,13 +56,14 @@ class Network:
         return ops.tanh(x @ p["W"] + p["a"]) @ p["v"] + p["c"]
 
     def scale(self, state):
-        """Mean and deviation of the costs of past passes; 0 and 1 before the first."""
+        """Mean and deviation of the costs of past passes; 0 before the first, and 1 before they differ."""
         steps = int(state["steps"])
         if steps == 0:
             return 0.0, 1.0
         seen = 1 - COSTS**steps
         mean, square = float(state["mean cost"]) / seen, float(state["mean square of cost"]) / seen
-        return mean, np.sqrt(np.maximum(square - mean**2, 0)) or 1.0
+        variance = square - mean**2
+        return mean, np.sqrt(variance) if variance > 1e-9 * square else 1.0
 
     def learn(self, state, gradients, costs):
         """The next memory: a step of Adam along ``gradients``, a dict, and averages with ``costs`` in them."""
