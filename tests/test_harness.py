@@ -290,6 +290,24 @@ def test_messages_tell_what_is_wrong(scale, words):
         mg.testing.assert_unbiased(fn, logits)
 
 
+def test_noise_from_elsewhere_is_noticed():
+    class Foreign(ESTIMATORS.Reinforce):
+        def backward(self, node):
+            return super().backward(node) * (1 + 0.1 * np.random.default_rng().normal())
+    fn, logits = toy(Foreign())
+    assert not mg.testing.check_estimator(fn, logits, samples=100).exact
+    with pytest.raises(AssertionError, match=r"not deterministic under a seed: .* gradient\[0\]"):
+        mg.testing.assert_unbiased(fn, logits, samples=100)
+
+
+def test_a_long_report_is_cut():
+    logits = leaf(np.zeros((8, 5)))
+
+    def fn(rng):
+        return mg.expected(mg.bernoulli(logits, ESTIMATORS.StraightThroughSlope(), rng=rng).sum(axis=1))
+    assert "and 10 coordinates with less bias" in repr(mg.testing.check_estimator(fn, logits))
+
+
 def test_means_and_variances_against_references():
     fn, logits = toy(ESTIMATORS.StraightThrough(), 0.0)
     mg.testing.assert_mean(fn, logits, np.array([2 * (0.5 - 0.499)]))

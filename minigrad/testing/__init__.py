@@ -1,4 +1,16 @@
-"""Verification: finite differences, exact expectations by enumeration, and rules held to them."""
+"""Verification, for this project's tests and for yours.
+
+    gradcheck                                       derivatives of primitives, against finite differences
+    exact_expectation, exact_gradient               the truth about a loss with random bits, by enumeration
+    check_estimator                                 what rules make of it: bias, variance, error, as a report
+    assert_unbiased, assert_mean, assert_variance   the same as one line of a test
+    parametrize_with_checks                         all that a rule of your own should pass, for pytest
+    examine                                         the report on one rule, on the problem of those checks
+    from_function                                   a rule from a function in NumPy, PyTorch or JAX
+    check_rows, unbiased_nodes                      what holds for a graph: independent rows, unbiased gradients
+
+``minigrad.testing.mutants`` has wrong rules, which all of this must reject.
+"""
 
 from minigrad.testing.adapter import from_function
 from minigrad.testing.certificate import examine, parametrize_with_checks

@@ -13,7 +13,7 @@ from minigrad.tensor import Tensor
 from minigrad.testing.exact import Enumeration
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
 
-STATES = 4      # random joint states at which rows are tested for being independent
+STATES = 6      # of all noise, at which estimates are tested for repeating, and rows for being independent
 # An enumeration is given up when, after this many runs, its share of the probability is this many times too small.
 HOPELESS, SLACK = 100, 4
 
@@ -103,6 +103,8 @@ class Problem:
 
     def moments(self, groups, samples, seed):
         """Exact moments if that takes at most ``samples`` backward passes, else sampled ones."""
+        if self.undetermined(seed) is not None:
+            return self.sampled_moments(samples, seed)
         try:
             return self.exact_moments(groups, samples, seed)
         except AssertionError:
@@ -133,6 +135,15 @@ class Problem:
             mean += first
             variance = variance + np.maximum(second - first**2, 0)
         return Moments(mean, variance, np.full(mean.shape, np.nan), evaluations, runs, exact=True)
+
+    def undetermined(self, seed):
+        """A coordinate at which two estimates from the same noise differ, or None."""
+        rng = random.Generator(seed)
+        for i in range(STATES):
+            first, second = (self.estimate(rng.fork(2, i))[0] for _ in range(2))
+            if (first != second).any():
+                return self.coordinates[int(np.argmax(first != second))]
+        return None
 
     def independent(self, groups, seed):
         """Whether the estimate is a sum over groups of rows, each depending on its own noise alone."""

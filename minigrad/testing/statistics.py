@@ -16,6 +16,7 @@ from minigrad.testing.moments import Moments, Problem
 
 ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # of an exact sum, relative to its terms
 POWER = 0.99
+MOST_LINES = 30     # of a printed report
 
 
 @dataclass
@@ -124,10 +125,13 @@ class EstimatorReport:
         width = max(map(len, self.problem.coordinates), default=0)
         lines = [f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}",
                  f"{'':{width}}  {'gradient':>12} {'mean':>12} {'bias':>11} {'stderr':>10} {'z':>7} {'variance':>11}"]
-        rows = zip(self.problem.coordinates, self.gradient, m.mean, self.difference, m.stderr, self.ratio,
-                   m.variance, strict=True)
-        for name, *numbers in rows:
-            lines.append("{:{}}  {:12.6g} {:12.6g} {:11.3g} {:10.2g} {:7.2f} {:11.5g}".format(name, width, *numbers))
+        shown = np.sort(np.argsort(-np.abs(self.difference), kind="stable")[:MOST_LINES])
+        columns = [self.gradient, m.mean, self.difference, m.stderr, self.ratio, m.variance]
+        for i in shown:
+            lines.append("{:{}}  {:12.6g} {:12.6g} {:11.3g} {:10.2g} {:7.2f} {:11.5g}".format(
+                self.problem.coordinates[i], width, *(column[i] for column in columns)))
+        if len(shown) < len(self.gradient):
+            lines.append(f"and {len(self.gradient) - len(shown)} coordinates with less bias")
         lines.append(verdict)
         if self.unbiased:
             least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
@@ -211,7 +215,8 @@ def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None)
 def assert_unbiased(fn, params, **options):
     """Raise unless the mean of the estimate is the exact gradient at every coordinate.
 
-    Parameters and options as for ``check_estimator``, whose report is returned.
+    It also has to be finite, and the same again for the same noise.  Parameters and options are those
+    of ``check_estimator``, whose report is returned.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
@@ -224,6 +229,10 @@ def assert_unbiased(fn, params, **options):
 biased; the mean is 4 times the gradient throughout
     """
     report = check_estimator(fn, params, **options)
+    where = report.problem.undetermined(seed=0)
+    if where is not None:
+        raise AssertionError(f"not deterministic under a seed: two estimates from the same noise differ at {where}. "
+                             "Draw from the generator that is given, in a rule from node.rng")
     if not report.unbiased:
         raise AssertionError(report.fault())
     return report
