@@ -62,11 +62,10 @@ class Problem(NamedTuple):
     small: bool = True      # so that outcomes of the rule's noise can be enumerated
 
 
-def toy(t, logit=log(0.3 / 0.7)):
+def toy(t, p=0.3):
     def costs(params, draw):
         return ((draw(params["logit"]) - t) ** 2).sum(axis=1)
-    return Problem(f"(b − {t})², one bit with P(b = 1) = {1 / (1 + np.exp(-logit)):.2g}",
-                   {"logit": np.array([logit])}, costs)
+    return Problem(f"(b − {t})², one bit with P(b = 1) = {p:.2g}", {"logit": np.array([log(p / (1 - p))])}, costs)
 
 
 def shared_logit(logit=0.0):
@@ -85,17 +84,17 @@ def products():
     return Problem("B: exp(½ Σ A_ij b_i b_j + 0.3 Σ b_i), three bits", {"logits": np.log(probs / (1 - probs))}, costs)
 
 
-def network():
+def network(units=5):
     numbers = np.random.default_rng(4)
-    params = {"layer 1": numbers.normal(size=5)}
-    params |= {f"layer {k}": numbers.normal(size=(6, 5)) for k in (2, 3)}       # the first row is the bias
-    readout = 2 * numbers.normal(size=5)
+    params = {"layer 1": numbers.normal(size=units)}
+    params |= {f"layer {k}": numbers.normal(size=(units + 1, units)) for k in (2, 3)}       # the first row is the bias
+    readout = 2 * numbers.normal(size=units)
 
     def costs(params, draw):
         bits = draw(params["layer 1"])
         for name in ("layer 2", "layer 3"):
             weight = params[name]
-            bits = draw((bits.reshape(len(bits), 5, 1) * weight[:, 1:]).sum(axis=1) + weight[:, 0])
+            bits = draw((bits.reshape(len(bits), units, 1) * weight[:, 1:]).sum(axis=1) + weight[:, 0])
         return mg.softplus(bits @ readout)
     return Problem("three layers of five bits, all weights, with a logistic readout", params, costs, 3, small=False)
 
@@ -105,6 +104,8 @@ def vae(images, digits=2, bits=12):
     x = (images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) > 0.5).astype(float)
     rng = mg.Generator(0)
     encoder, decoder = mg.nn.Linear(196, bits, rng, dtype=float), mg.nn.Linear(bits, 196, rng, dtype=float)
+    ink = x.mean(axis=0).clip(0.01, 0.99)
+    decoder.bias.data = np.log(ink / (1 - ink))         # or all bits would first have to learn what most digits share
 
     def reconstruction(b, x):
         pixels = decoder(b)
@@ -319,7 +320,7 @@ def draw(title, results, path):
     spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]
     seen = [x for x in spreads if x > 1e-24]
     low, high = 10.0 ** (floor(log10(min(seen, default=1e-3))) - 1), 3 * max(seen, default=1)    # low stands for 0
-    figure = Figure(figsize=(8, 1.6 + 0.2 * len(results)), layout="constrained")
+    figure = Figure(figsize=(8, 1.6 + 0.2 * max(len(results), 6)), layout="constrained")
     axes = figure.subplots()
 
     def place(x):
@@ -330,12 +331,12 @@ def draw(title, results, path):
         groups.setdefault(r.evaluations, []).append(row)
         variance = r.variance.sum()
         if r.biased:
-            axes.plot(place(variance), row, "o", color=orange, fillstyle="none", clip_on=False, label="biased: variance")
-            axes.plot(place(r.bias @ r.bias), row, "x", color=orange, clip_on=False, label="biased: bias²")
+            axes.plot(place(variance), row, "o", color=orange, fillstyle="none", label="biased: variance")
+            axes.plot(place(r.bias @ r.bias), row, "x", color=orange, label="biased: bias²")
         else:
-            axes.plot(place(variance), row, "o", color=blue, clip_on=False, label="no bias found: variance")
-    for count, rows in groups.items():
-        axes.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color=grey, alpha=0.12 * (list(groups).index(count) % 2), linewidth=0)
+            axes.plot(place(variance), row, "o", color=blue, label="no bias found: variance")
+    for i, (count, rows) in enumerate(groups.items()):
+        axes.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color=grey, alpha=0.12 * (i % 2), linewidth=0)
         axes.text(1.01, np.mean(rows), f"{count}", transform=axes.get_yaxis_transform(), va="center")
     axes.text(1.01, -1.2, "evaluations", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
     steps = [(place(r.variance.sum()), results.index(r)) for r in frontier(results)]
@@ -390,5 +391,5 @@ def main(argv=None):
 if __name__ == "__main__":
     sys.exit(main())
 
-# Change and try: bits that are nearly sure of themselves, toy(0.499, logit=-4).  Give a rule other options in
-# ``Trial``, DisARM against ARMS(samples=8), say.  Write a rule of your own, and see on which side of the frontier it is.
+# Change and try: a bit that is nearly sure of itself, toy(0.499, p=0.01).  Give a rule other options in ``compare``:
+# LeaveOneOut(samples=8), say.  Write a rule of your own, and see on which side of the frontier it falls.

@@ -5,8 +5,8 @@
 
 One bit b is 1 with probability p = σ(logit), and costs (b − 0.499)².  As 0 costs 0.249001 and 1 costs
 0.251001, it should learn to be 0.  But the difference, 0.002, is small beside the cost itself: a rule
-that multiplies its noise by the cost has to find that difference in noise a hundred times as large,
-and a rule that follows the slope of the cost is drawn to where the slope is 0, at p = 0.499.
+that multiplies its noise by the cost has to find it in noise hundreds of times as large, and a rule
+that follows the slope of the cost is drawn to where the slope is 0 on average, at p = 0.499.
 
 Each rule learns alone, by Adam with one sample a step; a few runs side by side show what is luck.
 (The runs of a rule share its memory, if it has one.)  The problem is that of Tucker et al. (2017),
@@ -33,13 +33,14 @@ except ModuleNotFoundError as missing:
 
 EXACT = "Enumerate"             # weighs both values of the bit, so it follows the exact gradient
 COLUMNS = 5
-NEAR = 0.1                      # that a run may end from the exact one, to have arrived
-COLOURS = {"arrives": "#0072b2", "not yet": "#e69f00", "goes elsewhere": "#d55e00"}     # told apart by all eyes
+START = 1.0                     # the logit, so p = 0.73
+NEAR = 0.1                      # how close to a value of p a run ends "at" it
+COLOURS = {"arrives": "#0072b2", "neither": "#b8860b", "stops at p = t": "#d55e00"}     # told apart by all eyes
 
 
 def learn(name, target, steps, runs, seed):
     """p before each step and after the last, an array (steps + 1, runs)."""
-    logits = mg.tensor(np.zeros((runs, 1)), requires_grad=True)
+    logits = mg.tensor(np.full((runs, 1), START), requires_grad=True)
     rule, rng = getattr(mg.estimators, name)(), mg.Generator(seed)
     optimiser = mg.optim.Adam([logits], lr=0.01, rules=[rule])
     curve = np.empty((steps + 1, runs))
@@ -52,15 +53,12 @@ def learn(name, target, steps, runs, seed):
     return 1 / (1 + np.exp(-curve))
 
 
-def verdict(curve, exact):
-    """One of COLOURS: where the runs of a rule end, judging by the last tenth of their steps."""
-    last = slice(-max(1, len(curve) // 10), None)
-    off = np.abs(curve[last] - exact[last]).mean(axis=0)
-    if (off < NEAR).all():
+def verdict(curve, exact, target):
+    """One of COLOURS: where all runs of a rule end, judging by the mean of the last tenth of their steps."""
+    end, goal = (c[-max(1, len(c) // 10):].mean(axis=0) for c in (curve, exact))
+    if (np.abs(end - goal) < NEAR).all():
         return "arrives"
-    ends, start, goal = curve[last].mean(axis=0), curve[0, 0], exact[-1, 0]
-    towards = np.sign(goal - start) * (ends - start)
-    return "not yet" if np.median(towards) > NEAR else "goes elsewhere"
+    return "stops at p = t" if (np.abs(end - target) < NEAR).all() else "neither"
 
 
 def run(rules=mg.estimators.__all__, target=0.499, steps=5000, runs=8, seed=0):
@@ -71,17 +69,21 @@ def run(rules=mg.estimators.__all__, target=0.499, steps=5000, runs=8, seed=0):
         return dict(zip(names, tqdm(pool.map(job, names), total=len(names), unit="rule", leave=False), strict=True))
 
 
-def report(curves):
+def report(curves, target):
     print(f"{'':24}{'p at the end':>13}{'its range over runs':>21}")
-    for name, curve in ordered(curves):
+    for name, curve in ordered(curves, target):
         low, middle, high = np.quantile(curve[-1], [0, 0.5, 1])
-        print(f"{name:24}{middle:13.3f}{f'{low:.3f} to {high:.3f}':>21}  {verdict(curve, curves[EXACT])}")
+        print(f"{name:24}{middle:13.3f}{f'{low:.3f} to {high:.3f}':>21}  {verdict(curve, curves[EXACT], target)}")
 
 
-def ordered(curves):
-    """(name, curve) pairs, by verdict and then by where they end."""
-    rank = list(COLOURS)
-    return sorted(curves.items(), key=lambda pair: (rank.index(verdict(pair[1], curves[EXACT])), pair[1][-1].mean()))
+def ordered(curves, target):
+    """(name, curve) pairs, by verdict and then by how near the goal they end."""
+    rank, exact = list(COLOURS), curves[EXACT]
+
+    def place(pair):
+        curve = pair[1]
+        return rank.index(verdict(curve, exact, target)), np.abs(curve[-1] - exact[-1]).mean()
+    return sorted(curves.items(), key=place)
 
 
 def draw(curves, target, path):
@@ -90,8 +92,8 @@ def draw(curves, target, path):
     figure = Figure(figsize=(9, 0.9 + 1.15 * rows), layout="constrained")
     grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
     exact = curves[EXACT]
-    for axes, (name, curve) in zip(grid.flat, ordered(curves), strict=False):
-        colour = COLOURS[verdict(curve, exact)]
+    for axes, (name, curve) in zip(grid.flat, ordered(curves, target), strict=False):
+        colour = COLOURS[verdict(curve, exact, target)]
         axes.plot(curve, color=colour, linewidth=0.5, alpha=0.4)
         axes.plot(curve.mean(axis=1), color=colour, linewidth=1.8)
         axes.plot(exact[:, 0], "--", color="black", linewidth=0.8)
@@ -100,8 +102,8 @@ def draw(curves, target, path):
     for axes in grid.flat[len(curves):]:
         axes.set_axis_off()
     grid[0, 0].set(ylim=(0, 1), xlim=(0, len(exact) - 1), yticks=(0, 0.5, 1))
-    figure.suptitle(f"P(b = 1) while learning at cost (b − {target})²; dashed: the exact gradient; dotted: b = {target}",
-                    fontsize=10)
+    figure.suptitle(f"p = P(b = 1) while b learns at cost (b − t)², t = {target}\n"
+                    "thick: mean of the runs; dashed: the exact gradient; dotted: p = t", fontsize=10)
     figure.supxlabel("training step", fontsize=9)
     figure.supylabel("p", fontsize=9, rotation=0)
     figure.savefig(path, dpi=150)
@@ -126,7 +128,7 @@ def main(argv=None):
         parser.error(f"--steps and --runs: expected 1 or more, got {given.steps} and {given.runs}")
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
     curves = run(rules, given.target, given.steps, given.runs, given.seed)
-    report(curves)
+    report(curves, given.target)
     draw(curves, given.target, given.out)
     print(f"picture: {given.out}")
     return 0
