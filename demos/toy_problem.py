@@ -27,15 +27,16 @@ import minigrad as mg
 
 try:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from tqdm import tqdm
 except ModuleNotFoundError as missing:
     sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
 
 EXACT = "Enumerate"             # weighs both values of the bit, so it follows the exact gradient
 COLUMNS = 5
-START = 1.0                     # the logit, so p = 0.73
+START = 0.8                     # the logit, so p = 0.69
 NEAR = 0.1                      # how close to a value of p a run ends "at" it
-COLOURS = {"arrives": "#0072b2", "neither": "#b8860b", "stops at p = t": "#d55e00"}     # told apart by all eyes
+COLOURS = {"arrives": "#0072b2", "neither": "#777777", "stops at p = t": "#d55e00"}     # told apart by all eyes
 
 
 def learn(name, target, steps, runs, seed):
@@ -101,11 +102,15 @@ def draw(curves, target, path):
         axes.set_title(name, fontsize=8, color=colour, pad=2)
     for axes in grid.flat[len(curves):]:
         axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_ylabel("p", rotation=0)
+    for axes in grid[-1]:
+        axes.set_xlabel("training step")
     grid[0, 0].set(ylim=(0, 1), xlim=(0, len(exact) - 1), yticks=(0, 0.5, 1))
     figure.suptitle(f"p = P(b = 1) while b learns at cost (b − t)², t = {target}\n"
                     "thick: mean of the runs; dashed: the exact gradient; dotted: p = t", fontsize=10)
-    figure.supxlabel("training step", fontsize=9)
-    figure.supylabel("p", fontsize=9, rotation=0)
+    figure.legend([Line2D([], [], color=colour, linewidth=2) for colour in COLOURS.values()], COLOURS,
+                  loc="outside lower center", ncols=len(COLOURS), frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
 
 
@@ -137,5 +142,5 @@ def main(argv=None):
 if __name__ == "__main__":
     sys.exit(main())
 
-# Change and try: --target 0.45, where the difference is ten times as large; --target 0.501, where the bit should be
-# 1.  Give REINFORCE a baseline, Reinforce(baseline="mean"), in ``learn``: does it arrive?
+# Change and try: --target 0.501, where the bit should be 1: which rule only seemed to know?  --target 0.45, where the
+# difference is fifty times as large.  In ``learn``, give REINFORCE a baseline, Reinforce(baseline="mean").
