@@ -23,7 +23,7 @@ from minigrad.testing.statistics import EstimatorReport
 
 ROWS, UNITS = 4, 2
 RUNS = 2_500        # passes that an enumeration may take
-COPIES = 50_000     # of the batch, as the samples where noise is not finite
+COPIES = 25_000     # of the batch, as the samples where noise is not finite
 SEEDS = 10          # at which noise from elsewhere has a chance to show
 WARM_UP = 3         # updates before memories are frozen
 SIGNIFICANCE = 1e-7
@@ -115,7 +115,7 @@ def check_mean(rule):
     """The mean over all noise is the exact gradient, at every coordinate, if the rule claims so.
 
     Two dependent layers, a batch of four, weighted costs in two terms.  The mean is exact where the
-    noise is finite, and from 50,000 samples, with a false alarm in 10⁷ tests, where not.  A rule that
+    noise is finite, and from 25,000 samples, with a false alarm in 10⁷ tests, where not.  A rule that
     is biased by its own account need only be finite; its bias is printed.
     """
     report = examine(rule)

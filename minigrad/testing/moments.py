@@ -15,7 +15,7 @@ from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
 
 STATES = 6      # of all noise, at which estimates are tested for repeating, and rows for being independent
 # An enumeration is given up when, after this many runs, its share of the probability is this many times too small.
-HOPELESS, SLACK = 100, 4
+HOPELESS, SLACK = 400, 4
 
 
 @dataclass
