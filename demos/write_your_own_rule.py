@@ -102,8 +102,8 @@ def show(reports, complaints):
     print(f"{'rule':<12}{'largest bias':>14}{'largest gradient':>18}   {'how it is known':<24}{'complaints':>10}")
     for name, report in reports.items():
         how = f"{report.runs} outcomes, exact" if report.exact else f"{report.runs} samples"
-        print(f"{name:<12}{np.abs(flat(report.bias)).max():>14.2g}{np.abs(report.gradient).max():>18.2g}   {how:<24}"
-              f"{len(complaints[name]):>10}")
+        bias, gradient = (np.abs(flat(x)).max() for x in (report.bias, report.gradient))
+        print(f"{name:<12}{bias:>14.2g}{gradient:>18.2g}   {how:<24}{len(complaints[name]):>10}")
     for name, found in complaints.items():
         print(f"\n{name}: " + ("\n  ".join(["", *found]) if found else "passes all checks"))
     print(f"\nSecondHand learns, and {SAMPLES} samples do not give it away (see the picture).  Enumeration does.")

@@ -91,7 +91,7 @@ class Enumeration:
         shapes = [term.costs.shape for term in self.terms]
         shapes += [node.shape[:node.ndim - node.primitive.event_ndim] for node in self.nodes]
         shared = 0
-        while all(len(s) > shared and s[shared] == shapes[0][shared] for s in shapes):
+        while shapes and all(len(s) > shared and s[shared] == shapes[0][shared] for s in shapes):
             shared += 1
         return shapes[0][:shared] if shapes else ()
 

@@ -6,7 +6,7 @@ bound is set so that a right rule is rejected, at any of its coordinates, with p
 outcomes, and there is nothing left to chance.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from secrets import randbits
 from statistics import NormalDist
 
@@ -19,12 +19,13 @@ POWER = 0.99
 MOST_LINES = 30     # of a printed report
 
 
-@dataclass
+@dataclass(repr=False)
 class EstimatorReport:
     """What ``check_estimator`` found, in arrays of the form of ``params``.
 
     Attributes
     ----------
+    gradient : the exact one.
     mean, bias, stderr, z, variance : by coordinate; ``bias`` is the mean less the exact gradient,
         ``stderr`` its standard error (0 where the outcomes were enumerated) and ``z`` their ratio
         (0 or infinite where they were).
@@ -35,15 +36,15 @@ class EstimatorReport:
     unbiased : whether no coordinate is farther from the exact gradient than ``significance`` allows.
     """
 
-    problem: Problem = field(repr=False)
-    gradient: np.ndarray
+    problem: Problem
+    truth: np.ndarray
     moments: Moments
     significance: float
     confirmed: np.ndarray = None
 
     def __post_init__(self):
         m = self.moments
-        self.difference = m.mean - self.gradient
+        self.difference = m.mean - self.truth
         if m.exact:
             right = np.abs(self.difference) <= self.tolerance()
             self.ratio = np.where(right, 0.0, np.copysign(np.inf, self.difference))
@@ -55,13 +56,14 @@ class EstimatorReport:
 
     def tolerance(self):
         rounding = max(ROUNDING[str(p.dtype)] for p in self.problem.leaves)
-        return rounding * (np.abs(self.gradient) + np.sqrt(self.moments.variance) + np.abs(self.gradient).max())
+        return rounding * (np.abs(self.truth) + np.sqrt(self.moments.variance) + np.abs(self.truth).max())
 
     @property
     def critical(self):
         """The largest |z| that passes: two-sided, and shared out among the coordinates."""
-        return critical(self.significance, len(self.gradient))
+        return critical(self.significance, len(self.truth))
 
+    gradient = property(lambda self: self.problem.shaped(self.truth))
     mean = property(lambda self: self.problem.shaped(self.moments.mean))
     bias = property(lambda self: self.problem.shaped(self.difference))
     stderr = property(lambda self: self.problem.shaped(self.moments.stderr))
@@ -80,14 +82,14 @@ class EstimatorReport:
 
     @property
     def cosine(self):
-        norms = np.linalg.norm(self.moments.mean) * np.linalg.norm(self.gradient)
-        return float(self.moments.mean @ self.gradient / norms) if norms > 0 else float("nan")
+        norms = np.linalg.norm(self.moments.mean) * np.linalg.norm(self.truth)
+        return float(self.moments.mean @ self.truth / norms) if norms > 0 else float("nan")
 
     def fault(self):
         """What is wrong with the mean, in a sentence or two; None if nothing is."""
         if self.unbiased:
             return None
-        mean, truth, names = self.moments.mean, self.gradient, self.problem.coordinates
+        mean, truth, names = self.moments.mean, self.truth, self.problem.coordinates
         worst = int(np.argmax(np.where(self.biased, np.abs(self.difference), -1.0)))
         if not mean.any() and not self.moments.variance.any():
             return (f"silent zero: expected {truth[worst]:.4g} at {names[worst]}, got 0 in every outcome. "
@@ -103,7 +105,7 @@ class EstimatorReport:
 
     def pattern(self):
         """A regularity of the bias that tells where to look."""
-        mean, truth, allowed = self.moments.mean, self.gradient, self.tolerance()
+        mean, truth, allowed = self.moments.mean, self.truth, self.tolerance()
         if not self.exact:
             allowed = self.critical * self.moments.stderr
         factor = mean @ truth / max(truth @ truth, 1e-300)
@@ -126,12 +128,12 @@ class EstimatorReport:
         lines = [f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}",
                  f"{'':{width}}  {'gradient':>12} {'mean':>12} {'bias':>11} {'stderr':>10} {'z':>7} {'variance':>11}"]
         shown = np.sort(np.argsort(-np.abs(self.difference), kind="stable")[:MOST_LINES])
-        columns = [self.gradient, m.mean, self.difference, m.stderr, self.ratio, m.variance]
+        columns = [self.truth, m.mean, self.difference, m.stderr, self.ratio, m.variance]
         for i in shown:
             lines.append("{:{}}  {:12.6g} {:12.6g} {:11.3g} {:10.2g} {:7.2f} {:11.5g}".format(
                 self.problem.coordinates[i], width, *(column[i] for column in columns)))
-        if len(shown) < len(self.gradient):
-            lines.append(f"and {len(self.gradient) - len(shown)} coordinates with less bias")
+        if len(shown) < len(self.truth):
+            lines.append(f"and {len(self.truth) - len(shown)} coordinates with less bias")
         lines.append(verdict)
         if self.unbiased:
             least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
