@@ -10,6 +10,7 @@ its rule where the primitive draws a random bit (``stochastic``).  This file onl
 each is asked once, in the right order, for what somebody wants.
 """
 
+import threading
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
@@ -24,11 +25,14 @@ from minigrad.ops.primitive import ALL, NOTHING, OPEN
 COMPACT = (Packed, ops.Factored)
 
 
-class Recording:
-    """Whether primitives remember what they computed, and the clock that orders the nodes."""
+class Recording(threading.local):
+    """Whether primitives remember what they computed, in each thread."""
 
     on = True
-    tick = count(1).__next__
+
+
+recording = Recording()
+tick = count(1).__next__            # the clock that orders the nodes
 
 
 @contextmanager
@@ -42,11 +46,11 @@ def no_grad():
     >>> y.requires_grad
     False
     """
-    before, Recording.on = Recording.on, False
+    before, recording.on = recording.on, False
     try:
         yield
     finally:
-        Recording.on = before
+        recording.on = before
 
 
 def ancestors(outputs, stops=()):
@@ -230,16 +234,17 @@ class Evaluation:
         else:
             out, operands = node.value, node.operands
         elementwise = type(out) is Packed and not primitive.graded
+        arguments = operands
         if elementwise and wanted[node] == ALL:
-            out, operands, elementwise = ops.dense(out), [ops.dense(x) for x in operands], False
+            out, arguments, elementwise = ops.dense(out), [ops.dense(x) for x in operands], False
         found = []
         for i, x, product in sought:
             if primitive.graded:
-                cotangent = product(g, out, *operands, **options, wanted=wanted[x])
+                cotangent = product(g, out, *arguments, **options, wanted=wanted[x])
             elif elementwise:
-                cotangent = on_open_blocks(product, g, out, operands, options)
+                cotangent = on_open_blocks(product, g, out, arguments, options)
             else:
-                cotangent = product(g, out, *operands, **options)
+                cotangent = product(g, out, *arguments, **options)
             operand = operands[i]
             if (type(operand) is Packed or type(cotangent) in COMPACT
                     or cotangent.shape != operand.shape or cotangent.dtype is not operand.dtype):

@@ -9,7 +9,8 @@ inputs and nothing holds the node, so a graph is freed as soon as its outputs ar
 import numpy as np
 
 from minigrad import graph, ops
-from minigrad.graph import Recording
+from minigrad.graph import recording, tick
+from minigrad.kernels import Packed
 from minigrad.ops.primitive import recorders, table
 
 FLOATS = (np.dtype("float64"), np.dtype("float32"))
@@ -62,12 +63,12 @@ class Tensor:
         if self.primitive is not None:
             raise ValueError(
                 f"data: expected a leaf, got the result of {self.primitive.name}, which is what its "
-                "inputs make it. Change the leaves and compute it again, or use .detach()")
+                "inputs make it. Change the leaves and compute it again, or make a leaf: mg.tensor(x.numpy())")
         value = np.asanyarray(value)
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ValueError(f"data: expected an array of shape {self.shape} and dtype {self.dtype}, "
                              f"got {value.shape} and {value.dtype}. Make a new tensor to change these")
-        self.value = value
+        self.value = value if value is self.value else value.copy(order="K")
         self.version += 1
 
     @property
@@ -77,7 +78,8 @@ class Tensor:
 
     @grad.setter
     def grad(self, gradient):
-        self.gradient = gradient
+        gradient = None if gradient is None else cotangent_of(self, gradient, "grad")
+        self.gradient = gradient.data if isinstance(gradient, Tensor) else gradient
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -129,11 +131,13 @@ class Tensor:
         if create_graph:
             raise ValueError("backward: .grad is an array and cannot be differentiated again. "
                              "Use mg.grad(outputs, inputs, create_graph=True)")
-        if not self.requires_grad:
+        seed = cotangent_of(self, gradient, "backward")
+        evaluation = graph.Evaluation([self], [seed.data if isinstance(seed, Tensor) else seed])
+        if not self.requires_grad and not any(node.primitive.stochastic and node.requires_grad
+                                              for node in evaluation.nodes()):
             raise ValueError("backward: expected a tensor computed from one that requires a gradient; "
                              "nothing here does. Make a leaf with requires_grad=True, outside no_grad()")
-        seed = cotangent_of(self, gradient, "backward")
-        for x, g in graph.Evaluation([self], [seed]).backward().items():
+        for x, g in evaluation.backward().items():
             if x.gradient is not None:
                 x.gradient = x.gradient + g
             else:
@@ -190,10 +194,11 @@ class Tensor:
     T = property(lambda self: ops.transpose(self))
 
     def reshape(self, *shape):
-        return ops.reshape(self, shape=shape[0] if isinstance(shape[0], tuple) else shape)
+        return ops.reshape(self, shape=tuple(shape[0]) if isinstance(shape[0], (tuple, list)) else shape)
 
     def transpose(self, *axes):
-        return ops.transpose(self, axes=axes or None)
+        axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+        return ops.transpose(self, axes=tuple(axes) or None)
 
     def __len__(self):
         if self.ndim == 0:
@@ -211,6 +216,10 @@ class Tensor:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         raise TypeError(f"np.{name}: minigrad has no primitive of that name for a Tensor. "
                         "Use one of mg.ops, or .numpy() for the bare array")
+
+    def __array_function__(self, function, types, args, options):
+        raise TypeError(f"np.{function.__name__}: NumPy's function would leave the graph. Use mg.{function.__name__} "
+                        "where there is one, a method of the Tensor, or .numpy() for the bare array")
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError("expected an array, got a Tensor, which would silently leave the graph. "
@@ -273,13 +282,13 @@ def record(primitive, args, options):
             requires_grad &= dtype.kind == "f"
             check_dtypes(primitive, operands, dtype)
     out = Tensor(value)
-    if tracked and Recording.on:
+    if tracked and recording.on:
         out.requires_grad = requires_grad
         out.primitive = primitive
         out.operands = operands
         out.parents = parents
         out.options = options
-        out.order = Recording.tick()
+        out.order = tick()
         out.parents_version = version
     return out
 
@@ -292,6 +301,8 @@ def explained(error, primitive, operands):
     if strange:
         return TypeError(f"{primitive.name}: expected Tensors, arrays and numbers, got {strange[0]!r}. "
                          "Make an array of it first")
+    if any(isinstance(x, Packed) for x in operands) and "to_dense" not in str(error):
+        return TypeError(f"{primitive.name}: expected ordinary arrays, got packed units. Use .to_dense()")
     if "broadcast" in str(error):
         shapes = ", ".join(str(x.shape) for x in operands if hasattr(x, "shape"))
         return ValueError(f"{primitive.name}: expected shapes that broadcast together, got {shapes}. "
@@ -302,6 +313,9 @@ def explained(error, primitive, operands):
 
 def check_dtypes(primitive, operands, dtype):
     """Refuse a floating result whose floating operands had another dtype: no silent cast."""
+    if dtype.kind not in "fiub":
+        raise TypeError(f"{primitive.name}: expected real numbers, got a result of dtype {dtype}. "
+                        "Take real and imaginary parts first")
     if primitive.casts or dtype.kind != "f":
         return
     given = [x.dtype for x in operands if hasattr(x, "dtype") and x.dtype.kind == "f"]
@@ -358,10 +372,12 @@ def cotangent_of(output, gradient, caller):
             raise ValueError(f"{caller}: expected a scalar, got shape {output.shape}. Sum or average it, "
                              "or pass its cotangent")
         return np.ones(output.shape, output.dtype)
+    if not isinstance(gradient, (Tensor, np.ndarray)):
+        raise TypeError(f"{caller}: expected an array as cotangent, got {gradient!r}. Use np.array(...)")
     if gradient.shape != output.shape or gradient.dtype != output.dtype:
         raise ValueError(f"{caller}: expected a cotangent of shape {output.shape} and dtype {output.dtype}, "
                          f"got {gradient.shape} and {gradient.dtype}")
-    return gradient
+    return np.array(gradient) if isinstance(gradient, np.ndarray) else gradient
 
 
 def grad(outputs, inputs, grad_outputs=None, create_graph=False):
@@ -393,6 +409,11 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False):
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if single else list(inputs)
     given = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
+    if len(given) != len(outputs):
+        raise ValueError(f"grad: expected a cotangent for each of {len(outputs)} outputs, got {len(given)}")
+    for x in (*outputs, *inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"grad: expected Tensors as outputs and inputs, got {type(x).__name__}")
     seeds = [cotangent_of(output, g, "grad") for output, g in zip(outputs, given, strict=True)]
     if create_graph:
         seeds = [g if isinstance(g, Tensor) else Tensor(g) for g in seeds]
@@ -403,6 +424,6 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False):
         if x not in found:
             raise ValueError(f"grad: the outputs do not depend differentiably on input {i} of shape {x.shape}. "
                              "Check requires_grad, detach() and no_grad(), or leave that input out")
-    gradients = [g if isinstance(g, Tensor) else Tensor(np.asarray(ops.dense(g)))
+    gradients = [g if isinstance(g, Tensor) else Tensor(np.array(ops.dense(g)))
                  for g in (found[x] for x in inputs)]
     return gradients[0] if single else gradients

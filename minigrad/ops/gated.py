@@ -159,6 +159,7 @@ def gated_x(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
     if isinstance(g, ARRAYS):
+        x, gates = x.copy(), gates.copy()       # the user's own arrays, it may be, and soon overwritten
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
                         lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr))
