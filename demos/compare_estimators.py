@@ -22,7 +22,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor, log, log10
+from math import ceil, floor, log, log10
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -347,8 +347,9 @@ def draw(title, results, path):
     axes.axvline(low, color=grey, linewidth=0.8)
     axes.set(xscale="log", xlim=(low / 1.5, high), ylim=(len(results) - 0.5, -0.5), title=title,
              xlabel="variance of one estimate, or bias², summed over coordinates")
+    powers = np.arange(log10(low), log10(high), ceil(log10(high / low) / 9)).round().astype(int)
+    axes.set_xticks(10.0**powers, ["0", *(f"$10^{{{power}}}$" for power in powers[1:])])
     axes.minorticks_off()
-    axes.xaxis.set_major_formatter(lambda x, _: "0" if x < 2 * low else f"$10^{{{round(log10(x))}}}$")
     axes.set_yticks(range(len(results)), [r.rule for r in results])
     legend = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=3, frameon=False)

@@ -103,7 +103,7 @@ def draw(curves, target, path):
     for axes in grid.flat[len(curves):]:
         axes.set_axis_off()
     for axes in grid[:, 0]:
-        axes.set_ylabel("p", rotation=0)
+        axes.set_ylabel("p", rotation=0, labelpad=8)
     for axes in grid[-1]:
         axes.set_xlabel("training step")
     grid[0, 0].set(ylim=(0, 1), xlim=(0, len(exact) - 1), yticks=(0, 0.5, 1))
