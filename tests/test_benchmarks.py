@@ -61,9 +61,9 @@ def test_networks_that_learn_otherwise_are_found():
             super().step()
             self.bias += 1
 
-    step.check(step.networks(), 3, 6, 8, 2, 4, "float64")
+    step.check(step.networks(), 3, 6, 8, 2, 4)
     with pytest.raises(AssertionError, match="wrong"):
-        step.check({**step.networks(), "wrong": Wrong}, 3, 6, 8, 2, 4, "float64")
+        step.check({**step.networks(), "wrong": Wrong}, 3, 6, 8, 2, 4)
 
 
 def test_the_profile_names_the_kernels_of_a_step():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -31,12 +31,16 @@ def interleaved(runs, rounds, burst):
 
     They take turns, `rounds` times.  A turn is as many calls as last `burst` seconds, each timed, after
     one that is not, so that no short call pays for the caches as another left them.
+
+    On one thread the clock is that of the process, which stands still while others have the processor;
+    on several it is that on the wall.
     """
+    clock = process_time if mg.get_num_threads() == 1 else perf_counter
     calls = {}
     for name, run in runs.items():
-        begin = perf_counter()
+        begin = clock()
         run()
-        calls[name] = max(1, round(burst / (perf_counter() - begin)))
+        calls[name] = max(1, round(burst / (clock() - begin)))
     seconds = {name: [] for name in runs}
     gc.disable()
     try:
@@ -45,9 +49,9 @@ def interleaved(runs, rounds, burst):
                 if calls[name] > 1:
                     run()
                 for _ in range(calls[name]):
-                    begin = perf_counter()
+                    begin = clock()
                     run()
-                    seconds[name].append(perf_counter() - begin)
+                    seconds[name].append(clock() - begin)
     finally:
         gc.enable()
     return {name: median(times) for name, times in seconds.items()}
