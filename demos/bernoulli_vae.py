@@ -203,19 +203,22 @@ def draw(results, rules, path):
     """A curve for each rule, with its name at the end; names are moved apart where curves end together."""
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
-    ends = [r["curve"][-1] for _, r in ordered(results)]
-    low = min(value for r in results.values() for _, value in r["curve"])
-    gap, last, place = (ends[0][1] - low) / 24, ends[0][0], np.inf
-    styles = {}
-    for (name, r), (_, end) in zip(ordered(results), ends, strict=True):
+    curves = sorted(((name, r["curve"]) for name, r in results.items()), key=lambda pair: -pair[1][-1][1])
+    (last, best), below = curves[0][1][-1], np.inf
+    # The steep first tenth would hide the rest.
+    low = min(value for _, curve in curves for _, value in curve[len(curve) // 10:])
+    drawn = []
+    for name, curve in curves:
         text, colour = family(rules[name]())
-        nth = styles[text] = styles.get(text, -1) + 1
-        axes.plot(*zip(*r["curve"], strict=True), color=colour, linewidth=1.5, label=text if nth == 0 else None,
-                  linestyle=("-", "--", ":", "-.")[nth % 4])
-        place = min(end, place - gap)
-        axes.annotate(f"{name}  {r['elbo']:.1f}", (last, end), (1.04 * last, place), color=colour, fontsize=8,
-                      va="center", arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5})
-    axes.set(xlabel="training step", ylabel="ELBO of training digits (nats)", xlim=(0, last))
+        style = ("-", "--", ":", "-.")[drawn.count(text) % 4]
+        axes.plot(*zip(*curve, strict=True), style, color=colour, label=text if text not in drawn else None)
+        below = min(curve[-1][1], below - (best - low) / 28)
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 0}
+        axes.annotate(name, curve[-1], (1.06 * last, below), color=colour, va="center", annotation_clip=False,
+                      arrowprops=line)
+        drawn.append(text)
+    axes.set(xlabel="training step", ylabel=f"ELBO of {FEW} training digits (nats)", xlim=(0, last),
+             ylim=(low, best + 0.04 * (best - low)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", handlelength=3)
     figure.savefig(path, dpi=150)
