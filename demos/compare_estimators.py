@@ -338,7 +338,7 @@ def draw(title, results, path):
     for i, (count, rows) in enumerate(groups.items()):
         axes.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color=grey, alpha=0.12 * (i % 2), linewidth=0)
         axes.text(1.01, np.mean(rows), f"{count}", transform=axes.get_yaxis_transform(), va="center")
-    axes.text(1.01, -1.2, "evaluations", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+    axes.text(1.01, 1.01, "evaluations", transform=axes.transAxes, fontsize=8)
     steps = [(place(r.variance.sum()), results.index(r)) for r in frontier(results)]
     if steps:
         x, y = zip(*steps, (steps[-1][0], len(results) - 0.5), strict=True)
