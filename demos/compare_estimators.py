@@ -21,7 +21,7 @@ A rule that learns is first shown the problem 100 times; then its memory is froz
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, log, log10
 from pathlib import Path
 from statistics import median
@@ -205,8 +205,7 @@ class Result:
 
     def part(self, chosen):
         """The same for some of the coordinates."""
-        return Result(self.rule, self.gradient[chosen], self.mean[chosen], self.variance[chosen], self.samples,
-                      self.evaluations, self.ms)
+        return replace(self, gradient=self.gradient[chosen], mean=self.mean[chosen], variance=self.variance[chosen])
 
 
 def exact_gradient(problem):
@@ -375,7 +374,10 @@ def main(argv=None):
         parser.error(f"--samples: expected {BATCH} or more, got {given.samples}")
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
 
-    problem = PROBLEMS[given.problem](given.data)
+    try:
+        problem = PROBLEMS[given.problem](given.data)
+    except (OSError, ValueError) as error:
+        parser.error(f"--data: {error}")
     print(problem.about)
     results, misfits = compare(problem, rules, given.samples, given.seed)
     for name, reason in misfits.items():

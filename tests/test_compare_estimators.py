@@ -156,7 +156,7 @@ def test_a_network_layer_by_layer():
     assert [len(line.split()) for line in lines[2:]] == [10] * 4
 
 
-def test_the_last_bits_of_a_network_hardly_matter_to_enumeration():
+def test_digits_whose_bits_are_enumerated():
     """Where one layer holds all the noise, Enumerate is the exact gradient."""
     images, _ = mg.data.synthetic_digits(60, seed=0)
     problem = demo.vae(images, digits=3, bits=4)
@@ -202,8 +202,9 @@ def test_a_rule_that_does_not_fit_is_named_with_its_reason(monkeypatch, tmp_path
     assert "Stop does not fit: expected a quieter problem" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [["--rules", "Unknown"], ["--samples", "10"], ["--problem", "C"]])
-def test_wrong_arguments_are_named(wrong, capsys):
+@pytest.mark.parametrize("wrong", [["--rules", "Unknown"], ["--samples", "10"], ["--problem", "C"],
+                                   ["--data", "nowhere", "--problem", "vae"]])
+def test_wrong_arguments_are_named(wrong, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        demo.main(wrong)
+        demo.main([*wrong, "--out", str(tmp_path / "picture.png")])
     assert wrong[0] in capsys.readouterr().err
