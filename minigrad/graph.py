@@ -103,11 +103,19 @@ def dense_node(x):
     return ops.to_dense(x) if isinstance(x.value, Packed) else x
 
 
+def as_wanted(cotangent, packed, wanted):
+    """A cotangent of packed units: packed if only their open blocks are wanted, dense if all are."""
+    if wanted == ALL:
+        return ops.dense(cotangent)
+    if isinstance(cotangent, Packed):
+        return cotangent
+    return Packed.sample(np.broadcast_to(cotangent, packed.shape), packed.blocks, packed.block)
+
+
 def fit(cotangent, operand, x, wanted, node, argnum):
     """A product's result as a cotangent of argument ``x``, whose value or Tensor is ``operand``.
 
-    It is summed over the axes that x was broadcast along.  For packed units it is packed if only
-    their open blocks are wanted, and dense if all are; for a leaf it may stay factored.
+    It is summed over the axes that x was broadcast along; for a leaf it may stay factored.
 
     Raises
     ------
@@ -115,10 +123,7 @@ def fit(cotangent, operand, x, wanted, node, argnum):
         Shape or dtype is not that of x; the primitive and the argument are named.
     """
     if isinstance(operand, Packed):
-        if wanted == ALL:
-            cotangent = ops.dense(cotangent)
-        elif not isinstance(cotangent, Packed):
-            cotangent = Packed.sample(np.broadcast_to(cotangent, operand.shape), operand.blocks, operand.block)
+        cotangent = as_wanted(cotangent, operand, wanted)
     elif isinstance(cotangent, Packed) or x.primitive is not None:
         cotangent = ops.dense(cotangent)
     if cotangent.shape != operand.shape:
@@ -211,6 +216,8 @@ class Evaluation:
         cotangents = {}
         for output, cotangent in zip(self.outputs, self.cotangents, strict=True):
             if output in wanted:
+                if type(output.value) is Packed and not create_graph:
+                    cotangent = as_wanted(cotangent, output.value, wanted[output])
                 cotangents[output] = cotangents[output] + cotangent if output in cotangents else cotangent
         for node, sought in reversed(plan):
             g = cotangents.get(node) if node in kept else cotangents.pop(node, None)

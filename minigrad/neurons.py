@@ -47,7 +47,7 @@ def noisy_rectifier(a, noise="gaussian", scale=1.0, *, rng=None):
     """
     if noise not in ("gaussian", "logistic"):
         raise ValueError(f"noisy_rectifier: expected noise 'gaussian' or 'logistic', got {noise!r}")
-    rng = rng or random.default
+    rng = random.default if rng is None else rng
     draw = rng.normal if noise == "gaussian" else rng.logistic
     return ops.relu(a + non_negative(scale, "noisy_rectifier") * draw(a.shape, a.dtype))
 
@@ -58,7 +58,7 @@ def noisy_sigmoid(a, scale=1.0, *, rng=None):
     Noise drives the unit into saturation, so that it learns to send bits that survive it (§4, the
     paper's smooth baseline).  P(h > ½) = Φ(a / scale).  At test time: ``sigmoid(a)``.
     """
-    z = (rng or random.default).normal(a.shape, a.dtype)
+    z = (random.default if rng is None else rng).normal(a.shape, a.dtype)
     return ops.sigmoid(a + non_negative(scale, "noisy_sigmoid") * z)
 
 
@@ -133,7 +133,7 @@ def multiplicative_noise(h, rate=0.5, noise="bernoulli", *, rng=None):
         raise ValueError(f"multiplicative_noise: expected a rate in [0, 1), got {rate}")
     if noise not in ("bernoulli", "gaussian"):
         raise ValueError(f"multiplicative_noise: expected noise 'bernoulli' or 'gaussian', got {noise!r}")
-    rng = rng or random.default
+    rng = random.default if rng is None else rng
     if noise == "gaussian":
         m = 1 + (rate / (1 - rate)) ** 0.5 * rng.normal(h.shape, h.dtype)
     else:

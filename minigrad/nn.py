@@ -16,7 +16,7 @@ __all__ = ["ConditionalNetwork", "GatedLinear", "Linear", "Module"]
 class Module:
     """Something with parameters: Tensors that require a gradient, found in its attributes.
 
-    Rules (``Estimator`` instances) and other modules are found there too, also in lists and tuples.
+    Rules (``Estimator`` instances) and other modules are found there too, also in lists, tuples and dicts.
     Each has the name of its place, as in ``"gater.0.weight"``; what is in two places counts once,
     under the first name.
 
@@ -71,8 +71,8 @@ class Module:
             if value.shape != x.shape or value.dtype != x.dtype:
                 faults.append(f"{name} is {value.dtype} {value.shape}, not {x.dtype} {x.shape}")
         for name in sorted(state.keys() & rules.keys()):
-            if state[name] and rules[name].state is None:
-                faults.append(f"{name} has a memory, which {rules[name]!r} has not")
+            fault = rules[name].misfit(state[name])
+            faults += [f"{name}: {fault}"] if fault else []
         if faults:
             raise ValueError(f"load_state_dict: expected the entries of {type(self).__name__}, but "
                              f"{'; '.join(faults)}. Build the module with the arguments it was saved with")
@@ -223,6 +223,8 @@ def named(place, kind):
             parts = vars(x).items()
         elif isinstance(x, (list, tuple)):
             parts = enumerate(x)
+        elif isinstance(x, dict):
+            parts = x.items()
         stack += reversed([(f"{name}.{key}" if name else str(key), part) for key, part in parts])
     return found
 

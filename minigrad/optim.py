@@ -11,7 +11,7 @@ then does it change anything.
 
 import numpy as np
 
-from minigrad.nn import like, named
+from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite
 from minigrad.stochastic import Estimator
 from minigrad.tensor import Tensor
@@ -51,6 +51,7 @@ class Optimiser:
             rate = group.get("lr", lr)
             if not callable(rate) and (rate is None or not rate > 0):
                 raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got lr={rate}")
+            self.check_listed(group["parameters"])
             for name, x in named(group["parameters"], Tensor).items():
                 name = f"group {i}: {name}" if grouped else name
                 self.parameters[name] = x
@@ -64,6 +65,18 @@ class Optimiser:
             raise ValueError(f"{type(self).__name__}: expected each parameter in one group, found one in two")
         self.memories = {name: {key: np.zeros_like(x.data) for key in self.memory}
                          for name, x in self.parameters.items()}
+
+    def check_listed(self, parameters):
+        """Refuse a list with something in it that cannot be trained, or with one thing twice."""
+        if isinstance(parameters, (list, tuple)):
+            for x in parameters:
+                if not isinstance(x, Module) and not (
+                        isinstance(x, Tensor) and x.requires_grad and x.primitive is None):
+                    raise ValueError(f"{type(self).__name__}: expected modules and leaves that require a gradient, "
+                                     f"found {x!r}. "
+                                     "Make a leaf with requires_grad=True")
+            if len({id(x) for x in parameters}) < len(parameters):
+                raise ValueError(f"{type(self).__name__}: expected each parameter once, found one twice")
 
     def zero_grad(self):
         """Forget the gradients; ``backward`` adds to them otherwise."""
@@ -87,9 +100,12 @@ class Optimiser:
         if faults:
             raise ValueError(f"{type(self).__name__}.step: expected a finite gradient for every parameter, "
                              f"but {'; '.join(faults)}. Nothing was changed")
+        rates = {name: float(rate(self.steps) if callable(rate) else rate) for name, rate in self.rates.items()}
+        if not all(np.isfinite(rate) and rate >= 0 for rate in rates.values()):
+            raise ValueError(f"{type(self).__name__}.step: expected finite learning rates of at least 0, got "
+                             f"{sorted(set(rates.values()))} at step {self.steps}. Nothing was changed")
         for name, x in self.parameters.items():
-            rate = self.rates[name]
-            self.update(x, float(rate(self.steps) if callable(rate) else rate), **self.memories[name])
+            self.update(x, rates[name], **self.memories[name])
             if self.max_norm is not None and x.ndim > 1:
                 x.data *= shrinkage(x.data, self.max_norm)
         self.steps += 1

@@ -16,6 +16,9 @@ from minigrad.ops import special
 _WORD = 0xFFFFFFFF
 _FORKS = _WORD              # the stream whose bits name the keys of forks; draws use stream 0
 
+#: The first step of the forks that rules draw from, kept apart from anybody else's.
+RULES = 2**64 - 1
+
 
 class Generator:
     """A stream of random draws that can be named, split, saved and repeated.
@@ -45,11 +48,14 @@ class Generator:
 
         The last ``event_ndim`` axes of ``shape`` are the units of a sample, the others its samples.
         """
-        draw = self.draws
-        self.draws += 1
         lead = len(shape) - event_ndim
+        if not 0 <= event_ndim <= len(shape):
+            raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {shape}, "
+                             f"got {event_ndim}")
         rows = (prod(shape[:lead]), prod(shape[lead:]))
-        return philox_uniforms(self.seed, 0, draw, self.sample_offset, rows, dtype).reshape(shape)
+        numbers = philox_uniforms(self.seed, 0, self.draws, self.sample_offset, rows, dtype).reshape(shape)
+        self.draws += 1
+        return numbers
 
     def normal(self, shape, dtype=np.float64, event_ndim=1):
         """The next draw as standard normal numbers, by the inverse distribution function."""
@@ -61,11 +67,16 @@ class Generator:
         return np.log(u) - np.log1p(-u)
 
     def integers(self, high, shape, event_ndim=1):
-        """The next draw as integers from 0 to ``high`` − 1, uniform to within high / 2**32."""
+        """The next draw as integers from 0 to ``high`` − 1, at most 2**32, uniform to within high / 2**32."""
+        if not 1 <= high <= 2**32:
+            raise ValueError(f"integers: expected high from 1 to 2**32, got {high!r}")
         return np.floor(self.uniform(shape, np.float64, event_ndim) * high).astype(np.int64)
 
     def fork(self, *path):
-        """An independent generator, named by integers: the same path gives the same one."""
+        """An independent generator, named by one or more integers in [0, 2**64): the same path gives
+        the same one, whatever has been drawn."""
+        if not path or any(not isinstance(step, (int, np.integer)) or not 0 <= step < 2**64 for step in path):
+            raise ValueError(f"fork: expected one or more integers in [0, 2**64), got {path}")
         seed = self.seed
         for step in path:
             words = philox4x32((step & _WORD, step >> 32, 0, _FORKS), (seed & _WORD, seed >> 32))
@@ -73,9 +84,13 @@ class Generator:
         return Generator(seed, self.sample_offset)
 
     def state_dict(self):
+        """Seed, sample offset and number of draws: all there is to it."""
         return {"seed": self.seed, "sample_offset": self.sample_offset, "draws": self.draws}
 
     def load_state_dict(self, state):
+        """Put back what ``state_dict`` gave."""
+        if state.keys() != self.state_dict().keys():
+            raise ValueError(f"Generator: expected a state with {sorted(self.state_dict())}, got {sorted(state)}")
         self.seed, self.sample_offset, self.draws = state["seed"], state["sample_offset"], state["draws"]
 
     def __repr__(self):

@@ -80,11 +80,23 @@ class Estimator:
         """A copy of the rule's memory; empty for a rule without one."""
         return {name: np.array(value) for name, value in (self.state or {}).items()}
 
+    def misfit(self, state):
+        """What keeps ``state`` from being this rule's memory, in words; "" where nothing does.
+
+        A rule that has not seen a sample yet, whose memory is empty, takes any.
+        """
+        if not isinstance(state, dict):
+            return f"expected a dict of arrays, got {type(state).__name__}"
+        if self.state is None and state:
+            return f"expected no state, since it has no memory, got {sorted(state)}"
+        if self.state and state.keys() != self.state.keys():
+            return f"expected a memory of {sorted(self.state)}, got {sorted(state)}"
+        return ""
+
     def load_state_dict(self, state):
         """Put back what ``state_dict`` gave."""
-        if self.state is None and state:
-            raise ValueError(f"{type(self).__name__}: expected no state, since it has no memory; "
-                             f"got {sorted(state)}")
+        if self.misfit(state):
+            raise ValueError(f"{type(self).__name__}: {self.misfit(state)}")
         if self.state is not None:
             self.state = {name: np.array(value) for name, value in state.items()}
             self.proposed = None
@@ -132,6 +144,11 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
         logits = Tensor(np.asarray(logits))
     if logits.dtype.kind != "f":
         raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
+    if not np.isfinite(logits.value).all():
+        raise ValueError("bernoulli: expected finite logits, got NaN or infinity. Look for an overflow above")
+    rng = random.default if rng is None else rng
+    if not isinstance(rng, random.Generator):
+        raise TypeError(f"bernoulli: expected a Generator as rng, got {type(rng).__name__}. Use mg.Generator(seed)")
     if not 0 <= event_ndim <= logits.ndim:
         raise ValueError(f"bernoulli: expected event_ndim from 0 to {logits.ndim}, the axes of the logits "
                          f"of shape {logits.shape}, got {event_ndim}")
@@ -143,7 +160,7 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
             raise ValueError(f"bernoulli: expected a context whose leading axes are the samples' {samples}, "
                              f"got shape {context.shape}")
         arguments = (logits, context)
-    return record(Bernoulli(estimator, rng or random.default, logits, event_ndim, name), arguments, {})
+    return record(Bernoulli(estimator, rng, logits, event_ndim, name), arguments, {})
 
 
 class Bernoulli:
@@ -248,12 +265,13 @@ class BinaryNode:
     def context(self):
         if len(self._node.parents) < 2:
             return None
-        return self._evaluation.value(self._node.parents[1][1]).reshape(self.shape[0], -1)
+        context = self._evaluation.value(self._node.parents[1][1])
+        return context.reshape(self.shape[0], prod(context.shape[len(self._axes):]))
 
     @cached_property
     def rng(self):
         primitive = self._node.primitive
-        return primitive.rng.fork(primitive.draw, *self._evaluation.path)
+        return primitive.rng.fork(random.RULES, primitive.draw, *self._evaluation.path)
 
     @property
     def grad(self):
@@ -397,8 +415,8 @@ class Term:
     """A part of a loss: weight · mean(costs) of an ``expected``, or weight · anything else, summed."""
 
     def __init__(self, node, weight):
-        self.node, self.weight = node, weight
         self.inside = node.primitive is expected_cost
+        self.node, self.weight = node, float(np.sum(weight)) if self.inside else weight
         self.costs = node.parents[0][1] if self.inside else node
         self.log_weights = node.parents[1][1] if self.inside and len(node.parents) > 1 else None
 
@@ -420,14 +438,30 @@ class Term:
         return self.weight * (samples / prod(self.prefix(axes)))
 
 
+#: How the weight of a number becomes that of its parts, for the functions that are linear in them,
+#: by argument; None where one is not.
+LINEAR = {
+    "add": (lambda w, x, y: w, lambda w, x, y: w),
+    "subtract": (lambda w, x, y: w, lambda w, x, y: -w),
+    "multiply": (lambda w, x, y: w * y, lambda w, x, y: w * x),
+    "divide": (lambda w, x, y: w / y, None),
+    "negative": (lambda w, x: -w,),
+    "sum": (lambda w, x, *_: w,),
+    "mean": (lambda w, x, *_: w,),
+    "reshape": (lambda w, x, *_: w,),
+}
+
+
+def add_weight(weights, x, weight):
+    weights[x] = weights[x] + weight if x in weights else weight
+
+
 class Objective:
     """The loss of a backward pass, taken apart into its terms.
 
     Walking from the loss through sums, differences and products with constants finds every
     ``expected`` that enters it linearly, with its weight; the rest stays whole.
     """
-
-    LINEAR = {"add", "subtract", "negative", "multiply", "divide"}
 
     @classmethod
     def of(cls, evaluation):
@@ -440,31 +474,31 @@ class Objective:
         self.nodes = evaluation.nodes()
         self.random = self.descendants({node for node in self.nodes if node.primitive.stochastic})
         self.terms = []
-        weights = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
-        stack = list(zip(evaluation.outputs, weights, strict=True))
-        while stack:
-            x, weight = stack.pop()
-            if x in self.random:
-                stack.extend(self.split(x, weight))
         self._below = {}
+        weights = {}
+        for x, g in zip(evaluation.outputs, evaluation.cotangents, strict=True):
+            add_weight(weights, x, g.value if isinstance(g, Tensor) else g)
+        for x in reversed(self.nodes):
+            if x in weights and x in self.random:
+                weight = weights.pop(x)
+                parts = self.parts(x, weight)
+                if parts is None:
+                    self.terms.append(Term(x, weight))
+                else:
+                    for part, its_weight in parts:
+                        add_weight(weights, part, its_weight)
 
-    def split(self, x, weight):
-        """Take x apart once: (part, weight) pairs to look at further, or none, and x is a term."""
-        name, operands = x.primitive.name, x.operands
-        if x.primitive is expected_cost:
-            self.terms.append(Term(x, float(np.sum(weight))))
-            return []
+    def parts(self, x, weight):
+        """The random parts that a number is a weighted sum of, with their weights; None if it is none."""
+        name = x.primitive.name
         random = [(i, part) for i, part, _ in x.parents if part in self.random]
-        constant_factor = name in ("multiply", "divide") and len(random) == 1 and not (
-            name == "divide" and random[0][0] == 1)
-        if x.size == 1 and name in self.LINEAR and (constant_factor or name in ("add", "subtract", "negative")):
-            if constant_factor:
-                other = operands[1 - random[0][0]]
-                weight = weight * other if name == "multiply" else weight / other
-            return [(part, -weight if name == "negative" or (name == "subtract" and i == 1) else weight)
-                    for i, part in random]
-        self.terms.append(Term(x, weight))
-        return []
+        if (x.size != 1 or name not in LINEAR or any(part.size != 1 for _, part in random)
+                or (len(random) > 1 and name == "multiply")):
+            return None
+        weigh = LINEAR[name]
+        if any(weigh[i] is None for i, _ in random):
+            return None
+        return [(part, weigh[i](weight, *x.operands)) for i, part in random]
 
     def descendants(self, roots):
         """The nodes that depend on any of ``roots``, and the roots."""

@@ -208,3 +208,37 @@ def test_an_empty_batch_and_a_single_example(batch):
     x, weight, bias, gates = arrays()
     out = mg.gated_linear(*map(mg.tensor, (x[:batch], weight, bias, gates[:batch])), block=K)
     np.testing.assert_allclose(out.data, dense_layer(*map(mg.tensor, (x[:batch], weight, bias, gates[:batch]))).data)
+
+
+def test_packed_units_past_a_skip_where_gates_want_all():
+    x, weight, bias, gates = arrays()
+    consumer = rng.standard_normal((C, G * K))
+    gradients = []
+    for layer in (mg.gated_linear, dense_layer):
+        w, z = mg.tensor(weight, requires_grad=True), mg.tensor(gates, requires_grad=True)
+        h = layer(mg.tensor(x), w, mg.tensor(bias), z, block=K)
+        k = mg.relu(h)
+        (mg.linear(k + h, consumer, None).sum() + mg.linear(k, consumer, None).sum()).backward()
+        gradients.append((w.grad, z.grad))
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_packed_units_that_are_an_output_and_used_further():
+    x, weight, bias, gates = arrays()
+    consumer, seeds = rng.standard_normal((C, G * K)), (rng.standard_normal((B, G * K)), rng.standard_normal((B, C)))
+    found = []
+    for layer in (mg.gated_linear, dense_layer):
+        w = mg.tensor(weight, requires_grad=True)
+        h = layer(mg.tensor(x), w, mg.tensor(bias), mg.tensor(gates), block=K)
+        found.append(mg.grad([h, mg.linear(h, consumer, None)], w, grad_outputs=list(seeds)).data)
+    np.testing.assert_allclose(*found, rtol=1e-10, atol=1e-12)
+
+
+def test_a_factored_gradient_does_not_see_what_is_overwritten_later():
+    x, weight, bias, gates = arrays()
+    w, buffer, seed = mg.tensor(weight, requires_grad=True), x.copy(), np.ones((B, G * K))
+    mg.gated_linear(buffer, w, mg.tensor(bias), mg.tensor(gates), block=K).backward(seed)
+    buffer[...], seed[...] = 0, 0
+    expected = kernels.gated_linear_dw(np.ones((B, G * K)), x, gates, kernels.open_blocks(gates), K)
+    np.testing.assert_allclose(w.grad, expected, rtol=1e-12)

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -241,3 +242,34 @@ def test_float32_stays_float32():
     x = leaf([1.0, 2.0], dtype="float32")
     (mg.tanh(x) * 0.5 + x / 3).mean().backward()
     assert x.grad.dtype == np.float32
+
+
+def test_what_grad_returns_is_nobody_elses():
+    x, y, seed = leaf([1.0, 2.0]), leaf([3.0, 4.0]), np.ones(2)
+    first, second = mg.grad(x + y, [x, y], grad_outputs=seed)
+    first.data *= 2
+    np.testing.assert_array_equal(second.data, [1.0, 1.0])
+    np.testing.assert_array_equal(seed, [1.0, 1.0])
+    mg.grad(x.sum(), x).data *= 2                  # a broadcast array would be read-only
+
+
+def test_cotangents_are_arrays_or_tensors():
+    x = leaf([1.0, 2.0])
+    for _ in range(2):
+        (x * 3).backward(mg.tensor([1.0, 1.0]))
+    np.testing.assert_array_equal(x.grad, [6.0, 6.0])
+    with pytest.raises(TypeError, match="expected an array as cotangent"):
+        (x * 3).sum().backward(1.0)
+    with pytest.raises(ValueError, match="each of 2 outputs"):
+        mg.grad([x.sum(), x.sum()], x, grad_outputs=[None])
+
+
+def test_no_grad_in_one_thread_leaves_the_others_recording():
+    with mg.no_grad(), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: (leaf(1.0) * 2).requires_grad).result()
+    assert (leaf(1.0) * 2).requires_grad
+
+
+def test_complex_results_are_refused():
+    with pytest.raises(TypeError, match="multiply: expected real numbers"):
+        leaf(1.0) * 1j

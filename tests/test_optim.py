@@ -215,3 +215,22 @@ def test_a_state_of_another_optimiser_is_refused_before_anything_changes():
 def test_bad_arguments_are_named(make, complaint):
     with pytest.raises(ValueError, match=complaint):
         make(parameter())
+
+
+@pytest.mark.parametrize("junk", [np.ones(2), "weight", None])
+def test_what_cannot_be_trained_is_not_ignored(junk):
+    with pytest.raises(ValueError, match="expected modules and leaves"):
+        SGD([parameter(), junk], 0.1)
+    x = parameter()
+    with pytest.raises(ValueError, match="found one twice"):
+        SGD([x, x], 0.1)
+
+
+def test_a_rate_that_is_no_number_changes_nothing():
+    x, y = parameter(), parameter()
+    optimiser = SGD([{"parameters": [x], "lr": 0.1}, {"parameters": [y], "lr": lambda step: float("nan")}])
+    before = x.data.copy()
+    (x * y).sum().backward()
+    with pytest.raises(ValueError, match="Nothing was changed"):
+        optimiser.step()
+    np.testing.assert_array_equal(x.data, before)

@@ -614,3 +614,59 @@ def test_the_tests_own_rules_are_exact_on_one_sample():
         mean, _ = moments(rule, logits, cost, breaks=[lambda x: 1 - sigmoid(x)])
         close(mean, truth(logits, cost), **EXACT)
     assert not estimates(ARM(), logits, cost, np.full((5, 3), 0.5)).any()
+
+
+def test_a_loss_that_uses_a_term_over_and_over_is_taken_apart_once():
+    """Sixty halved sums of a term with itself: 2**60 paths, one term, weight 1."""
+    logits = mg.tensor(np.zeros((2, 3)), requires_grad=True)
+    rule = mg.estimators.Reinforce()
+    gradients = []
+    for times in (0, 60):
+        loss = mg.expected(mg.bernoulli(logits, rule, rng=mg.Generator(1)).sum(axis=1))
+        for _ in range(times):
+            loss = (loss + loss) / 2
+        gradients.append(mg.grad(loss.reshape(1).sum(), logits).data)
+    np.testing.assert_allclose(*gradients, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cost", [lambda b: (b.sum(axis=1) > 1).astype(float), lambda b: b.sum(axis=1).detach()])
+def test_a_rule_that_only_observes_costs_needs_no_derivative_of_them(cost):
+    logits = mg.tensor(np.zeros((4, 3)), requires_grad=True)
+    mg.expected(cost(mg.bernoulli(logits, mg.estimators.Reinforce(), rng=mg.Generator(1)))).backward()
+    assert logits.grad.any()
+
+
+def test_a_loss_without_random_nodes_is_its_own_expectation():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    assert mg.testing.exact_expectation(lambda: (x * x).sum()) == 5.0
+    np.testing.assert_array_equal(mg.testing.exact_gradient(lambda: (x * x).sum(), x), [2.0, 4.0])
+
+
+def test_a_rules_own_noise_is_nobody_elses():
+    rng = mg.Generator(3)
+    seen = []
+
+    class Draws(mg.Estimator):
+        needs = {"cost"}
+
+        def backward(self, node):
+            seen.append(node.rng.uniform(node.shape))
+            return 0 * node.value
+
+    logits = mg.tensor(np.zeros((2, 2)), requires_grad=True)
+    mg.expected(mg.bernoulli(logits, Draws(), rng=rng).sum(axis=1)).backward()
+    for other in rng.fork(0), rng.fork(0, 0), mg.Generator(3):
+        assert not (seen[0] == other.uniform((2, 2))).any()
+
+
+@pytest.mark.parametrize("rng", [0, 42, np.random.default_rng(0)])
+def test_a_generator_of_another_kind_is_refused(rng):
+    with pytest.raises(TypeError, match="expected a Generator"):
+        mg.bernoulli(np.zeros((1, 2)), mg.estimators.Reinforce(), rng=rng)
+
+
+def test_a_refused_draw_leaves_the_generator_as_it_was():
+    rng = mg.Generator(3)
+    with pytest.raises(ValueError, match="finite logits"):
+        mg.bernoulli(np.full((1, 2), np.nan), mg.estimators.Reinforce(), rng=rng)
+    assert rng.draws == 0
