@@ -140,3 +140,14 @@ def test_lists_are_operands_like_arrays():
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     (x * [3.0, 4.0]).sum().backward()
     np.testing.assert_array_equal(x.grad, [3.0, 4.0])
+
+
+def test_tensors_by_keyword_are_arguments_like_any_other():
+    x, weight, bias = (mg.tensor(np.ones(shape), requires_grad=True) for shape in ((2, 3), (4, 3), (4,)))
+    mg.linear(x, weight, bias=bias).sum().backward()
+    np.testing.assert_array_equal(bias.grad, np.full(4, 2.0))
+    gates = mg.tensor(np.ones((2, 4)), requires_grad=True)
+    mg.gated_linear(x, weight=weight, gates=gates, bias=None).to_dense().sum().backward()
+    np.testing.assert_array_equal(gates.grad, np.full((2, 4), 3.0))
+    with pytest.raises(TypeError, match="sum: expected an ordinary value as axis"):
+        mg.sum(x, axis=mg.tensor(1))

@@ -62,10 +62,28 @@ class Primitive:
         self.casts = False
 
     def __call__(self, *args, **options):
-        for arg in args:
-            if type(arg) in recorders:
-                return recorders[type(arg)](self, args, options)
+        for x in (*args, *options.values()):
+            if type(x) in recorders:
+                return recorders[type(x)](self, *self.bound(args, options))
         return self.forward(*args, **options)
+
+    def bound(self, args, options):
+        """The call with those arguments by position that have a product, whichever way they were given."""
+        if not options:
+            return args, options
+        code, defaults = self.forward.__code__, self.forward.__defaults__ or ()
+        names = code.co_varnames[:code.co_argcount]
+        missing = dict(zip(names[len(names) - len(defaults):], defaults, strict=True))
+        differentiable = [] if isinstance(self.products, OneForEach) else names[:len(self.products)]
+        while any(name in options for name in differentiable[len(args):]):
+            name = names[len(args)]
+            args = (*args, options[name] if name in options else missing.get(name))
+            options = {other: x for other, x in options.items() if other != name}
+        for name, x in options.items():
+            if type(x) in recorders:
+                raise TypeError(f"{self.name}: expected an ordinary value as {name}, got a Tensor, whose derivative "
+                                "and changes would be missed. Use .item() or .numpy()")
+        return args, options
 
     def vjps(self, *products):
         """Register one vector-Jacobian product ``f(g, out, *args, **options)`` per argument."""
