@@ -1,6 +1,6 @@
 """How fast are gated layers, next to computing everything and multiplying by gates?
 
-    python -m demos.benchmarks.gated                        everything below, some minutes
+    python -m demos.benchmarks.gated                        everything below, about 20 minutes
     python -m demos.benchmarks.gated --quick                the same at tiny sizes, some seconds
     python -m demos.benchmarks.gated --part step --batch 128 --density .1
     python -m demos.benchmarks.gated --profile              where the time of a training step goes
