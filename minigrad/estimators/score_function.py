@@ -52,7 +52,7 @@ class Reinforce(Estimator):
         return (node.value - node.probs) * (node.cost - self.baseline.value(node, self.state))
 
     def __repr__(self):
-        return f"Reinforce(baseline={self.baseline})"
+        return f"{type(self).__name__}(baseline={self.baseline})"
 
 
 class Correlation(Estimator):
