@@ -239,12 +239,14 @@ def measure(problem, gradient, name, make, samples, seed):
     ValueError
         The rule does not fit the problem.
     """
-    trial, rng, seconds = Trial(problem, make), mg.Generator(seed), []
-    _, evaluations = trial.estimates(rng)
-    share = min(1, CHEAP / evaluations)
-    for _ in range(max(1, int(share * WARM_UP))):
+    trial, rng, seconds, evaluations = Trial(problem, make), mg.Generator(seed), [], 1
+
+    def passes(most):
+        return max(1, int(most * min(1, CHEAP / evaluations)))
+
+    while len(seconds) < passes(WARM_UP):
         start = perf_counter()
-        trial.estimates(rng)
+        _, evaluations = trial.estimates(rng)
         seconds.append(perf_counter() - start)
         for rule in trial.rules:
             rule.update()
@@ -257,8 +259,7 @@ def measure(problem, gradient, name, make, samples, seed):
             mean, variance = (np.concatenate([x.ravel() for x in found.values()])
                               for found in (report.mean, report.variance))
             return Result(name, gradient, mean, variance, None, evaluations, ms)
-    passes = max(1, int(share * samples / BATCH))
-    found = np.concatenate([trial.estimates(rng)[0] for _ in range(passes)])
+    found = np.concatenate([trial.estimates(rng)[0] for _ in range(passes(samples / BATCH))])
     return Result(name, gradient, found.mean(axis=0), found.var(axis=0, ddof=1), len(found), evaluations, ms)
 
 

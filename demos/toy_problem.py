@@ -1,6 +1,6 @@
 """Why do people quarrel about gradient estimators, when one bit can settle it?
 
-    python -m demos.toy_problem                     a minute or less
+    python -m demos.toy_problem                     half a minute
     python -m demos.toy_problem --target 0.45 --rules Reinforce,DisARM,StraightThrough
 
 One bit b is 1 with probability p = σ(logit), and costs (b − 0.499)².  As 0 costs 0.249001 and 1 costs
@@ -62,7 +62,7 @@ def verdict(curve, exact, target):
     return "stops at p = t" if (np.abs(end - target) < NEAR).all() else "neither"
 
 
-def run(rules=mg.estimators.__all__, target=0.499, steps=5000, runs=8, seed=0):
+def run(rules=mg.estimators.__all__, target=0.499, steps=3000, runs=8, seed=0):
     """Curves by name of rule, the exact one included."""
     names = list(dict.fromkeys([EXACT, *rules]))
     job = partial(learn, target=target, steps=steps, runs=runs, seed=seed)
@@ -120,7 +120,7 @@ def main(argv=None):
     add = parser.add_argument
     add("--target", type=float, default=0.499, help="t in the cost (b − t)² (default: %(default)s)")
     add("--rules", metavar="NAMES", help="of mg.estimators, with commas between (default: all)")
-    add("--steps", type=int, default=5000, help="(default: %(default)s)")
+    add("--steps", type=int, default=3000, help="(default: %(default)s)")
     add("--runs", type=int, default=8, help="of each rule (default: %(default)s)")
     add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
     add("--out", metavar="FILE", default="out/toy_problem.png", help="picture (default: %(default)s)")
