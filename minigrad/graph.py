@@ -19,6 +19,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels import Packed
+from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN
 
 #: Types of cotangents that are not plain arrays.
@@ -192,14 +193,41 @@ class Evaluation:
         fixed = self.fixed.union(replaced)
         again = Evaluation(outputs, self.cotangents, values, fixed, parent=self)
         self.replays.made += 1
-        changed = set(replaced)
-        for node in ancestors(outputs, stops=fixed):
+        for node in self.changed_by(replaced, outputs):
+            values[node] = node.primitive.forward(*again.operands(node), **node.options)
+        return again
+
+    def replay_each(self, replaced, alternatives, outputs):
+        """Values of ``outputs`` at K alternatives of one node, as K replays would give them, made at once.
+
+        ``alternatives`` is an array with a leading axis of K, or ``Flips``; so are the values returned:
+        an array with a leading axis for each output.  They go through the graph in chunks.
+        """
+        self.replays.made += len(alternatives)
+        changed = self.changed_by([replaced], outputs)
+        largest = max(self.value(x).size for x in [replaced, *changed]) * replaced.dtype.itemsize
+        step = max(1, MOST_BYTES // max(1, largest))
+        found = [[] for _ in outputs]
+        for start in range(0, len(alternatives), step):
+            some = alternatives[start:start + step]
+            values = {replaced: of_shape(some, replaced.shape)}
+            for node in changed:
+                lifted = {i: values[x] for i, x, _ in node.parents if x in values}
+                values[node] = evaluate(node.primitive, self.value(node), self.operands(node), lifted, node.options)
+            for x, parts in zip(outputs, found, strict=True):
+                parts.append(stack(values[x]))
+        return [np.concatenate(parts) for parts in found]
+
+    def changed_by(self, replaced, outputs):
+        """The nodes that depend on those in ``replaced``, in order of creation."""
+        changed, found = set(replaced), []
+        for node in ancestors(outputs, stops=self.fixed.union(replaced)):
             if any(x in changed for _, x, _ in node.parents):
                 if sum(x.version for _, x, _ in node.parents) != node.parents_version:
                     raise stale(node)
-                values[node] = node.primitive.forward(*again.operands(node), **node.options)
                 changed.add(node)
-        return again
+                found.append(node)
+        return found
 
     def backward(self, targets=None, create_graph=False):
         """Cotangents of the nodes and leaves in ``targets``, as a dict; one nobody reached is absent.

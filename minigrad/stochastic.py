@@ -23,6 +23,7 @@ import numpy as np
 
 from minigrad import ops, random
 from minigrad.kernels import bernoulli_gates
+from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN, primitive
 from minigrad.tensor import Tensor, record
 
@@ -168,6 +169,7 @@ class Bernoulli:
 
     stochastic = True
     graded = casts = False
+    carries = None
     products = ("the rule's estimate", None)        # of the logits and the context
 
     def __init__(self, rule, rng, logits, event_ndim, name):
@@ -290,6 +292,8 @@ class BinaryNode:
     def cost_at(self, value, rows="together"):
         """The cost of each row, (rows, 1), had the sample been ``value``, an array of (rows, units).
 
+        K alternatives, (K, rows, units), give costs (K, rows, 1), of as many replays made at once.
+
         Stochastic nodes below draw again from their own uniforms.  Where a cost depends on several
         rows of this node at once, ``rows="one by one"`` changes one at a time, with a replay each;
         "together" changes all of them.
@@ -298,6 +302,10 @@ class BinaryNode:
         value = self._checked(value)
         if rows not in ("together", "one by one"):
             raise ValueError(f"cost_at: expected rows 'together' or 'one by one', got {rows!r}")
+        if value.ndim == 3:
+            if rows == "together" or not self.coupled:
+                return self._costs(value)
+            return np.stack([self.cost_at(alternative, rows) for alternative in value])
         if rows == "together" or not self.coupled:
             return self._cost(self._replay(value))
         shape = (self.samples, self.shape[0] // self.samples, self.shape[1])
@@ -307,6 +315,17 @@ class BinaryNode:
             mixed[:, member] = value.reshape(shape)[:, member]
             costs[:, member] = self._cost(self._replay(mixed)).reshape(shape[:2])[:, member]
         return costs.reshape(-1, 1)
+
+    def cost_flipped(self, units):
+        """The costs, (K, rows, 1), had one bit of each row been the other: in alternative k unit units[k, r].
+
+        ``units`` is (K, rows), or (K, 1) for the same unit in every row.  Where a cost depends on several
+        rows, they are flipped one by one.  Cheaper than ``cost_at`` where the samples enter a linear layer.
+        """
+        self._declared("cost_at")
+        bits = self.value[np.arange(self.shape[0]), units]
+        flips = Flips(self.value, 1 - bits, units)
+        return self.cost_at(stack(flips), rows="one by one") if self.coupled else self._costs(flips)
 
     def cost_and_grad_at(self, value):
         """The cost of each row, (rows, 1), and its gradient, (rows, units), at a relaxed ``value``.
@@ -351,7 +370,7 @@ class BinaryNode:
             "the sample through nothing that has a derivative. Use a rule that works from costs")
 
     def _checked(self, value):
-        if value.shape != self.shape or value.dtype != self._node.dtype:
+        if value.shape[-2:] != self.shape or value.ndim > 3 or value.dtype != self._node.dtype:
             raise ValueError(f"{self._rule!r}: expected a value of (rows, units) = {self.shape} and dtype "
                              f"{self._node.dtype}, got {value.shape} and {value.dtype}")
         return value
@@ -361,10 +380,18 @@ class BinaryNode:
 
     def _cost(self, evaluation):
         """The weighted sum of the terms below the node, by row."""
-        total = np.zeros(self._axes)
-        for term in self._terms:
-            total = total + term.by_row(evaluation.value(term.costs), self._axes, self.samples)
-        return total.reshape(-1, 1).astype(self._node.dtype)
+        return self._sum([evaluation.value(term.costs)[None] for term in self._terms], 1)[0]
+
+    def _costs(self, alternatives):
+        """The same for each of K alternatives, (K, rows, 1)."""
+        costs = self._evaluation.replay_each(self._node, alternatives, [term.costs for term in self._terms])
+        return self._sum(costs, len(alternatives))
+
+    def _sum(self, costs, alternatives):
+        total = np.zeros((alternatives, *self._axes))
+        for term, values in zip(self._terms, costs, strict=True):
+            total = total + term.by_row(values, self._axes, self.samples)
+        return total.reshape(alternatives, self.shape[0], 1).astype(self._node.dtype)
 
 
 def expected(costs, over=None):
@@ -425,13 +452,14 @@ class Term:
         return self.costs.shape[:len(axes)] if self.inside else ()
 
     def by_row(self, costs, axes, samples):
-        """Weighted costs as an array of the samples' ``axes``, on the scale of one of ``samples``."""
-        if not self.inside:
-            return np.full(axes, np.sum(self.weight * costs))
+        """Weighted costs of K alternatives as an array of (K, *axes), on the scale of one of ``samples``."""
         shared = self.prefix(axes)
-        costs = costs.reshape(*shared, -1).mean(axis=-1)
-        costs = costs.reshape(shared + (1,) * (len(axes) - len(shared)))
-        return np.broadcast_to(self.scale(axes, samples) * costs, axes)
+        if self.inside:
+            costs = self.scale(axes, samples) * costs.reshape(len(costs), *shared, -1).mean(axis=-1)
+        else:
+            costs = (self.weight * costs).reshape(len(costs), -1).sum(axis=-1)
+        costs = costs.reshape(-1, *shared, *(1,) * (len(axes) - len(shared)))
+        return np.broadcast_to(costs, (len(costs), *axes))
 
     def scale(self, axes, samples):
         """The weight of each cost of an ``expected``, on the scale of one of ``samples``."""

@@ -13,12 +13,10 @@ from minigrad.stochastic import Estimator
 MOST_UNITS = 12
 
 
-def difference_made(node, units):
-    """L(h_i = 1) − L(h_i = 0) in every row, for the unit i that ``units`` (rows, 1) names there."""
-    bit = np.take_along_axis(node.value, units, axis=1)
-    flipped = node.value.copy()
-    np.put_along_axis(flipped, units, 1 - bit, axis=1)
-    return (node.cost_at(flipped, rows="one by one") - node.cost) * (1 - 2 * bit)
+def differences_made(node, units):
+    """L(h_i = 1) − L(h_i = 0), (rows, K), for K units i in every row, which ``units`` (K, rows or 1) names."""
+    bits = node.value[np.arange(len(node.value)), units]
+    return ((node.cost_flipped(units)[..., 0] - node.cost[:, 0]) * (1 - 2 * bits)).T
 
 
 class LocalExpectation(Estimator):
@@ -33,9 +31,8 @@ class LocalExpectation(Estimator):
     unbiased = True
 
     def backward(self, node):
-        rows, units = node.shape
-        differences = [difference_made(node, np.full((rows, 1), i)) for i in range(units)]
-        return np.concatenate(differences, axis=1) * node.probs * (1 - node.probs)
+        every_unit = np.arange(node.shape[1])[:, None]
+        return node.probs * (1 - node.probs) * differences_made(node, every_unit)
 
 
 class BitFlip(Estimator):
@@ -52,7 +49,7 @@ class BitFlip(Estimator):
     def backward(self, node):
         rows, units = node.shape
         chosen = node.rng.integers(units, (rows, 1))
-        estimate = units * node.probs * (1 - node.probs) * difference_made(node, chosen)
+        estimate = units * node.probs * (1 - node.probs) * differences_made(node, chosen.T)
         return np.where(np.arange(units) == chosen, estimate, 0)
 
 
@@ -71,9 +68,8 @@ class Enumerate(Estimator):
         if units > MOST_UNITS:
             raise ValueError(f"Enumerate: expected at most {MOST_UNITS} units in a sample, got {units}. Use "
                              "LocalExpectation, or set event_ndim so that samples are smaller")
-        p, total = node.probs, np.zeros_like(node.value)
-        for state in product((0, 1), repeat=units):
-            b = np.broadcast_to(np.array(state, p.dtype), p.shape)
-            probability = np.where(b == 1, p, 1 - p).prod(axis=1, keepdims=True)
-            total += probability * node.cost_at(b, rows="one by one") * (b - p)
-        return total
+        p = node.probs
+        states = np.array(list(product((0, 1), repeat=units)), p.dtype)
+        b = np.broadcast_to(states[:, None], (len(states), *node.shape))
+        probability = np.where(b == 1, p, 1 - p).prod(axis=2, keepdims=True)
+        return (probability * node.cost_at(b, rows="one by one") * (b - p)).sum(axis=0)

@@ -29,7 +29,7 @@ class LeaveOneOut(Estimator):
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0]], requires_grad=True)
-    >>> b = mg.bernoulli(logits, mg.estimators.LeaveOneOut(), rng=mg.Generator(2))
+    >>> b = mg.bernoulli(logits, mg.estimators.LeaveOneOut(), rng=mg.Generator(4))
     >>> mg.expected((b * 6).sum(axis=1)).backward()
     >>> logits.grad                                  # ½ (6 − 0)(1 − 0), the samples being 1 and 0
     array([[3.]])
@@ -42,8 +42,8 @@ class LeaveOneOut(Estimator):
         self.samples = at_least_two(self, samples)
 
     def backward(self, node):
-        return leave_one_out(node, [self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
-                                    for _ in range(self.samples - 1)])
+        return leave_one_out(node, np.stack([self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
+                                             for _ in range(self.samples - 1)]))
 
     def __repr__(self):
         return f"{type(self).__name__}(samples={self.samples})"
@@ -83,7 +83,7 @@ class ARMS(LeaveOneOut):
         d = (w ** (1 / others))[:, None] * e / e.sum(axis=1, keepdims=True)
         w = (1 - d) ** others
         u = np.where(one_is_rare[:, None], w, 1 - w)
-        samples = [self.sample(node.logits, np.ascontiguousarray(u[:, k])) for k in range(others)]
+        samples = np.stack([self.sample(node.logits, np.ascontiguousarray(u[:, k])) for k in range(others)])
 
         # r^(−1/(K−1)), stopped beyond 2, where no other sample is rare if one is
         inverse = np.exp(np.minimum(ops.softplus(np.abs(node.logits)) / others, 1))
@@ -93,8 +93,9 @@ class ARMS(LeaveOneOut):
 
 
 def leave_one_out(node, others):
-    """The covariance of cost and bits over the node's own sample and ``others``."""
-    return covariance(np.stack([node.cost, *map(node.cost_at, others)]), np.stack([node.value, *others]))
+    """The covariance of cost and bits over the node's own sample and ``others``, (K − 1, rows, units)."""
+    costs = np.concatenate([node.cost[None], node.cost_at(others)])
+    return covariance(costs, np.concatenate([node.value[None], others]))
 
 
 def covariance(x, y):

@@ -25,6 +25,6 @@ class PrunedFlip(Estimator):
         weight = reach[:, -1:]
         share = np.divide(reach, weight, out=np.ones_like(reach), where=weight > 0)
         passed = node.rng.uniform((len(reach), 1), reach.dtype) >= share
-        chosen = np.arange(node.shape[1]) == passed.sum(axis=1, keepdims=True)
-        difference = node.cost_at(np.maximum(node.value, chosen), rows="one by one") - node.cost
-        return np.where(chosen, weight * difference, 0).astype(reach.dtype)
+        chosen = passed.sum(axis=1, keepdims=True)
+        difference = node.cost_flipped(chosen.T)[0] - node.cost
+        return np.where(np.arange(node.shape[1]) == chosen, weight * difference, 0)

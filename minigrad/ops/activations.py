@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.ops.alternatives import by_example, elementwise, over_axes
 from minigrad.ops.elementwise import exp
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
@@ -114,6 +115,7 @@ def slope_of_cross_entropy(g, out, scores, labels):
 
 
 cross_entropy.vjps(slope_of_cross_entropy, None)
+cross_entropy.carries = by_example
 
 
 @primitive
@@ -135,3 +137,9 @@ def binary_cross_entropy(logits, targets):
 
 binary_cross_entropy.vjps(lambda g, out, logits, targets: g * (sigmoid(logits) - targets),
                           lambda g, out, logits, targets: -g * logits)
+
+
+for function in (relu, sigmoid, softplus, log_sigmoid, binary_cross_entropy):
+    function.carries = elementwise
+for function in (softmax, log_softmax):
+    function.carries = over_axes

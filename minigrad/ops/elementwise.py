@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.ops import alternatives
 from minigrad.ops.logic import where
 from minigrad.ops.primitive import as_the_argument, primitive
 
@@ -192,3 +193,8 @@ def stop_gradient(x):
 
 
 stop_gradient.vjps(None)
+
+
+for function in (absolute, add, astype, divide, exp, expm1, log, log1p, multiply, negative, power, reciprocal, sign,
+                 sqrt, square, stop_gradient, subtract):
+    function.carries = alternatives.elementwise

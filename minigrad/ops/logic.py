@@ -5,6 +5,7 @@ Comparisons have no derivative, but are primitives all the same: a replay has to
 
 import numpy as np
 
+from minigrad.ops.alternatives import elementwise
 from minigrad.ops.primitive import primitive, where_not_zero
 
 __all__ = [
@@ -126,6 +127,11 @@ def minimum(x, y):
 
 minimum.vjps(lambda g, out, x, y: share(g, less(x, y), equal(x, y)),
              lambda g, out, x, y: share(g, less(y, x), equal(x, y)))
+
+
+for function in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or, logical_not,
+                 where, mask, maximum, minimum):
+    function.carries = elementwise
 
 
 def clip(x, low=None, high=None):

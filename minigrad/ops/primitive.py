@@ -46,6 +46,7 @@ class Primitive:
         argument to the level wanted of its cotangent; None, as for most, if they read it all.
     graded : whether the products take a keyword ``wanted``, the level asked of their argument.
     casts : whether floating arguments may differ in dtype from the result.
+    carries : how it computes many alternatives in one call (``ops.alternatives``); None if it does not.
     """
 
     stochastic = False
@@ -60,6 +61,7 @@ class Primitive:
         self.demand = None
         self.graded = False
         self.casts = False
+        self.carries = None
 
     def __call__(self, *args, **options):
         for x in (*args, *options.values()):

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from minigrad.ops.alternatives import over_axes
 from minigrad.ops.elementwise import astype, exp
 from minigrad.ops.joining import concatenate, split
 from minigrad.ops.logic import equal, where
@@ -143,6 +144,10 @@ def slope_of_logsumexp(g, out, x, axis=None, keepdims=False):
 
 
 logsumexp.vjps(slope_of_logsumexp)
+
+
+for function in (sum, mean, var, max, min, cumsum, logsumexp):
+    function.carries = over_axes
 
 
 def logmeanexp(x, axis=None, keepdims=False):

@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 
+from minigrad.ops.alternatives import over_axes, same_entries
 from minigrad.ops.primitive import primitive
 
 __all__ = [
@@ -124,6 +125,11 @@ def rolled_back(g, out, x, shift, axis=None):
 
 
 roll.vjps(rolled_back)
+
+
+for function in (reshape, expand_dims, squeeze):
+    function.carries = same_entries
+flip.carries = over_axes
 
 
 def repeat(x, repeats, axis):

@@ -6,6 +6,7 @@ from math import pi, sqrt
 
 import numpy as np
 
+from minigrad.ops.alternatives import elementwise
 from minigrad.ops.elementwise import as_scalar, exp, log, log1p, square
 from minigrad.ops.logic import where
 from minigrad.ops.primitive import primitive
@@ -153,3 +154,8 @@ def xlog1py(x, y):
 
 xlog1py.vjps(lambda g, out, x, y: g * log1p(as_scalar(y, g.dtype)),
              lambda g, out, x, y: g * x / where(x == 0, 1, 1 + y))
+
+
+for special_function in (betaln, digamma, erf, erfc, gammaln, inverse_mills, log_ndtr, logit, ndtr, ndtri, polygamma,
+                         xlog1py, xlogy):
+    special_function.carries = elementwise

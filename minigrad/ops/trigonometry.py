@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.ops.alternatives import elementwise
 from minigrad.ops.primitive import as_the_argument, primitive
 
 __all__ = ["arctan", "cos", "cosh", "sin", "sinh", "tan", "tanh"]
@@ -71,3 +72,7 @@ def tanh(x):
 
 tanh.vjps(lambda g, out, x: g * (1 - out * out))
 tanh.demand = as_the_argument
+
+
+for function in (arctan, cos, cosh, sin, sinh, tan, tanh):
+    function.carries = elementwise
