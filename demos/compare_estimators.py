@@ -100,7 +100,7 @@ def network(units=5):
 
 
 def vae(images, digits=2, bits=12):
-    """The reconstruction error; the divergence from the prior has a derivative and needs no rule."""
+    """The reconstruction error, after a little training; the other term, the divergence, needs no rule."""
     x = (images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) > 0.5).astype(float)
     rng = mg.Generator(0)
     encoder, decoder = mg.nn.Linear(196, bits, rng, dtype=float), mg.nn.Linear(bits, 196, rng, dtype=float)
@@ -127,8 +127,8 @@ def vae(images, digits=2, bits=12):
         logits = params["logits"]
         context = np.broadcast_to(shown, (len(logits), *shown.shape))
         return reconstruction(draw(logits, context), shown)
-    return Problem(f"reconstruction error of {digits} digits by a Bernoulli VAE with {bits} bits, trained a little, by "
-                   "the bits' logits", {"logits": encoder(shown).numpy()}, costs, small=False)
+    return Problem(f"Bernoulli VAE: reconstruction of {digits} digits from {bits} bits",
+                   {"logits": encoder(shown).numpy()}, costs, small=False)
 
 
 PROBLEMS = {
@@ -275,7 +275,7 @@ def compare(problem, rules=mg.estimators.__all__, samples=10_000, seed=0):
 
 
 def frontier(results):
-    """The unbiased rules that no cheaper, or equally cheap, unbiased rule beats in variance."""
+    """The rules without a visible bias that none as cheap, or cheaper, beats in variance."""
     best = []
     for r in sorted(results, key=lambda r: (r.evaluations, r.variance.sum())):
         if not r.biased and (not best or r.variance.sum() < best[-1].variance.sum()):
@@ -297,7 +297,7 @@ def table(results):
         by = f"{r.samples} samples" if r.samples else "enumeration"
         lines.append(f"{r.rule:24}{size(r.bias):10.2g}{size(r.stderr):10.2g}{r.variance.sum():11.4g}{r.cosine:8.3f}"
                      f"{r.evaluations:13}{r.ms:9.2f}  {by}{', biased' if r.biased else ''}{' *' * (r in best)}")
-    return "\n".join([*lines, "* no unbiased rule has less variance for as few evaluations"])
+    return "\n".join([*lines, "* of the rules without a visible bias, none has less variance for as few evaluations"])
 
 
 def layer_table(results, params):
@@ -314,7 +314,7 @@ def layer_table(results, params):
 
 
 def draw(title, results, path):
-    """Variance by rule, in groups of equal cost; a staircase along the best unbiased rules."""
+    """Variance by rule, in groups of equal cost; a staircase along the frontier."""
     blue, orange, grey = "#0072b2", "#d55e00", "#999999"        # told apart by all eyes
     gradient = results[0].gradient
     spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]

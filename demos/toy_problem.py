@@ -35,7 +35,7 @@ except ModuleNotFoundError as missing:
 EXACT = "Enumerate"             # weighs both values of the bit, so it follows the exact gradient
 COLUMNS = 5
 START = 0.8                     # the logit, so p = 0.69
-NEAR = 0.1                      # how close to a value of p a run ends "at" it
+NEAR = 0.15                     # how close to a value of p a run ends "at" it
 COLOURS = {"arrives": "#0072b2", "neither": "#777777", "stops at p = t": "#d55e00"}     # told apart by all eyes
 
 
