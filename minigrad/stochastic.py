@@ -231,7 +231,7 @@ class BinaryNode:
     Always there: ``logits``, ``probs``, ``value``, ``noise`` (the uniforms behind the sample), all of
     (rows, units); ``context`` of (rows, features) or None; ``rng``, a fresh Generator, the same in
     every pass over the same sample.  On request, if declared in ``needs``: ``grad``, ``cost``,
-    ``cost_at``, ``cost_and_grad_at``, ``inner``.
+    ``cost_at`` and with it ``cost_flipped``, ``cost_and_grad_at``, ``inner``.
     """
 
     def __init__(self, node, g, evaluation, create_graph=False):

@@ -225,3 +225,12 @@ def test_whoever_carries_alternatives_is_in_the_table():
     carried = {name for name, primitive in table.items() if primitive.carries}
     assert {"add", "sum", "linear", "matmul", "cross_entropy", "reshape"} <= carried
     assert not {"getitem", "gated_linear"} & carried
+
+
+def test_the_benchmark_runs_and_its_ways_agree(capsys):
+    pytest.importorskip("threadpoolctl")
+    from demos.benchmarks import flips
+
+    table = flips.main(["--batch", "2", "--units", "3", "--rounds", "1", "--burst", "0"])
+    assert [name for name, *_ in table] == ["LocalExpectation", "BitFlip", "PrunedFlip"]
+    assert "rank one" in capsys.readouterr().out

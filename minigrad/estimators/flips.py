@@ -1,7 +1,8 @@
 """Rules that flip bits and look at the difference: dE[L]/da_i = p_i (1 − p_i) E[L(h_i = 1) − L(h_i = 0)].
 
 The other units keep their sample, and nodes below their uniforms.  Where rows share a cost they are
-flipped one row at a time.
+flipped one row at a time.  All flips are evaluated at once, and one that enters a linear layer adds a
+multiple of a column of the weight to its output (``ops.alternatives``).
 """
 
 from itertools import product
