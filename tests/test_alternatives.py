@@ -196,6 +196,29 @@ def test_every_alternative_counts_as_one_evaluation():
         assert b.primitive.replays == made
 
 
+def test_alternatives_within_a_replay_differ_from_the_replay():
+    """A relaxed replay above runs the rule below again, where it flips the bits of that replay."""
+    seen = []
+
+    class Relaxed(mg.Estimator):
+        needs = {"cost_and_grad_at"}
+
+        def backward(self, node):
+            return node.cost_and_grad_at(node.probs)[1]
+
+    def look(node):
+        seen.append((node.cost_flipped(np.arange(3)[:, None]), np.stack([node.cost_at(x) for x in flips(node)])))
+
+    a, offset = mg.tensor(X, requires_grad=True), mg.tensor(np.zeros(3), requires_grad=True)
+    top = mg.bernoulli(a, Relaxed(), rng=mg.Generator(0))
+    bottom = mg.bernoulli(linear(top) + offset, Ask(look), rng=mg.Generator(1))
+    mg.expected((mg.linear(bottom, mg.tensor(WEIGHT.T)) * top * X).sum(axis=1) ** 2).backward()
+    assert len(seen) == 2
+    for flipped, singly in seen:
+        np.testing.assert_allclose(flipped, singly, rtol=1e-12)
+    assert np.abs(seen[0][0] - seen[1][0]).max() > 0.1
+
+
 def test_a_graph_changed_in_place_is_refused():
     weight = mg.tensor(WEIGHT)
 

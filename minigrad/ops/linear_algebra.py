@@ -56,4 +56,3 @@ def matmul_right(g, out, x, y):
 
 matmul.vjps(matmul_left, matmul_right)
 matmul.carries = matrix_product
-
