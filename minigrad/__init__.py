@@ -1,8 +1,8 @@
 """minigrad: reverse-mode automatic differentiation with stochastic binary nodes.
 
 Read on in this order: ``ops`` (each primitive beside its derivatives), ``graph`` (recording, backward,
-replay), ``tensor``, ``stochastic`` (binary nodes and what a rule may ask of them), ``estimators`` (the
-rules), ``neurons``, ``nn`` and ``optim``; ``testing`` checks all of them.
+replay), ``tensor``, ``objective`` and ``stochastic`` (binary nodes and what a rule may ask of them),
+``estimators`` (the rules), ``neurons``, ``nn`` and ``optim``; ``testing`` checks all of them.
 """
 
 __version__ = "0.1.0"
@@ -34,9 +34,10 @@ from minigrad import checkpoint, data, estimators, kernels, neurons, nn, ops, op
 from minigrad.draw import draw  # noqa: E402
 from minigrad.graph import no_grad, replay  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
+from minigrad.objective import expected  # noqa: E402
 from minigrad.ops import *  # noqa: E402, F403
 from minigrad.random import Generator, manual_seed  # noqa: E402
-from minigrad.stochastic import Estimator, bernoulli, expected  # noqa: E402
+from minigrad.stochastic import Estimator, bernoulli  # noqa: E402
 from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
 
 __all__ = [

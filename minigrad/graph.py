@@ -20,7 +20,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import Packed
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
-from minigrad.ops.primitive import ALL, NOTHING, OPEN
+from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
 
 #: Types of cotangents that are not plain arrays.
 COMPACT = (Packed, ops.Factored)
@@ -335,6 +335,13 @@ def replay(outputs, replaced):
     -------
     list of arrays
 
+    Raises
+    ------
+    TypeError
+        A Tensor in place of the list of outputs or of an array.
+    ValueError
+        A value of another shape or dtype, or an input that was changed in place since recording.
+
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
     >>> y = x * x
@@ -342,6 +349,10 @@ def replay(outputs, replaced):
     >>> mg.replay([z], {y: np.array([10.0, 20.0])})
     [np.float64(33.0)]
     """
+    for x in (outputs, *replaced.values()):
+        if type(x) in recorders:
+            raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
+                            "Write [output], or use .numpy()")
     for node, value in replaced.items():
         if value.shape != node.shape or value.dtype != node.dtype:
             raise ValueError(

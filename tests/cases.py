@@ -11,8 +11,8 @@ import scipy.special
 import scipy.stats
 
 from minigrad import ops
+from minigrad.objective import expected_cost
 from minigrad.ops.joining import join
-from minigrad.stochastic import expected_cost
 
 rng = np.random.default_rng(20130815)
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from minigrad import ops, random
 from minigrad.graph import Evaluation
+from minigrad.objective import expected
 from minigrad.ops.primitive import Primitive
-from minigrad.stochastic import bernoulli, expected
+from minigrad.stochastic import bernoulli
 from minigrad.tensor import tensor
 from minigrad.testing.moments import Problem, moments_of
 from minigrad.testing.statistics import EstimatorReport

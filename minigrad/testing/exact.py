@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.graph import Evaluation
-from minigrad.stochastic import Objective
+from minigrad.objective import Objective
 from minigrad.tensor import Tensor
 
 MOST_BITS = 20

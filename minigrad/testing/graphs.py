@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad import random
 from minigrad.graph import Evaluation
-from minigrad.stochastic import Objective
+from minigrad.objective import Objective
 from minigrad.tensor import Tensor
 from minigrad.testing.moments import compute
 

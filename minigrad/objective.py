@@ -1,0 +1,194 @@
+"""What a loss is made of: weighted means over samples, and the rest.
+
+    loss = expected(costs) + 0.1 · penalty          costs[i] is about row i of every binary node alone
+
+A rule that works from costs must know which costs a sample led to, and with what weight they enter
+the loss.  ``Objective`` works that out from the recorded graph; nobody has to say it.
+"""
+
+from math import prod
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.ops.primitive import primitive
+from minigrad.tensor import Tensor
+
+
+def expected(costs, over=None):
+    """The mean over samples, and the statement that ``costs[i]`` depends on row i of every node alone.
+
+    Parameters
+    ----------
+    costs : one cost per sample; its axes are those of the samples, the batch first.
+    over : an axis along which the samples of one example lie.  ``costs`` are then their log-weights ℓ,
+        and the result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis, the
+        importance-weighted bound, which is to be made large.  It states that ℓ[i, k] depends on sample
+        k of example i alone, which the rule ``Vimco`` makes use of.
+
+    Several such terms add up in a loss, each with its weight.  What enters a loss otherwise, or with
+    a weight that itself depends on a binary node, counts whole for every row.
+
+    Raises
+    ------
+    ValueError
+        No samples, or a cost that is not finite.
+
+    >>> import minigrad as mg
+    >>> mg.expected(mg.tensor([1.0, 2.0, 6.0]))
+    tensor(3., dtype=float64)
+    >>> mg.exp(mg.expected(mg.tensor(np.log([[1.0, 3.0], [2.0, 2.0]])), over=1))
+    tensor(2., dtype=float64)
+    """
+    if over is None:
+        return expected_cost(costs)
+    return expected_cost(ops.logmeanexp(costs, axis=over), costs)
+
+
+@primitive
+def expected_cost(costs, log_weights=None):
+    """The mean of the costs; the log-weights that they were made of are there for rules to look at."""
+    if costs.size == 0:
+        raise ValueError(f"expected: expected at least one sample, got costs of shape {costs.shape}")
+    if not np.isfinite(costs).all():
+        raise ValueError("expected: expected finite costs, got NaN or infinity. Look for an overflow above")
+    return np.mean(costs)
+
+
+expected_cost.name = "expected"         # in drawings and messages
+expected_cost.vjps(lambda g, out, costs, log_weights=None: ops.broadcast_to(g / costs.size, shape=costs.shape), None)
+
+
+class Term:
+    """A part of a loss: weight · mean(costs) of an ``expected``, or weight · anything else, summed."""
+
+    def __init__(self, node, weight):
+        self.inside = node.primitive is expected_cost
+        self.node, self.weight = node, float(np.sum(weight)) if self.inside else weight
+        self.costs = node.parents[0][1] if self.inside else node
+        self.log_weights = node.parents[1][1] if self.inside and len(node.parents) > 1 else None
+
+    def prefix(self, axes):
+        """The leading axes that the costs and the samples of a node have in common."""
+        return self.costs.shape[:len(axes)] if self.inside else ()
+
+    def by_row(self, costs, axes, samples):
+        """Weighted costs of K alternatives as an array of (K, *axes), on the scale of one of ``samples``."""
+        shared = self.prefix(axes)
+        if self.inside:
+            costs = self.scale(axes, samples) * costs.reshape(len(costs), *shared, -1).mean(axis=-1)
+        else:
+            costs = (self.weight * costs).reshape(len(costs), -1).sum(axis=-1)
+        costs = costs.reshape(-1, *shared, *(1,) * (len(axes) - len(shared)))
+        return np.broadcast_to(costs, (len(costs), *axes))
+
+    def scale(self, axes, samples):
+        """The weight of each cost of an ``expected``, on the scale of one of ``samples``."""
+        return self.weight * (samples / prod(self.prefix(axes)))
+
+
+#: How the weight of a number becomes that of its parts, for the functions that are linear in them,
+#: by argument; None where one is not.
+LINEAR = {
+    "add": (lambda w, x, y: w, lambda w, x, y: w),
+    "subtract": (lambda w, x, y: w, lambda w, x, y: -w),
+    "multiply": (lambda w, x, y: w * y, lambda w, x, y: w * x),
+    "divide": (lambda w, x, y: w / y, None),
+    "negative": (lambda w, x: -w,),
+    "sum": (lambda w, x, *_: w,),
+    "mean": (lambda w, x, *_: w,),
+    "reshape": (lambda w, x, *_: w,),
+}
+
+
+def add_weight(weights, x, weight):
+    weights[x] = weights[x] + weight if x in weights else weight
+
+
+class Objective:
+    """The loss of a backward pass, taken apart into its terms.
+
+    Walking from the loss through sums, differences and products with constants finds every
+    ``expected`` that enters it linearly, with its weight; the rest stays whole.
+    """
+
+    @classmethod
+    def of(cls, evaluation):
+        """The objective of a pass; its replays share it, since they have the same terms."""
+        if evaluation.objective[0] is None:
+            evaluation.objective[0] = cls(evaluation)
+        return evaluation.objective[0]
+
+    def __init__(self, evaluation):
+        self.nodes = evaluation.nodes()
+        self.random = self.descendants({node for node in self.nodes if node.primitive.stochastic})
+        self.terms = []
+        self._below = {}
+        weights = {}
+        for x, g in zip(evaluation.outputs, evaluation.cotangents, strict=True):
+            add_weight(weights, x, g.value if isinstance(g, Tensor) else g)
+        for x in reversed(self.nodes):
+            if x in weights and x in self.random:
+                weight = weights.pop(x)
+                parts = self.parts(x, weight)
+                if parts is None:
+                    self.terms.append(Term(x, weight))
+                else:
+                    for part, its_weight in parts:
+                        add_weight(weights, part, its_weight)
+
+    def parts(self, x, weight):
+        """The random parts that a number is a weighted sum of, with their weights; None if it is none."""
+        name = x.primitive.name
+        random = [(i, part) for i, part, _ in x.parents if part in self.random]
+        if (x.size != 1 or name not in LINEAR or any(part.size != 1 for _, part in random)
+                or (len(random) > 1 and name == "multiply")):
+            return None
+        weigh = LINEAR[name]
+        if any(weigh[i] is None for i, _ in random):
+            return None
+        return [(part, weigh[i](weight, *x.operands)) for i, part in random]
+
+    def descendants(self, roots):
+        """The nodes that depend on any of ``roots``, and the roots."""
+        found = set(roots)
+        for node in self.nodes:
+            if any(x in found for _, x, _ in node.parents):
+                found.add(node)
+        return found
+
+    def next_below(self, node):
+        """The binary nodes through which the gradient of a node comes first."""
+        reached, found = {node}, []
+        for x in self.nodes:
+            if any(parent in reached for _, parent, product in x.parents if product is not None):
+                if x.primitive.stochastic:
+                    found.append(x)
+                else:
+                    reached.add(x)
+        return found
+
+    def below(self, node):
+        """The terms that depend on a node."""
+        if node not in self._below:
+            dependent = self.descendants({node})
+            self._below[node] = [term for term in self.terms if term.costs in dependent]
+        return self._below[node]
+
+    def layout(self, terms, axes, name):
+        """How many independent samples a node with these leading axes has, and whether several of
+        its rows share one.
+
+        Raises
+        ------
+        ValueError
+            The axes of a cost and of the node's samples fit neither as prefix of the other.
+        """
+        for term in terms:
+            shared = term.prefix(axes)
+            if shared != axes[:len(shared)]:
+                raise ValueError(
+                    f"expected: costs of shape {term.costs.shape} fit node {name!r} with samples {axes} neither "
+                    "way: one's axes must lead the other's. Give one cost per sample, or set event_ndim")
+        samples = min((prod(term.prefix(axes)) for term in terms), default=1)
+        return samples, samples < prod(axes)
