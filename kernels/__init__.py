@@ -15,6 +15,7 @@ if __name__ == "kernels":
         "got `import kernels`"
     )
 
+from .draws import bernoulli_gates, philox_uniforms
 from .gates import OpenBlocks, open_blocks
 from .layers import (
     gated_linear,
@@ -30,7 +31,6 @@ from .layers import (
     packed_linear_sgd,
 )
 from .packed import Packed
-from .philox import bernoulli_gates, philox_uniforms
 from .threads import get_num_threads, set_num_threads
 from .warm import warmup
 from .work import count_work
