@@ -355,7 +355,7 @@ class BinaryNode:
     def propose(self, **state):
         """Remember ``state`` once the pass is committed by ``rule.update()``; not in nested passes."""
         if not self._evaluation.nested:
-            self._rule.proposed = state
+            self._rule.proposed = {**(self._rule.proposed or {}), **state}
 
     def _declared(self, need):
         if need not in self._rule.needs:

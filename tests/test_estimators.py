@@ -355,3 +355,12 @@ def test_rules_that_flip_bits_where_rows_share_a_cost(rule, monkeypatch):
         for row, share in zip(u, probability, strict=True):
             loss(Chosen(row.reshape(2, 2))).backward(np.array(share / len(draws)))
     close(a.grad, exact, **EXACT)
+
+
+def test_one_rule_under_three_names():
+    """For a bit, ReinMax at temperature 1, DARN about ½ and ZGR are the same function of sample and gradient."""
+    u = np.random.default_rng(0).uniform(size=(1000, len(LOGITS)))
+    found = [estimates(rule, LOGITS, lambda b: (b * b * b + b).sum(axis=-1), u)
+             for rule in (mg.estimators.ReinMax(), mg.estimators.Darn(), mg.estimators.Zgr())]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-12, atol=1e-15)

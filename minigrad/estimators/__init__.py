@@ -5,7 +5,7 @@ lets you do:
 
     differentiate it        StraightThrough, …Slope, …Clipped,      low variance, biased
                             …Annealed, Surrogate
-                            Darn, ReinMax                           less bias: none for quadratics
+                            Darn, ReinMax, Zgr                      less bias: none for quadratics
                             GumbelStraightThrough, GumbelRao,       biased, and variable, by a
                             GumbelSigmoid                           temperature
     only observe it         Reinforce                               unbiased, noisy
@@ -36,7 +36,7 @@ from minigrad.estimators.pruned import PrunedFlip
 from minigrad.estimators.relax import Relax
 from minigrad.estimators.rodeo import Rodeo
 from minigrad.estimators.score_function import Correlation, Reinforce
-from minigrad.estimators.second_order import Darn, ReinMax
+from minigrad.estimators.second_order import Darn, ReinMax, Zgr
 from minigrad.estimators.stop import Stop
 from minigrad.estimators.straight_through import (
     StraightThrough,
@@ -51,5 +51,5 @@ __all__ = [
     "GumbelRao", "GumbelSigmoid", "GumbelStraightThrough", "LearnedCorrection", "LeaveOneOut",
     "LocalExpectation", "MuProp", "Nvil", "PrunedFlip", "Rebar", "ReinMax", "Reinforce", "Relax", "Rodeo", "Stop",
     "StraightThrough", "StraightThroughAnnealed", "StraightThroughClipped", "StraightThroughSlope", "Surrogate",
-    "Vimco",
+    "Vimco", "Zgr",
 ]

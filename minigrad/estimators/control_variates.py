@@ -52,13 +52,18 @@ class Scaled(Estimator):
 
     def combine(self, node, a, h):
         """a − c h, and the averages of this pass."""
+        if self.scale is None:
+            product, square = self.state["product"], self.state["square"]
+            node.propose(product=self.decay * product + (1 - self.decay) * (a * h).mean(axis=0, dtype=float),
+                         square=self.decay * square + (1 - self.decay) * (h * h).mean(axis=0, dtype=float))
+        return a - self.current_scale(a.dtype) * h
+
+    def current_scale(self, dtype):
+        """c as it is in this pass."""
         if self.scale is not None:
-            return a - self.scale * h
+            return dtype.type(self.scale)
         product, square = self.state["product"], self.state["square"]
-        scale = np.divide(product, square, out=np.ones_like(product), where=square > 0)
-        node.propose(product=self.decay * product + (1 - self.decay) * (a * h).mean(axis=0, dtype=float),
-                     square=self.decay * square + (1 - self.decay) * (h * h).mean(axis=0, dtype=float))
-        return a - scale.astype(a.dtype) * h
+        return np.divide(product, square, out=np.ones_like(product), where=square > 0).astype(dtype)
 
 
 class Rebar(Scaled):
@@ -82,30 +87,52 @@ class Rebar(Scaled):
 
     Parameters
     ----------
-    temperature : τ.
+    temperature : τ, or where it starts.
     scale : c; None learns the one of least variance, unit by unit.
     decay : of the averages it is learned from, per pass.
+    rate : of the steps in which log τ goes down the relative slope of the variance, E[ĝ dĝ/dlog τ] / E[ĝ²]
+        for the estimate ĝ; 0 leaves τ as it is.  The slope comes from h at two temperatures nearby, which
+        takes two further evaluations, instead of a second derivative of the cost.
     """
 
     needs = frozenset({"cost", "cost_and_grad_at"})
     unbiased = True
+    nearby = 0.05           # the distance, in log τ, of the temperatures that are compared
 
-    def __init__(self, temperature=0.5, scale=None, decay=0.99):
+    def __init__(self, temperature=0.5, scale=None, decay=0.99, rate=0.0):
         if not temperature > 0:
             raise ValueError(f"Rebar: expected a temperature > 0, got {temperature}")
+        if not rate >= 0:
+            raise ValueError(f"Rebar: expected a rate of at least 0, got {rate}")
         super().__init__(scale, decay)
-        self.temperature = temperature
+        self.temperature, self.rate = temperature, rate
+        if rate:
+            self.state = {**(self.state or {}), "log_temperature": np.log(temperature)}
 
     def backward(self, node):
+        log_temperature = self.state["log_temperature"] if self.rate else np.log(self.temperature)
+        scores = (node.value - node.probs) * node.cost
+        estimate = self.combine(node, scores, self.control(node, np.exp(log_temperature)))
+        if not self.rate:
+            return estimate
+        above, below = (self.control(node, np.exp(log_temperature + d)) for d in (self.nearby, -self.nearby))
+        change = -self.current_scale(estimate.dtype) * (above - below) / (2 * self.nearby)
+        slope, square = (estimate * change).sum(dtype=float), (estimate**2).sum(dtype=float)
+        if square > 0:
+            node.propose(log_temperature=log_temperature - self.rate * slope / square)
+        return estimate
+
+    def control(self, node, temperature):
+        """h, from one relaxed evaluation."""
         b, u = node.value, node.noise
-        y = ops.sigmoid((node.logits + logistic(u)) / self.temperature)
+        temperature = node.logits.dtype.type(temperature)
+        y = ops.sigmoid((node.logits + logistic(u)) / temperature)
         cost, slope = node.cost_and_grad_at(y)
         score = b - node.probs
-        h = score * cost - slope * y * (1 - y) / self.temperature * (score / (b - u))
-        return self.combine(node, score * node.cost, h)
+        return score * cost - slope * y * (1 - y) / temperature * (score / (b - u))
 
     def __repr__(self):
-        return f"Rebar(temperature={self.temperature}, scale={self.scale})"
+        return f"Rebar(temperature={self.temperature}, scale={self.scale}, rate={self.rate})"
 
 
 class DoubleControlVariate(Scaled):

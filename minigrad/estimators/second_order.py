@@ -39,6 +39,23 @@ class Darn(Estimator):
         return f"Darn(centre={self.centre!r})"
 
 
+class Zgr(Estimator):
+    """d cost / d logit = ½ (p (1 − p) + (h − p)²) · d cost / d h.
+
+    The mean of straight-through with the sigmoid's slope, right where the cost is linear, and of DARN
+    about p: for one bit this is ``Darn`` about ½ in other words, and ``ReinMax`` at temperature 1.  Biased
+    unless the cost is quadratic.  Needs the gradient, also at units whose sample is 0.
+    Shekhovtsov (2023), "Cold analysis of Rao-Blackwellized straight-through Gumbel-softmax".
+    """
+
+    needs = frozenset({"grad"})
+    differentiable = True
+
+    def backward(self, node):
+        p, score = node.probs, node.value - node.probs
+        return node.grad * (p * (1 - p) + score * score) / 2
+
+
 class ReinMax(Estimator):
     """d cost / d logit = (2 π (1 − π) − ½ p (1 − p)) · d cost / d h, with π = ½ (σ(logit / τ) + h).
 
