@@ -3,6 +3,10 @@
 Numba's own parallel layer competes with the threads of BLAS for the same cores; these threads run
 only while a kernel does. A kernel's work is cut at places that do not change any sum, so results
 are the same bits for every number of threads. (Dense BLAS products are not part of this promise.)
+
+After a product on several threads, OpenBLAS lets the idle ones spin for about a tenth of a second, and
+kernels that come next then share a core with them. Where products and kernels take turns on all cores,
+start Python with OPENBLAS_THREAD_TIMEOUT=4 in the environment.
 """
 
 import itertools

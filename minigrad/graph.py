@@ -240,7 +240,7 @@ class Evaluation:
         if targets is None:
             targets = keepers(self.outputs, nodes)
         plan, wanted = self.plan(nodes, targets)
-        kept = set(targets)
+        kept = {x for x in targets if x.primitive is not None}
         cotangents = {}
         for output, cotangent in zip(self.outputs, self.cotangents, strict=True):
             if output in wanted:
@@ -248,7 +248,7 @@ class Evaluation:
                     cotangent = as_wanted(cotangent, output.value, wanted[output])
                 cotangents[output] = cotangents[output] + cotangent if output in cotangents else cotangent
         for node, sought in reversed(plan):
-            g = cotangents.get(node) if node in kept else cotangents.pop(node, None)
+            g = cotangents.get(node) if kept and node in kept else cotangents.pop(node, None)
             if g is not None or node.primitive.stochastic:
                 for x, cotangent in self.pull_back(node, g, sought, wanted, create_graph):
                     other = cotangents.get(x)
@@ -311,7 +311,8 @@ class Evaluation:
                 elif type(node.value) is Packed:    # elementwise: zero wherever a packed operand is
                     level = max((wanted[x] for _, x, _ in sought if isinstance(x.value, Packed)), default=OPEN)
                 else:
-                    level = ALL
+                    wanted[node] = ALL
+                    continue
                 if level > wanted.get(node, NOTHING):
                     wanted[node] = level
         return plan, wanted

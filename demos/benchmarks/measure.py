@@ -19,11 +19,18 @@ from minigrad.kernels.tile import VECTOR_BYTES
 PRESETS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"
 
 
+# Idle threads of OpenBLAS and OpenMP spin for a tenth of a second, on a core that the next library's turn needs.
+SLEEP = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
 def without_presets():
-    """Start this command again without the presets, if there are any: NumPy reads them when it is loaded."""
-    if any(name in os.environ for name in PRESETS):
-        rest = {name: value for name, value in os.environ.items() if name not in PRESETS}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], rest)
+    """Start this command again without the presets, and with threads that sleep when they are idle.
+
+    NumPy reads these variables when it is loaded.
+    """
+    wanted = {name: value for name, value in os.environ.items() if name not in PRESETS} | SLEEP
+    if wanted != dict(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
 
 
 def interleaved(runs, rounds, burst):
