@@ -11,6 +11,16 @@ import numpy as np
 
 import minigrad as mg
 
+A = np.array([[0, 1, -2], [0, 0, 1.5], [0, 0, 0]])
+P = np.array([0.2, 0.5, 0.8])
+LOGITS = np.log(P / (1 - P))
+GRADIENT = np.array([-0.0561747, 0.5312630, 0.1744670])
+
+
+def coupled(b):
+    """Problem B: three units whose cost is neither linear nor additive."""
+    return mg.exp(((b @ A) * b).sum(axis=-1) / 2 + 0.3 * b.sum(axis=-1))
+
 
 class Chosen(mg.Generator):
     """A generator whose draws are given."""

@@ -11,7 +11,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from enumeration import Chosen, cells, grid, sigmoid, truth
+from enumeration import GRADIENT, LOGITS, Chosen, P, cells, coupled, grid, sigmoid, truth
 
 import minigrad as mg
 from minigrad import ops
@@ -28,16 +28,6 @@ from minigrad.estimators.vimco import Vimco
 
 close = np.testing.assert_allclose
 EXACT = {"rtol": 1e-9, "atol": 1e-13}
-
-A = np.array([[0, 1, -2], [0, 0, 1.5], [0, 0, 0]])
-P = np.array([0.2, 0.5, 0.8])
-LOGITS = np.log(P / (1 - P))
-GRADIENT = np.array([-0.0561747, 0.5312630, 0.1744670])
-
-
-def coupled(b):
-    """Problem B: three units whose cost is neither linear nor additive."""
-    return mg.exp(((b @ A) * b).sum(axis=-1) / 2 + 0.3 * b.sum(axis=-1))
 
 
 def shared(b):

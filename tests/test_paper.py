@@ -6,7 +6,7 @@ tolerance is rounding.  Where a check could pass for the wrong reason, a wrong u
 
 import numpy as np
 import pytest
-from enumeration import Chosen, cells, estimates, grid, moments, sigmoid, truth
+from enumeration import GRADIENT, LOGITS, Chosen, P, cells, coupled, estimates, grid, moments, sigmoid, truth
 from scipy import stats
 
 import minigrad as mg
@@ -23,16 +23,6 @@ from minigrad.stochastic import BinaryNode
 
 close = np.testing.assert_allclose
 EXACT = {"rtol": 1e-10, "atol": 1e-13}
-
-# Three units whose cost is neither linear nor additive.
-A = np.array([[0, 1, -2], [0, 0, 1.5], [0, 0, 0]])
-P = np.array([0.2, 0.5, 0.8])
-LOGITS = np.log(P / (1 - P))
-GRADIENT = np.array([-0.0561747, 0.5312630, 0.1744670])
-
-
-def coupled(b):
-    return mg.exp(((b @ A) * b).sum(axis=-1) / 2 + 0.3 * b.sum(axis=-1))
 
 
 def states(units):
