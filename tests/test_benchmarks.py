@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import sys
 
 import pytest
 
@@ -68,6 +69,10 @@ def test_networks_that_learn_otherwise_are_found():
 
 def test_the_profile_names_the_kernels_of_a_step():
     network = step.InMinigrad(**step.problem(3, 6, 8, 2, 4, 0.5))
+    if sys.version_info >= (3, 12):                 # the profiler has stopped seeing compiled functions
+        with pytest.raises(ValueError, match=r"use Python 3\.11"):
+            step.share_in_kernels(network, rounds=1, steps=2)
+        return
     whole, inside, _ = step.share_in_kernels(network, rounds=1, steps=2)
     assert whole > 0
     assert {"lists.list_open"} < inside.keys()

@@ -186,6 +186,9 @@ def share_in_kernels(network, rounds, steps=50):
         compiled = compiled_functions()
         inside.append({compiled[place]: own / steps
                        for place, (_, _, own, _, _) in pstats.Stats(profiles[-1]).stats.items() if place in compiled})
+    if not inside[0]:
+        raise ValueError("profile: expected kernels among what the profiler saw, got none. From Python 3.12 on it does "
+                         "not see compiled functions: use Python 3.11")
     return (median(whole), {name: median(times[name] for times in inside) for name in inside[0]},
             pstats.Stats(*profiles))
 
