@@ -188,12 +188,13 @@ class Recipe(NamedTuple):
     rate: Callable                  # of the share of the run that is done
     momentum: float | None          # None: the method's own in the paper, and so for its gater's rate
     max_norm: float | None
+    bias: bool                      # whether the gater's output starts with the method's bias
 
 
 RECIPES = {
     # Momentum and a rate that falls to 0 come in a few epochs as far as a constant rate in a hundred.
-    "quick": Recipe(batch=100, rate=lambda done: 0.1 * (1 - done), momentum=0.9, max_norm=None),
-    "paper": Recipe(batch=32, rate=lambda done: 0.1, momentum=None, max_norm=2.0),
+    "quick": Recipe(batch=100, rate=lambda done: 0.1 * (1 - done), momentum=0.9, max_norm=None, bias=True),
+    "paper": Recipe(batch=32, rate=lambda done: 0.1, momentum=None, max_norm=2.0, bias=False),
 }
 
 
@@ -216,9 +217,8 @@ class Run:
         self.gates = method.gates()
         self.rng = mg.Generator(settings["seed"])
         self.network = network = mg.nn.ConditionalNetwork(self.rng, units=method.units, block=settings["block"])
-        network.gater[-1].bias.data += method.bias
-
         recipe = RECIPES[settings["recipe"]]
+        network.gater[-1].bias.data += method.bias if recipe.bias else 0.0
         momentum, gater_rate = recipe.momentum, method.gater_rate
         if momentum is None:
             momentum, gater_rate = method.paper_momentum, method.paper_gater_rate
