@@ -1,0 +1,90 @@
+"""What the lessons share: their command line, table and picture, and how they end.
+
+    given = lesson.parser(__file__, __doc__, seed=0, samples=1000).parse_args(argv)
+    found = measure(given.samples, given.seed)
+    lesson.table(["baseline", "variance"], rows)
+    lesson.close(draw(found), given.out, TRY)
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import minigrad as mg
+
+try:
+    from matplotlib.figure import Figure
+    from tqdm import tqdm as progress
+except ModuleNotFoundError as missing:
+    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+
+__all__ = [
+    "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "SKY", "close", "figure", "parser", "positive", "progress", "table",
+]
+
+# Okabe & Ito (2008): told apart by all eyes.
+GREY, BLUE, ORANGE, RED = "#888888", "#0072b2", "#e69f00", "#d55e00"
+GREEN, SKY, PURPLE = "#009e73", "#56b4e9", "#cc79a7"
+
+
+def positive(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def seed_number(text):
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2**64 - 1, got {text!r}")
+    return int(text)
+
+
+def picture(text):
+    if Path(text).suffix not in (".png", ".svg", ".pdf"):
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .png, .svg or .pdf, got {text!r}")
+    return Path(text)
+
+
+def usable_device(text):
+    try:
+        return mg.tensor(0.0, device=text).device
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parser(file, about, *, seed=None, samples=None, device=None):
+    """A lesson's command line: --out, and those of the others that it gives a default."""
+    name = Path(file).stem
+    made = argparse.ArgumentParser(prog=f"python -m demos.{name}", description=about,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    add, default = made.add_argument, "(default: %(default)s)"
+    if seed is not None:
+        add("--seed", type=seed_number, default=seed, metavar="N", help=f"of all noise {default}")
+    if samples is not None:
+        add("--samples", type=positive, default=samples, metavar="N", help=f"how many are drawn {default}")
+    if device is not None:
+        add("--device", type=usable_device, default=device, metavar="cpu|cuda", help=f"that computes {default}")
+    add("--out", type=picture, default=f"out/{name}.png", metavar="FILE", help=f"picture {default}")
+    return made
+
+
+def table(header, rows):
+    """Print columns, the first to the left; floats with four digits."""
+    rows = [header, *([f"{x:.4g}" if isinstance(x, float) else str(x) for x in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [f"{x:>{width}}" for x, width in zip(others, widths[1:], strict=True)]
+        print("   ".join([f"{first:<{widths[0]}}", *cells]))
+
+
+def figure(rows=1, columns=1, height=3.8):
+    """An empty figure of the width that all lessons have, and its axes."""
+    made = Figure(figsize=(9, height), layout="constrained")
+    return made, made.subplots(rows, columns)
+
+
+def close(drawn, path, ideas):
+    """Save the picture, making its folder; say where it is, and what to try next."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn.savefig(path, dpi=150)
+    print(f"picture: {path}", "", "Try:", ideas.strip("\n"), sep="\n")
