@@ -19,7 +19,8 @@ except ModuleNotFoundError as missing:
     sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
 
 __all__ = [
-    "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "SKY", "close", "figure", "parser", "positive", "progress", "table",
+    "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "SKY",
+    "close", "figure", "parser", "positive", "progress", "table",
 ]
 
 # Okabe & Ito (2008): told apart by all eyes.
