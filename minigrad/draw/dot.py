@@ -1,0 +1,18 @@
+"""A graph in the language of Graphviz."""
+
+STYLES = {
+    "constant": "shape=ellipse",
+    "parameter": "shape=ellipse, style=bold",
+    "primitive": "shape=box",
+    "stochastic": 'shape=hexagon, style=filled, fillcolor="#fdf0d2", color="#e69f00"',
+}
+
+
+def dot(graph):
+    """The Items of a graph as a DOT document."""
+    lines = ["digraph {", "  node [fontname=Helvetica];"]
+    for number, x in enumerate(graph):
+        label = r"\n".join(line.replace("\\", r"\\").replace('"', r"\"") for line in x.lines())
+        lines.append(f'  {number} [label="{label}", {STYLES[x.kind]}];')
+        lines += [f"  {parent} -> {number};" for parent in x.parents]
+    return "\n".join([*lines, "}"])
