@@ -30,7 +30,19 @@ def _load_kernels_of_a_checkout():
 
 _load_kernels_of_a_checkout()
 
-from minigrad import checkpoint, data, estimators, kernels, neurons, nn, ops, optim, random, testing  # noqa: E402
+from minigrad import (  # noqa: E402
+    checkpoint,
+    data,
+    estimators,
+    kernels,
+    neurons,
+    nn,
+    ops,
+    optim,
+    random,
+    study,
+    testing,
+)
 from minigrad.draw import draw  # noqa: E402
 from minigrad.graph import no_grad, replay  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
@@ -43,5 +55,5 @@ from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
 __all__ = [
     "Estimator", "Generator", "Tensor", "bernoulli", "checkpoint", "data", "draw", "estimators",
     "expected", "get_num_threads", "grad", "kernels", "manual_seed", "neurons", "nn", "no_grad", "ops",
-    "optim", "random", "replay", "set_num_threads", "tensor", "testing", "warmup", *ops.__all__,
+    "optim", "random", "replay", "set_num_threads", "study", "tensor", "testing", "warmup", *ops.__all__,
 ]
