@@ -9,10 +9,12 @@ import numpy as np
 
 @dataclass
 class Work:
-    """bytes: allocated for results; blocks: open blocks (or pairs of them) that kernels touched."""
+    """bytes: allocated for results; blocks: open blocks (or pairs of them) that kernels touched; transfers:
+    copies between host and device, each of which waits for the device."""
 
     bytes: int = 0
     blocks: int = 0
+    transfers: int = 0
 
 
 _active = []
@@ -43,6 +45,12 @@ def touched(blocks):
     """Report blocks touched by a kernel."""
     for work in _active:
         work.blocks += blocks
+
+
+def transferred():
+    """Report a copy between host and device."""
+    for work in _active:
+        work.transfers += 1
 
 
 def allocated(nbytes):
