@@ -132,6 +132,7 @@ class Method(NamedTuple):
     paper_gater_rate: float = 1.0   # the same in the paper's recipe
     paper_momentum: float = 0.0
     paper: str = "no result"
+    network: Callable = mg.nn.ConditionalNetwork
 
 
 def binary(rule, **options):
@@ -208,15 +209,16 @@ class Run:
     ----------
     settings : dict of "method", "recipe", "epochs", "batch", "block" and "seed".
     data : DigitSplits
+    method : what the name under "method" stands for, where it is not in the table.
     """
 
-    def __init__(self, settings, data):
+    def __init__(self, settings, data, method=None):
         self.settings, self.data = settings | {"examples": len(data.train_images)}, data
-        self.method = method = method_named(settings["method"])
+        self.method = method = method or method_named(settings["method"])
         self.penalty = method.penalty
         self.gates = method.gates()
         self.rng = mg.Generator(settings["seed"])
-        self.network = network = mg.nn.ConditionalNetwork(self.rng, units=method.units, block=settings["block"])
+        self.network = network = method.network(self.rng, units=method.units, block=settings["block"])
         recipe = RECIPES[settings["recipe"]]
         network.gater[-1].bias.data += method.bias if recipe.bias else 0.0
         momentum, gater_rate = recipe.momentum, method.gater_rate
@@ -268,11 +270,15 @@ class Run:
         if valid < self.best["valid"]:
             self.best = {"valid": valid, "epoch": epoch + 1, "network": self.network.state_dict()}
 
-    def test_gate(self):
-        """The gate at test: a function of logits, with its threshold chosen on the validation data."""
+    def cut(self):
+        """The logit that a tenth of the validation logits exceed: the threshold of gates at test."""
         with mg.no_grad():
             logits = [self.network.logits(images).numpy() for images in chunks(self.data.valid_images)]
-        cut = float(np.quantile(np.concatenate(logits), 1 - OPEN))
+        return float(np.quantile(np.concatenate(logits), 1 - OPEN))
+
+    def test_gate(self):
+        """The gate at test: a function of logits, with its threshold chosen on the validation data."""
+        cut = self.cut()
         return lambda logits: self.gates.test(logits, cut)
 
     def state_dict(self):
