@@ -58,9 +58,11 @@ def to_device(array):
 def to_host(array):
     """An array of the device copied to a NumPy array in the same memory order; counted as a transfer.
 
-    Conditions that waited for one are looked at first (``deferred``), and raise what they have to say.
+    What waited for one is looked at (``deferred``), and raises what it has to say.
     """
     deferred.settle()
     if not simulated():
         work.transferred()
-    return array.get(order="A")
+    copied = array.get(order="A")
+    deferred.look()
+    return copied

@@ -15,6 +15,12 @@ MOST = 512
 
 waiting = []
 
+#: Further checks to make after a transfer, functions that raise: of what kernels have marked, which costs nothing.
+marked = []
+
+#: Functions called after each transfer, that raise what kernels have found and marked (``cuda.errors``).
+marked = []
+
 
 def require(holds, error):
     """Raise ``error()`` unless ``holds``: now, or for an array of the device at the next transfer to the host.
@@ -39,10 +45,21 @@ def require(holds, error):
 
 
 def settle():
-    """Raise the error of the first condition that did not hold; costs one transfer if any waits."""
+    """Raise the error of the first condition that did not hold; costs one transfer if any waits.
+
+    Called after a transfer, so that the host has waited already.
+    """
+    for check in marked:
+        check()
     if waiting:
         conditions, errors = zip(*waiting, strict=True)
         waiting.clear()
         held = np.stack(conditions).get()
         if not held.all():
             raise errors[held.argmin()]()
+
+
+def look():
+    """Raise what kernels marked before the transfer that has just ended; costs none itself."""
+    for check in marked:
+        check()
