@@ -58,11 +58,10 @@ def to_device(array):
 def to_host(array):
     """An array of the device copied to a NumPy array in the same memory order; counted as a transfer.
 
-    What waited for one is looked at (``deferred``), and raises what it has to say.
+    What waited for one (``deferred``) is looked at, and raises before anything is returned.
     """
-    deferred.settle()
     if not simulated():
         work.transferred()
-    copied = array.get(order="A")
-    deferred.look()
-    return copied
+    found = array.get(order="A")
+    deferred.settle()
+    return found

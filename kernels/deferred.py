@@ -15,9 +15,6 @@ MOST = 512
 
 waiting = []
 
-#: Further checks to make after a transfer, functions that raise: of what kernels have marked, which costs nothing.
-marked = []
-
 #: Functions called after each transfer, that raise what kernels have found and marked (``cuda.errors``).
 marked = []
 
@@ -57,9 +54,3 @@ def settle():
         held = np.stack(conditions).get()
         if not held.all():
             raise errors[held.argmin()]()
-
-
-def look():
-    """Raise what kernels marked before the transfer that has just ended; costs none itself."""
-    for check in marked:
-        check()
