@@ -138,8 +138,8 @@ def test_a_worker_that_is_killed_costs_no_result(tmp_path):
     assert list(failures) == ["run 1"]
     assert "died again where it ran alone" in failures["run 1"]
     begun = {x: len(pids) for x, pids in study_runs.begun(calls).items()}
-    assert begun[1] == 2
-    assert max(begun.values()) <= 3
+    assert begun[1] in (1, 2)                   # 1: where its neighbour's death came before its own beginning
+    assert max(begun.values()) <= 2
 
 
 def test_a_study_that_is_killed_resumes_and_leaves_no_worker_behind(tmp_path):

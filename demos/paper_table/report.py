@@ -5,7 +5,8 @@ A part is a module that the command runs from beginning to end without knowing m
     runs(given)                        the runs of its study: a dict from name to settings (dicts that JSON can hold)
     run(*, data, folder, **settings)   carries one of them out, in another process, and returns what JSON can hold
     section(records)                   its part of the report, in Markdown
-    picture(records, path)             its picture, saved as PNG
+    picture(records, path)             its picture, saved as PNG; called where there are records
+    CAPTION                            what that shows, in a line, which the command puts below the section
     ALONE                              whether its runs are timed, so that nothing else may run beside them
 
 ``given`` are the arguments of the command: ``quick`` (whether three minutes are all there is), ``rows``,

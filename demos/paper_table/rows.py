@@ -1,0 +1,254 @@
+"""One training run: a row of the table, a recipe and a seed; and what it reports.
+
+    train       in the paper's recipe until the validation error has not fallen for long, or time is up
+    choose      the epoch, and the threshold of the gates, on validation data; they are written to disk
+    measure     the test error of that network under that threshold, once
+
+Every epoch ends with a checkpoint, so a run that was killed goes on from there, bit for bit.
+"""
+
+import json
+import platform
+import time
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+
+import minigrad as mg
+from demos.conditional_mnist import (
+    METHODS,
+    RECIPES,
+    BinaryGates,
+    Method,
+    RectifierGates,
+    Run,
+    SigmoidGates,
+    SmoothGates,
+    chunks,
+    evaluate,
+    usage_penalty,
+)
+from minigrad.checkpoint import whole_file
+from minigrad.data import DigitSplits, synthetic_digits
+
+# ---- the rows that the paper does not have ----------------------------------------------------------------------
+
+
+class SmoothGatesOfTheCode(SmoothGates):
+    """b √p with b ~ Bernoulli(p), as in the program that the paper's authors published; the paper has Bernoulli(√p)."""
+
+    def training(self, logits, rng):
+        logits = logits + self.noise[rng.integers(len(self.noise), logits.shape)]
+        bits = mg.bernoulli(logits, mg.estimators.Stop(), rng=rng)
+        probs = mg.sigmoid(logits)
+        return mg.mask(mg.sqrt(probs), bits), usage_penalty(probs)
+
+
+class HalfOpenGates(BinaryGates):
+    """Binary gates that nothing keeps closed; at test 1[σ(a) > ½]."""
+
+    def training(self, logits, rng):
+        return mg.bernoulli(logits, self.rule, rng=rng), 0.0
+
+    def test(self, logits, cut):
+        return super().test(logits, 0.0)
+
+
+class SameGates(mg.nn.Module):
+    """The logits themselves, in training and at test."""
+
+    def training(self, logits, rng):
+        return logits, 0.0
+
+    def test(self, logits, cut):
+        return logits
+
+
+class OrdinaryNetwork(mg.nn.Module):
+    """One hidden layer and no gater: scores = W f(A x + a) + c, where f is what makes gates of logits."""
+
+    def __init__(self, rng, *, units, block, inputs=784, outputs=10):
+        self.gater = [mg.nn.Linear(inputs, units, rng)]
+        self.experts = mg.nn.Module()
+        self.output = mg.nn.Linear(units, outputs, rng, gated_inputs=True)
+
+    def logits(self, x):
+        return self.gater[0](x)
+
+    def scores(self, x, gates):
+        return self.output(gates)
+
+
+ROWS = METHODS | {
+    "sts-code": METHODS["sts"]._replace(gates=SmoothGatesOfTheCode),
+    # The same networks with nothing that closes gates: what do closed gates cost?
+    "straight-through-unpenalised": Method(lambda: HalfOpenGates(mg.estimators.StraightThrough())),
+    "rectifier-unpenalised": Method(partial(RectifierGates, noise=False)),
+    "sigmoid-2000": Method(partial(SigmoidGates, noise=False)),
+    "ordinary-rectifier": Method(partial(RectifierGates, noise=False), network=OrdinaryNetwork),
+    # All gates at 1, so that the experts are all there is: what do gates add?
+    "ordinary-linear": Method(SameGates, network=OrdinaryNetwork),
+}
+
+# ---- the runs --------------------------------------------------------------------------------------------------
+
+EPOCHS = {"quick": 5}       # of recipes whose learning rate falls to 0, so that their length is part of them
+PATIENCE = 50               # epochs without a lower validation error after which the paper's recipe stops
+ENOUGH = 1000               # epochs that no run of it reaches
+
+
+def runs(given):
+    """A run for every row, recipe and seed."""
+    made = {}
+    for recipe in given.recipes:
+        for row in given.rows:
+            for seed in range(given.seeds):
+                settings = {"row": row, "recipe": recipe, "seed": seed}
+                if recipe in EPOCHS:
+                    settings |= {"epochs": 1 if given.quick else EPOCHS[recipe], "minutes": None, "patience": None}
+                else:
+                    settings |= {"epochs": 2 if given.quick else ENOUGH, "minutes": given.minutes,
+                                 "patience": PATIENCE}
+                made[f"{row} {recipe} {seed}"] = settings
+    return made
+
+
+def digits(data):
+    """MNIST from the folder `data` or, for None, the user's cache; never other digits, unless `data` is "quick".
+
+    Raises
+    ------
+    OSError, ValueError
+        MNIST is not there, cannot be had, or is damaged.
+    """
+    if data != "quick":
+        return mg.data.mnist(data)
+    images, labels = synthetic_digits(3000, seed=0)
+    parts = [part for span in (slice(0, 2000), slice(2000, 2500), slice(2500, 3000))
+             for part in (images[span], labels[span])]
+    return DigitSplits(*parts, source="synthetic digits")
+
+
+def run(*, data, folder, row, recipe, seed, epochs, minutes, patience):
+    """Train, choose, measure: the result of one run, a dict.
+
+    Parameters
+    ----------
+    data : for ``digits``.
+    folder : path-like where the checkpoint and the choices go: ``<row> <recipe> <seed>.ckpt`` and ``.choice.json``.
+    row, recipe, seed : of the run.
+    epochs : after which it stops at the latest.
+    minutes, patience : time, and epochs without a lower validation error, after which it stops; None: neither.
+    """
+    settings = {"method": row, "recipe": recipe, "epochs": epochs, "block": 1, "seed": seed,
+                "batch": RECIPES[recipe].batch}
+    training = Run(settings, digits(data), ROWS[row])
+    place = f"{folder}/{row} {recipe} {seed}"
+    spent, stopped = train(training, f"{place}.ckpt", minutes, patience)
+    chosen = choose(training, f"{place}.choice.json")
+    return {
+        "row": row, "recipe": recipe, "seed": seed, "data": training.data.source.split(",")[0],
+        **measure(training, chosen), "epochs": len(training.history), "stopped": stopped, **spent,
+        "machine": machine(), "history": training.history,
+        "command": f"python -m demos.paper_table --rows {row} --recipes {recipe} --seeds {seed + 1}"
+                   + ("" if minutes is None else f" --minutes {minutes:g}"),
+    }
+
+
+def train(training, checkpoint, minutes, patience):
+    """Train with a checkpoint after every epoch, first going on from the one that is there.
+
+    Returns
+    -------
+    spent : dict of "seconds" by the clock on the wall and "core seconds" of computing, in all sittings.
+    stopped : str, why it ended: "epochs", "patience" or "minutes".
+    """
+    spent = {"seconds": 0.0, "core seconds": 0.0}
+    try:
+        saved = mg.checkpoint.load(checkpoint)
+    except FileNotFoundError:
+        pass
+    else:
+        training.load_state_dict(saved["run"])
+        spent = saved["spent"]
+    while not (stopped := why_stop(training, spent, minutes, patience)):
+        wall, cpu = time.perf_counter(), time.process_time()
+        training.train_epoch(SimpleNamespace(update=lambda: None))
+        spent = {"seconds": spent["seconds"] + time.perf_counter() - wall,
+                 "core seconds": spent["core seconds"] + time.process_time() - cpu}
+        mg.checkpoint.save(checkpoint, {"run": training.state_dict(), "spent": spent})
+    return spent, stopped
+
+
+def why_stop(training, spent, minutes, patience):
+    """Why no epoch follows, or None."""
+    done = len(training.history)
+    if done >= training.settings["epochs"]:
+        return "epochs"
+    if patience is not None and done and done - training.best["epoch"] >= patience:
+        return "patience"
+    if minutes is not None and spent["seconds"] >= 60 * minutes:
+        return "minutes"
+    return None
+
+
+def choose(training, path):
+    """Put back the network of the epoch with the least validation error, and choose the threshold of its gates.
+
+    Returns
+    -------
+    dict, also written to `path`: the "epoch", its "valid" error, and "cut", the logit above which a gate opens, with
+    the same in the paper's terms, "theta", which is None where gates have no threshold.
+    """
+    training.network.load_state_dict(training.best["network"])
+    cut = training.cut()
+    chosen = {"epoch": training.best["epoch"], "valid": training.best["valid"], "cut": cut,
+              "theta": theta(training.gates, cut)}
+    with whole_file(path) as file:
+        file.write(json.dumps(chosen).encode())
+    return chosen
+
+
+def measure(training, chosen):
+    """What is known of the chosen network: its errors, the test error among them, costs, and how many gates open."""
+    data, network = training.data, training.network
+    epoch = training.history[chosen["epoch"] - 1]
+
+    def gate(logits):
+        return training.gates.test(logits, chosen["cut"])
+
+    test, use = evaluate(network, gate, data.test_images, data.test_labels)
+    train, _ = evaluate(network, gate, data.train_images, data.train_labels)
+    share = np.bincount(data.test_labels, minlength=10) / len(data.test_labels)
+    return {
+        "epoch": chosen["epoch"], "theta": chosen["theta"], "test": test, "valid": chosen["valid"], "train": train,
+        "cost": mean_cost(network, gate, data.train_images, data.train_labels),
+        "cost while training": epoch["cost"],
+        "open": float(share @ use.mean(axis=1)), "open while training": epoch["open"],
+    }
+
+
+def theta(gates, cut):
+    """The threshold θ of p for bits, of √p for smooth gates; None where there is none."""
+    if isinstance(gates, HalfOpenGates):
+        return 0.5
+    if isinstance(gates, BinaryGates):
+        return float(1 / (1 + np.exp(-cut)))
+    if isinstance(gates, SmoothGates):
+        return float(1 / np.sqrt(1 + np.exp(-cut - gates.noise.mean())))
+    return None
+
+
+def mean_cost(network, gate, images, labels):
+    """The mean of −log p(label) under gates as at test."""
+    total = 0.0
+    with mg.no_grad():
+        for x, y in zip(chunks(images), chunks(labels), strict=True):
+            total += mg.cross_entropy(network.scores(x, gate(network.logits(x))), y).numpy().sum(dtype=np.float64)
+    return float(total / len(labels))
+
+
+def machine():
+    """What the run ran on, in a line."""
+    return f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"
