@@ -1,0 +1,20 @@
+"""The decorators under which kernels for the GPU are compiled.
+
+Builtin `min` and `max` do not compile there (Numba 0.68 takes them for those of an iterable): write a
+conditional expression. A device function that uses `cuda` must stand in the file of the kernel that calls
+it, for the simulator exchanges that name file by file.
+"""
+
+from numba import cuda
+
+
+def kernel(function):
+    """Compile `function` lazily, once per type of its arguments, with a cache on disk where one is writable."""
+    try:
+        return cuda.jit(cache=True)(function)
+    except RuntimeError:  # no folder for the cache is writable
+        return cuda.jit(function)
+
+
+#: A function that kernels call.
+device = cuda.jit(device=True)

@@ -1,0 +1,38 @@
+"""How many threads a kernel runs on.
+
+Kernels loop with the stride of their grid, so they are right for any number of threads. That lets the simulator
+do with a few, each of which it starts as a thread of Python, and the host launch without knowing how many open
+blocks there are.
+"""
+
+import functools
+
+from numba import config, cuda
+
+from ..arrays import is_device
+from .views import view
+
+#: Threads of a block where the kernel does not say; a power of two.
+THREADS = 8 if config.ENABLE_CUDASIM else 256
+
+#: Threads of the single block that sums up lists; a power of two, at most `lists.SCAN_THREADS`.
+SCAN = 4 if config.ENABLE_CUDASIM else 512
+
+
+@functools.cache
+def resident():
+    """The blocks of a grid that fills the device: a few for each multiprocessor."""
+    if config.ENABLE_CUDASIM:
+        return 2
+    return 8 * cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+def launch(kernel, grid, threads, *arguments):
+    """Queue kernel[grid, threads] on arrays of the device and numbers; arrays go as their views."""
+    kernel[grid, threads](*[view(a) if is_device(a) else a for a in arguments])
+
+
+def spread(kernel, items, *arguments):
+    """Queue a kernel whose threads share `items` between them, at most as many as fill the device."""
+    grid = -(-items // THREADS)
+    launch(kernel, max(1, min(grid, resident())), THREADS, *arguments)

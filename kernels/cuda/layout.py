@@ -1,0 +1,84 @@
+"""Where the lists of a gate array lie in their two buffers, for the host and for kernels alike.
+
+The buffers are described in the docstring of this package. Called inside a kernel, these functions cost nothing;
+the host calls them by `.py_func` and gets views of the device's arrays.
+"""
+
+import numpy as np
+
+from .jit import device
+
+WORD = 32  # bits
+
+
+def words(count):
+    """The words that hold `count` bits."""
+    return -(-count // WORD)
+
+
+def lengths(examples, blocks):
+    """The lengths of (lists, masks) for gates (examples, blocks)."""
+    masks = words(blocks) * examples + words(examples) * blocks
+    return examples + 1 + blocks + 1 + 4 * examples * blocks + masks, masks
+
+
+@device
+def heads(lists, examples, blocks):
+    """(indptr, block_indptr): where an example's or a block's entries begin."""
+    middle = examples + 1
+    return lists[:middle], lists[middle:middle + blocks + 1]
+
+
+@device
+def by_example(lists, examples, blocks):
+    """(indices, rows): block and example of each position."""
+    start, size = examples + blocks + 2, examples * blocks
+    return lists[start:start + size], lists[start + size:start + 2 * size]
+
+
+@device
+def by_block(lists, examples, blocks):
+    """(examples, positions) of the same entries, block by block."""
+    size = examples * blocks
+    start = examples + blocks + 2 + 2 * size
+    return lists[start:start + size], lists[start + size:start + 2 * size]
+
+
+@device
+def starts(lists, examples, blocks):
+    """(starts, block_starts): the position of the first entry of each word of `bits`, or its place in `by_block`."""
+    start = examples + blocks + 2 + 4 * examples * blocks
+    middle = start + (blocks + 31) // 32 * examples
+    return lists[start:middle], lists[middle:]
+
+
+@device
+def bits(masks, examples, blocks):
+    """(masks, block_masks): masks[w · examples + i] has the gates of example i at blocks 32·w and following,
+    block_masks[v · blocks + j] those of block j at examples 32·v and following, the lowest bit first."""
+    middle = (blocks + 31) // 32 * examples
+    return masks[:middle], masks[middle:]
+
+
+@device
+def ones(word):
+    """The number of bits of a uint32 that are 1, by sums of neighbours (cuda.popc would do it too, but see `jit`)."""
+    word = (word & np.uint32(0x55555555)) + ((word >> np.uint32(1)) & np.uint32(0x55555555))
+    word = (word & np.uint32(0x33333333)) + ((word >> np.uint32(2)) & np.uint32(0x33333333))
+    word = (word & np.uint32(0x0F0F0F0F)) + ((word >> np.uint32(4)) & np.uint32(0x0F0F0F0F))
+    word = (word & np.uint32(0x00FF00FF)) + ((word >> np.uint32(8)) & np.uint32(0x00FF00FF))
+    return np.int32((word & np.uint32(0xFFFF)) + (word >> np.uint32(16)))
+
+
+@device
+def is_open(masks, examples, i, j):
+    """Whether block j of example i is open; `masks` as `layout.bits` has them for examples."""
+    return (masks[j // 32 * examples + i] >> np.uint32(j % 32)) & np.uint32(1) != 0
+
+
+@device
+def position(starts, masks, examples, i, j):
+    """The position of the open block j of example i."""
+    word = j // 32 * examples + i
+    below = (np.uint32(1) << np.uint32(j % 32)) - np.uint32(1)
+    return starts[word] + ones(masks[word] & below)
