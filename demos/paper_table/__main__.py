@@ -1,0 +1,111 @@
+"""The command: carries out what is not done yet, part by part, and writes the report.
+
+    python -m demos.paper_table --rows sbn sts --seeds 5 --jobs 2
+    python -m demos.paper_table --executor dask://host:8786          on Dask's workers
+    mpiexec -n 9 python -m mpi4py.futures -m demos.paper_table --executor mpi
+
+Finished runs are never run again: stop it with Ctrl-C, start it again with more seeds, and so on.
+"""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+# Before NumPy is loaded, as in demos.conditional_mnist.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from demos.conditional_mnist import RECIPES, positive
+from demos.paper_table import report, rows, table
+from minigrad import study
+
+PARTS = {"table": table}
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED, PICTURES = ROOT / "demos" / "benchmarks" / "RESULTS.md", ROOT / "demos" / "pictures"
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m demos.paper_table", formatter_class=argparse.RawTextHelpFormatter,
+        description="Run the paper's experiment, all of it, and write the report.")
+    add = parser.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME",
+        help=f"{', '.join(PARTS)} (default: all)")
+    add("--rows", nargs="+", choices=rows.ROWS, default=list(rows.ROWS), metavar="NAME",
+        help=f"of the table:\n{chr(10).join(rows.ROWS)}\n(default: all)")
+    add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="NAME",
+        help=f"{', '.join(RECIPES)} (default: all)")
+    add("--seeds", type=positive, metavar="N", help="runs of each (default: 5, with --quick 2)")
+    add("--minutes", type=float, default=20.0, metavar="N",
+        help="limit of a run in the paper's recipe (default: 20)")
+    add("--data", metavar="FOLDER", help="that has the four files of MNIST (default: found or downloaded)")
+    add("--folder", default="out/paper_table", help="for results and checkpoints (default: %(default)s)")
+    add("--jobs", type=positive, metavar="N", help="runs at a time on this machine (default: one for each core)")
+    add("--executor", default="local", metavar="WHERE", help="local, dask://host:port or mpi (default: local)")
+    add("--quick", action="store_true", help="few synthetic digits and epochs, in a folder of its own: three minutes")
+    add("--report", action="store_true", help="run nothing; report what is there")
+    add("--publish", action="store_true",
+        help="write the report into demos/benchmarks/RESULTS.md as well,\nand its pictures to demos/pictures")
+    return parser
+
+
+def carry_out(given, data, folder):
+    """Run what is left of every part; returns whether all of it has a result now."""
+    complete = True
+    for name in sorted(given.parts, key=lambda name: PARTS[name].ALONE):       # what is timed comes last
+        part = PARTS[name]
+        print(f"{name}:", flush=True)
+        outcome = study.run(
+            partial(part.run, data=data, folder=str(folder / name / "runs")), part.runs(given), folder / name,
+            executor="local" if part.ALONE else given.executor, jobs=1 if part.ALONE else given.jobs)
+        for run in outcome.failures:
+            print(f"failed: {folder / name / run}.error.txt", file=sys.stderr)
+        complete = complete and not outcome.failures
+    return complete
+
+
+def write_report(given, folder, results, pictures):
+    """Write the sections of the parts into the file `results`, and their pictures into the folder `pictures`."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    sections = {}
+    for name in given.parts:
+        part, records = PARTS[name], study.records(folder / name)
+        sections[name] = part.section(records)
+        if records:
+            path = pictures / f"paper_{name}.png"
+            part.picture(records, path)
+            link = os.path.relpath(path, results.parent).replace(os.sep, "/")
+            sections[name] += f"\n\n![{part.CAPTION}]({link})"
+    report.write(results, sections)
+    print(f"report: {results}")
+
+
+def main(argv=None):
+    parser = make_parser()
+    given = parser.parse_args(argv)
+    given.seeds = given.seeds or (2 if given.quick else 5)
+    if given.quick and given.publish:
+        parser.error("--publish: expected a run without --quick, whose digits are synthetic")
+    folder = Path(given.folder, "quick") if given.quick else Path(given.folder)
+    data = "quick" if given.quick else given.data and os.path.abspath(given.data)
+    try:
+        if not given.report:
+            rows.digits(data)               # refused now rather than by every worker
+            complete = carry_out(given, data, folder)
+        else:
+            complete = True
+        write_report(given, folder, folder / "RESULTS.md", folder)
+        if given.publish:
+            write_report(given, folder, PUBLISHED, PICTURES)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0 if complete else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
