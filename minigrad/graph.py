@@ -18,7 +18,7 @@ from operator import attrgetter
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels import Packed
+from minigrad.kernels import Packed, arrays
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
 
@@ -93,7 +93,7 @@ def stale(node):
 def on_open_blocks(product, g, out, operands, options):
     """A product of an elementwise function of packed units: that of their open blocks."""
     def values(x):
-        if isinstance(x, np.ndarray) and x.ndim:
+        if arrays.is_array(x) and x.ndim:
             x = Packed.sample(np.broadcast_to(x, out.shape), out.blocks, out.block)
         return x.values if isinstance(x, Packed) else x
     return out.with_values(product(values(g), out.values, *map(values, operands), **options))

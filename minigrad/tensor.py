@@ -8,9 +8,9 @@ inputs and nothing holds the node, so a graph is freed as soon as its outputs ar
 
 import numpy as np
 
-from minigrad import graph, ops
+from minigrad import devices, graph, ops
 from minigrad.graph import recording, tick
-from minigrad.kernels import Packed
+from minigrad.kernels import Packed, arrays
 from minigrad.ops.primitive import recorders, table
 
 FLOATS = (np.dtype("float64"), np.dtype("float32"))
@@ -21,7 +21,7 @@ class Tensor:
 
     Attributes
     ----------
-    data : the value, an array.  Assigning to it (``w.data = x``, ``w.data -= lr * w.grad``) is how a
+    data : the value, an array on ``device``.  Assigning to it (``w.data = x``, ``w.data -= lr * w.grad``) is how a
         leaf is changed in place; a graph recorded before then refuses backward and replay.
         (Writing into single entries of the array, ``w.data[0] = 1``, goes unnoticed: don't, between
         a forward computation and its backward.)
@@ -64,10 +64,11 @@ class Tensor:
             raise ValueError(
                 f"data: expected a leaf, got the result of {self.primitive.name}, which is what its "
                 "inputs make it. Change the leaves and compute it again, or make a leaf: mg.tensor(x.numpy())")
-        value = np.asanyarray(value)
-        if value.shape != self.shape or value.dtype != self.dtype:
-            raise ValueError(f"data: expected an array of shape {self.shape} and dtype {self.dtype}, "
-                             f"got {value.shape} and {value.dtype}. Make a new tensor to change these")
+        value = value if arrays.is_device(value) else np.asanyarray(value)
+        if value.shape != self.shape or value.dtype != self.dtype or devices.of(value) != self.device:
+            raise ValueError(f"data: expected an array of shape {self.shape} and dtype {self.dtype} on "
+                             f"{self.device!r}, got {value.shape} and {value.dtype} on {devices.of(value)!r}. "
+                             "Make a new tensor to change these, or move a module with .to(device)")
         self.value = value if value is self.value else value.copy(order="K")
         self.version += 1
 
@@ -85,18 +86,21 @@ class Tensor:
     ndim = property(lambda self: self.value.ndim)
     dtype = property(lambda self: self.value.dtype)
     size = property(lambda self: self.value.size)
-    device = property(lambda self: "cpu")
+    device = property(lambda self: devices.of(self.value))
 
     def numpy(self):
-        """The value as a NumPy array.  What is computed from it is invisible to backward and replay."""
-        return self.data
+        """The value as a NumPy array.  What is computed from it is invisible to backward and replay.
+
+        From a GPU it is a copy, for which the host waits.
+        """
+        return devices.put(self.data, "cpu")
 
     def item(self):
         """The single entry as a Python number, likewise invisible to backward and replay."""
         if self.size != 1:
             raise ValueError(f"item: expected a tensor with one entry, got shape {self.shape}. "
                              "Index it first, or use .numpy()")
-        return self.data.item()
+        return self.numpy().item()
 
     def to_dense(self):
         """Packed units as an ordinary array, with zeros for closed blocks; recorded."""
@@ -107,10 +111,12 @@ class Tensor:
         return ops.stop_gradient(self)
 
     def to(self, device):
-        """This tensor on ``device``; the CPU is the one there is."""
-        if device != "cpu":
-            raise ValueError(f"to: expected device 'cpu', got {device!r}")
-        return self
+        """This tensor on ``device``, "cpu" or "cuda"; recorded, so gradients find their way back.
+
+        What is on its device already is returned as it is.  To move parameters, which are to stay
+        leaves, use ``Module.to``.
+        """
+        return self if devices.usable(device) == self.device else ops.to_device(self, device=device)
 
     # -- the gradient ------------------------------------------------------------------------------
 
@@ -141,7 +147,7 @@ class Tensor:
             if x.gradient is not None:
                 x.gradient = x.gradient + g
             else:
-                x.gradient = g if isinstance(g, ops.Factored) else np.array(ops.dense(g))
+                x.gradient = g if isinstance(g, ops.Factored) else np.copy(ops.dense(g))
 
     def retain_grad(self):
         """Have ``backward`` keep this node's cotangent in ``.grad``.  Returns the tensor."""
@@ -240,9 +246,10 @@ class Tensor:
                         "assign a whole new array to .data of a leaf")
 
     def __repr__(self):
-        text = np.array2string(self.data, separator=", ", prefix="tensor(")
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
         made = f", by={self.primitive.name}" if self.primitive else ""
-        return f"tensor({text}, dtype={self.dtype}{made}{', requires_grad=True' * self.requires_grad})"
+        place = "" if self.device == "cpu" else f", device={devices.describe(self.device)!r}"
+        return f"tensor({text}, dtype={self.dtype}{place}{made}{', requires_grad=True' * self.requires_grad})"
 
 
 def record(primitive, args, options):
@@ -269,13 +276,16 @@ def record(primitive, args, options):
             parents.append((len(operands), x, product))
             operands.append(x.value)
         else:
-            operands.append(np.asarray(x) if type(x) is list else x)
+            operands.append(beside(args, x) if type(x) is list else x)
     try:
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError) as error:
         raise explained(error, primitive, operands) from None
-    if type(value) is not np.ndarray and isinstance(value, np.generic):
-        value = np.asarray(value)
+    if type(value) is not np.ndarray:
+        if isinstance(value, np.generic):
+            value = np.asarray(value)
+        elif devices.of(value) != "cpu" and primitive is not ops.to_device and (error := mixed(primitive, operands)):
+            raise error
     dtype = value.dtype
     for _, x, _ in parents:
         if x.value.dtype is not dtype:
@@ -295,6 +305,8 @@ def record(primitive, args, options):
 
 def explained(error, primitive, operands):
     """A primitive's own error as it is; one of NumPy's in our words, with the primitive's name."""
+    if found := mixed(primitive, operands):
+        return found
     if str(error).startswith(primitive.name):
         return error
     strange = [x for x in operands if isinstance(x, (str, bytes, dict))]
@@ -309,6 +321,21 @@ def explained(error, primitive, operands):
                           "Align them from the last axis; a length of 1 stretches")
     kind = ValueError if isinstance(error, ValueError) else TypeError
     return kind(f"{primitive.name}: {error}")
+
+
+def beside(args, x):
+    """A list of numbers as an array, on the device of the first Tensor among the arguments."""
+    device = next(tensor.device for tensor in args if type(tensor) is Tensor)
+    return devices.put(np.asarray(x), device)
+
+
+def mixed(primitive, operands):
+    """The error for arrays on different devices, since nothing is moved unasked; None where they are on one."""
+    places = [devices.of(x) for x in operands if arrays.is_array(x) or isinstance(x, Packed)]
+    if len(set(places)) > 1:
+        return TypeError(f"{primitive.name}: expected arguments on one device, got {', '.join(map(repr, places))}. "
+                        "Move them together with .to(device), or mg.tensor(array, device=...)")
+    return None
 
 
 def check_dtypes(primitive, operands, dtype):
@@ -335,7 +362,7 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     data : array, number or nested sequence of numbers.
     requires_grad : whether ``backward`` leads here; floating dtypes only.
     dtype : float64, float32, an integer or a boolean dtype; by default NumPy's choice for ``data``.
-    device : None or "cpu".
+    device : "cpu" or "cuda"; by default where ``data`` is.
 
     Raises
     ------
@@ -343,6 +370,8 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
         A dtype other than those; a gradient asked of integers or booleans; a Tensor as ``data``.
     ValueError
         An unknown device, or sequences of unequal length.
+    RuntimeError
+        No GPU that can be used (``minigrad.devices``).
 
     >>> import minigrad as mg
     >>> mg.tensor([1.0, 2.0])
@@ -351,8 +380,10 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     if isinstance(data, Tensor):
         raise TypeError("tensor: expected an array or numbers, got a Tensor. Use .detach() for a "
                         "Tensor without gradient, or .numpy() for its array")
+    if hasattr(data, "__cuda_array_interface__"):
+        arrays.device_library()
     try:
-        value = np.array(data, dtype=dtype)
+        value = data.astype(dtype or data.dtype) if arrays.is_device(data) else np.array(data, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"tensor: expected numbers in a rectangular array. NumPy says: {error}") from None
     if value.dtype not in FLOATS and value.dtype.kind not in "iub":
@@ -361,8 +392,7 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     if requires_grad and value.dtype.kind != "f":
         raise TypeError(f"tensor: expected a floating dtype with requires_grad=True, got {value.dtype}, "
                         "which carries no gradient. Pass dtype=float")
-    made = Tensor(value, requires_grad)
-    return made if device is None else made.to(device)
+    return Tensor(value if device is None else devices.put(value, device), requires_grad)
 
 
 def cotangent_of(output, gradient, caller):
@@ -371,13 +401,14 @@ def cotangent_of(output, gradient, caller):
         if output.size != 1:
             raise ValueError(f"{caller}: expected a scalar, got shape {output.shape}. Sum or average it, "
                              "or pass its cotangent")
-        return np.ones(output.shape, output.dtype)
-    if not isinstance(gradient, (Tensor, np.ndarray)):
+        return np.ones_like(ops.dense(output.value))
+    if not isinstance(gradient, Tensor) and not arrays.is_array(gradient):
         raise TypeError(f"{caller}: expected an array as cotangent, got {gradient!r}. Use np.array(...)")
-    if gradient.shape != output.shape or gradient.dtype != output.dtype:
-        raise ValueError(f"{caller}: expected a cotangent of shape {output.shape} and dtype {output.dtype}, "
-                         f"got {gradient.shape} and {gradient.dtype}")
-    return np.array(gradient) if isinstance(gradient, np.ndarray) else gradient
+    device = gradient.device if isinstance(gradient, Tensor) else devices.of(gradient)
+    if gradient.shape != output.shape or gradient.dtype != output.dtype or device != output.device:
+        raise ValueError(f"{caller}: expected a cotangent of shape {output.shape} and dtype {output.dtype} on "
+                         f"{output.device!r}, got {gradient.shape} and {gradient.dtype} on {device!r}")
+    return gradient if isinstance(gradient, Tensor) else np.copy(gradient)
 
 
 def grad(outputs, inputs, grad_outputs=None, create_graph=False):
@@ -424,6 +455,6 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False):
         if x not in found:
             raise ValueError(f"grad: the outputs do not depend differentiably on input {i} of shape {x.shape}. "
                              "Check requires_grad, detach() and no_grad(), or leave that input out")
-    gradients = [g if isinstance(g, Tensor) else Tensor(np.array(ops.dense(g)))
+    gradients = [g if isinstance(g, Tensor) else Tensor(np.copy(ops.dense(g)))
                  for g in (found[x] for x in inputs)]
     return gradients[0] if single else gradients

@@ -76,6 +76,7 @@ for function in (ops.sqrt, ops.log, ops.log1p, ops.reciprocal):
 row(ops.tan, np.tan, inside(3))
 row(ops.sign, np.sign, normal(3), order=0)
 row(ops.stop_gradient, np.copy, normal(3), order=0)
+row(ops.to_device, lambda x, device: x, normal(3), device="cpu")
 row(ops.astype, lambda x, dtype: x.astype(dtype), normal(3), dtype=np.float64)
 
 # Comparisons and choices.

@@ -24,7 +24,7 @@ def test_dtypes(dtype):
     (np.float16([1]), {}, TypeError, "float16"),
     (["a"], {}, TypeError, "dtype"),
     ([[1], [1, 2]], {}, ValueError, "rectangular"),
-    ([1.0], {"device": "tpu"}, ValueError, "device 'cpu'"),
+    ([1.0], {"device": "tpu"}, ValueError, "one of 'cpu', 'cuda', got 'tpu'"),
 ])
 def test_what_tensor_refuses(data, options, error, message):
     with pytest.raises(error, match=message):

@@ -12,6 +12,7 @@ from minigrad.ops import (
     reductions,
     shaping,
     special,
+    transfer,
     trigonometry,
 )
 from minigrad.ops.activations import *
@@ -27,10 +28,11 @@ from minigrad.ops.reductions import *
 from minigrad.ops.shaping import *
 from minigrad.ops.shaping import sum_to
 from minigrad.ops.special import *
+from minigrad.ops.transfer import *
 from minigrad.ops.trigonometry import *
 
 FILES = (activations, elementwise, gated, indexing, joining, linear_algebra, logic, reductions, shaping, special,
-         trigonometry)
+         transfer, trigonometry)
 
 #: The functions on Tensors, which are also names of ``minigrad`` itself.
 __all__ = sorted(name for file in FILES for name in file.__all__)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.kernels.deferred import require
 from minigrad.ops.alternatives import by_example, elementwise, over_axes
 from minigrad.ops.elementwise import exp
 from minigrad.ops.errors import misfit
@@ -100,9 +101,11 @@ def cross_entropy(scores, labels):
         raise misfit("cross_entropy", "scores (..., classes) and labels (...), one for each example",
                      "The classes are the last axis.", scores=scores, labels=labels)
     classes = scores.shape[-1]
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(f"cross_entropy: expected labels from 0 to {classes - 1}, got {labels.min()} to "
-                         f"{labels.max()}. scores has {classes} columns, one per class")
+    if labels.size:
+        low, high = labels.min(), labels.max()
+        require((low >= 0) & (high < classes), lambda: ValueError(
+            f"cross_entropy: expected labels from 0 to {classes - 1}, got {low} to {high}. "
+            f"scores has {classes} columns, one per class"))
     scores = scores - largest("cross_entropy", scores, -1)
     chosen = np.take_along_axis(scores, np.expand_dims(labels, -1), axis=-1)
     return np.log(np.sum(np.exp(scores), axis=-1)) - np.squeeze(chosen, -1)
@@ -129,9 +132,10 @@ def binary_cross_entropy(logits, targets):
     ValueError
         Targets outside [0, 1].
     """
-    if np.any(np.less(targets, 0)) or np.any(np.greater(targets, 1)):
-        raise ValueError(f"binary_cross_entropy: expected targets in [0, 1], got {np.min(targets)} to "
-                         f"{np.max(targets)}. Divide pixels by 255")
+    if np.size(targets):
+        low, high = np.min(targets), np.max(targets)
+        require((low >= 0) & (high <= 1), lambda: ValueError(
+            f"binary_cross_entropy: expected targets in [0, 1], got {low} to {high}. Divide pixels by 255"))
     return np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
 
 

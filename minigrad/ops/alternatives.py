@@ -22,7 +22,7 @@ from inspect import signature
 
 import numpy as np
 
-from minigrad.kernels import Packed
+from minigrad.kernels import Packed, arrays
 
 #: Alternatives go through a graph so many at a time that none of its values takes more than this: what one
 #: primitive writes is then still in the processor's cache when the next one reads it.
@@ -54,7 +54,9 @@ class Flips:
 
     def at_units(self, x):
         """The entries of x, which broadcasts to ``base``, at the units that differ, (K, rows)."""
-        return np.broadcast_to(x, self.base.shape)[np.arange(len(self.base)), self.units] if np.ndim(x) else x
+        if not np.ndim(x):
+            return x
+        return np.broadcast_to(x, self.base.shape)[np.arange(len(self.base), like=self.base), self.units]
 
 
 def stack(x):
@@ -77,7 +79,7 @@ def evaluate(primitive, out, operands, lifted, options):
     Packed units and arrays given by name are left to the loop.
     """
     special = any(isinstance(x, (Packed, list)) for x in [*operands, *lifted.values()])
-    by_name = any(isinstance(x, np.ndarray) for x in options.values())
+    by_name = any(arrays.is_array(x) for x in options.values())
     if primitive.carries and not special and not by_name:
         found = primitive.carries(primitive.forward, out, operands, lifted, options)
         if found is not None:

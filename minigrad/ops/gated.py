@@ -9,17 +9,15 @@ all is a rule that needs the gradient at a closed gate (``Estimator.needs_closed
 import numpy as np
 
 from minigrad import kernels
-from minigrad.kernels import Packed
+from minigrad.kernels import Packed, arrays
 from minigrad.ops.alternatives import linear_layer
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.linear_algebra import matmul
-from minigrad.ops.primitive import ALL, OPEN, primitive
+from minigrad.ops.primitive import ALL, OPEN, primitive, recorders
 from minigrad.ops.reductions import sum
 from minigrad.ops.shaping import repeat, reshape, transpose
 
 __all__ = ["gated_linear", "linear", "to_dense"]
-
-ARRAYS = (np.ndarray, Packed)
 
 
 class Factored:
@@ -38,7 +36,8 @@ class Factored:
         self.descend = descend
 
     def is_finite(self):
-        return all(is_finite(x.values if isinstance(x, Packed) else x) for x in self.factors)
+        first, second = (is_finite(x.values if isinstance(x, Packed) else x) for x in self.factors)
+        return first & second
 
     def __add__(self, other):
         return self.to_dense() + dense(other)
@@ -47,9 +46,14 @@ class Factored:
 
 
 def is_finite(gradient):
-    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have."""
+    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have.
+
+    A bool, or for a gradient on a device an array there of no axes.
+    """
     if isinstance(gradient, Factored):
         return gradient.is_finite()
+    if arrays.is_device(gradient):
+        return np.isfinite(gradient).all()
     entries = gradient.ravel("K")
     # The sum of squares needs no array of its own, and is finite unless an entry is not, or is huge.
     return bool(np.isfinite(np.vdot(entries, entries)) or np.isfinite(entries).all())
@@ -153,14 +157,14 @@ def gated_linear(x, weight, bias, gates, *, block=1):
 # primitives: gates ⊙ (x W' + b) with every gate repeated over its block.
 
 def gated_x(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if isinstance(g, ARRAYS):
+    if type(g) not in recorders:
         x_blocks = x.blocks if isinstance(x, Packed) and wanted == OPEN else None
         return kernels.gated_linear_dx(g, weight, gates, out.blocks, block, x_blocks)
     return matmul(opened(g, gates, block), weight)
 
 
 def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if isinstance(g, ARRAYS):
+    if type(g) not in recorders:
         x, gates = x.copy(), gates.copy()       # the user's own arrays, it may be, and soon overwritten
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
@@ -169,13 +173,13 @@ def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 
 def gated_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if isinstance(g, ARRAYS):
+    if type(g) not in recorders:
         return kernels.gated_linear_db(g, gates, out.blocks, block)
     return sum(opened(g, gates, block), axis=0)
 
 
 def gated_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if isinstance(g, ARRAYS):
+    if type(g) not in recorders:
         return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
     ungated = multiply(g, linear(x, weight, bias))
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)

@@ -5,6 +5,8 @@ Indices are arguments, not options, so that a replay sees them change.
 
 import numpy as np
 
+from minigrad.kernels import arrays
+from minigrad.kernels.deferred import require
 from minigrad.ops.errors import misfit
 from minigrad.ops.primitive import primitive
 
@@ -21,6 +23,7 @@ def getitem(x, *index):
     >>> x.grad
     array([2., 0., 1.])
     """
+    check_range("getitem", x, index)
     try:
         return x[index]
     except IndexError as error:
@@ -35,14 +38,39 @@ getitem.vjps(lambda g, out, x, *index: scatter_add(g, *index, shape=x.shape))
 def scatter_add(x, *index, shape):
     """Zeros of ``shape`` with x added at ``index``: entries that an index repeats add up."""
     out = np.zeros_like(x, shape=shape)
-    if any(map(np.ndim, index)):
+    if any(np.ndim(i) and i.dtype != bool for i in index):
         np.add.at(out, index, x)
     else:
-        out[index] = x          # integers and slices repeat nothing, and this is much faster
+        out[index] = x          # integers, slices and masks repeat nothing, and this is much faster
     return out
 
 
 scatter_add.vjps(lambda g, out, x, *index, shape: getitem(g, *index))
+
+
+def check_range(name, x, index):
+    """Have a device refuse integers beyond the ends of x: it would wrap them round silently."""
+    if arrays.is_device(x):
+        named = [i for i in index if i is not None]
+        rest = x.ndim - sum(map(width, named))
+        axis = 0
+        for i in named:
+            if arrays.is_device(i) and i.dtype.kind in "iu" and i.size:
+                check_within(name, i, x.shape[axis])
+            axis += rest if i is Ellipsis else width(i)
+
+
+def width(i):
+    """How many axes an entry of an index takes up, besides what an Ellipsis stands for."""
+    if i is Ellipsis:
+        return 0
+    return i.ndim if getattr(i, "dtype", None) == np.bool_ else 1
+
+
+def check_within(name, indices, length):
+    low, high = indices.min(), indices.max()
+    require((low >= -length) & (high < length), lambda: IndexError(
+        f"{name}: expected indices from {-length} to {length - 1}, got {low} to {high}"))
 
 
 def along(indices, axis, shape):
@@ -61,8 +89,11 @@ def take_along_axis(x, indices, axis=-1):
     array([[2.],
            [3.]])
     """
+    index = along(indices, axis, x.shape)
+    if arrays.is_device(x):
+        check_within("take_along_axis", indices, x.shape[axis])
     try:
-        return x[along(indices, axis, x.shape)]
+        return x[index]
     except (IndexError, ValueError):
         raise misfit("take_along_axis", f"integer indices within axis {axis} of x, of a shape that fits it",
                      "Use x[...] for other indices.", x=x, indices=indices) from None

@@ -119,7 +119,10 @@ def largest(name, x, axis):
     """The largest entry over ``axis``, which is kept with length 1; -inf where there is none."""
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected floating numbers, got dtype {x.dtype}. Use .astype(float)")
-    return np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    axes = axes_of(axis, x.ndim)
+    if any(x.shape[a] == 0 for a in axes):
+        return np.full_like(x, -np.inf, shape=tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
+    return np.max(x, axis=axis, keepdims=True)
 
 
 @primitive

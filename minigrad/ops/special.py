@@ -6,6 +6,7 @@ from math import pi, sqrt
 
 import numpy as np
 
+from minigrad.kernels.arrays import is_array
 from minigrad.ops.alternatives import elementwise
 from minigrad.ops.elementwise import as_scalar, exp, log, log1p, square
 from minigrad.ops.logic import where
@@ -17,7 +18,8 @@ __all__ = [
 ]
 
 #: Where the special functions for an array are, by the package that its type comes from.
-libraries = {"numpy": "scipy.special", "builtins": "scipy.special", "cupy": "cupyx.scipy.special"}
+libraries = {"numpy": "scipy.special", "builtins": "scipy.special", "cupy": "cupyx.scipy.special",
+             "minigrad": "minigrad.kernels.simulated_cupyx"}
 
 
 @cache
@@ -111,6 +113,7 @@ digamma.vjps(lambda g, out, x: g * polygamma(1, x))
 @primitive
 def polygamma(n, x):
     """The n-th derivative of ψ at x > 0; n is an integer and has no derivative."""
+    n = n if is_array(n) else np.full_like(x, n)
     return special("polygamma", n, x).astype(np.result_type(x, 1.0))
 
 
