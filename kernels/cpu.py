@@ -5,10 +5,11 @@ Every function takes checked arrays; `layers` checks them.
 
 import numpy as np
 
-from . import epilogue, plain, threads, work
+from . import epilogue, plain, threads
 from .breakeven import dense_is_faster
 from .packed import Packed
 from .tile import VECTOR_BYTES
+from .work import allocated, empty, touched, zeros
 
 if VECTOR_BYTES:
     from . import vector as tile
@@ -25,14 +26,19 @@ def _lists(blocks):
 
 def _counted(array):
     """An array that BLAS allocated, counted."""
-    work.allocated(array.nbytes)
+    allocated(array.nbytes)
     return array
 
 
-def _contiguous(array):
+def contiguous(array):
     """The array itself where loops can walk it as it lies, else a copy."""
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
+
+
+def packed_values(blocks, block, dtype):
+    """Room for the values of a Packed array."""
+    return empty((blocks.n_open, block), dtype)
 
 
 def _panel(rows, itemsize):
@@ -44,8 +50,8 @@ def sdd(x, weight, blocks, block):
     """values (n_open, block) = x weightᵀ at the open blocks."""
     if dense_is_faster("sdd", blocks, block, x.shape[1]):
         return Packed.sample(_counted(x @ weight.T), blocks, block).values
-    values = work.empty((blocks.n_open, block), x.dtype)
-    work.touched(blocks.n_open)
+    values = packed_values(blocks, block, x.dtype)
+    touched(blocks.n_open)
     x, weight = tile.prepared(x), tile.prepared(weight)
     ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
     threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values)
@@ -56,10 +62,10 @@ def sdd_both(x, weight, blocks, block):
     """The same for a packed x."""
     if dense_is_faster("both", x.blocks, x.block, weight.shape[1]):
         return sdd(x.to_dense(), weight, blocks, block)
-    values = work.empty((blocks.n_open, block), x.dtype)
+    values = packed_values(blocks, block, x.dtype)
     weight = tile.prepared(weight)
     pairs = _pairs(blocks, x.blocks)
-    work.touched(pairs)
+    touched(pairs)
     ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
     threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
                 np.ascontiguousarray(x.values), tile.operand(weight), values)
@@ -71,14 +77,14 @@ def dsd(values, weight, blocks, out):
     if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1]):
         out += _counted(Packed(values, blocks, values.shape[1]).to_dense() @ weight)
         return out
-    work.touched(blocks.n_open)
+    touched(blocks.n_open)
     weight = tile.prepared(weight)
     multiply_adds = values.size * out.shape[1]
     if values.shape[1] == 1:
         # Blocks of one unit: nothing to keep in registers between the examples of a block. Seen
         # from an example, though, this is the sum that dw forms for a unit.
         entries = np.arange(blocks.n_open, dtype=np.int32)
-        work.allocated(entries.nbytes)
+        allocated(entries.nbytes)
         ranges = threads.shares(blocks.indptr, multiply_adds)
         threads.run(tile.dw, ranges, _panel(len(weight), out.itemsize), blocks.indptr, blocks.indices,
                     entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1))
@@ -93,12 +99,12 @@ def dsd(values, weight, blocks, out):
 def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
     if dense_is_faster("both", x_blocks, x_block, weight.shape[1]):
-        out = work.zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
+        out = zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
         return Packed.sample(dsd(values, weight, blocks, out), x_blocks, x_block).values
-    out = work.zeros((x_blocks.n_open, x_block), values.dtype)
+    out = zeros((x_blocks.n_open, x_block), values.dtype)
     weight = tile.prepared(weight)
     pairs = _pairs(blocks, x_blocks)
-    work.touched(pairs)
+    touched(pairs)
     ranges = threads.shares(x_blocks.indptr, pairs * values.shape[1] * x_block)
     threads.run(tile.dsd_both, ranges, *_lists(blocks), x_blocks.indptr, x_blocks.indices, values,
                 tile.operand(weight), out)
@@ -110,7 +116,7 @@ def dw(values, x, blocks, out, keep, rate):
     if not keep and dense_is_faster("dw", blocks, values.shape[1], out.shape[1]):
         np.matmul(Packed(values, blocks, values.shape[1]).to_dense().T, x, out=out)
         return
-    work.touched(blocks.n_open)
+    touched(blocks.n_open)
     x, target = tile.prepared(x), tile.prepared(out)
     ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
     threads.run(tile.dw, ranges, _panel(len(x), x.itemsize), *_lists(blocks), values, tile.operand(x),
@@ -126,7 +132,7 @@ def dw_both(values, x, blocks, out, rate):
         return
     target = tile.prepared(out)
     pairs = _pairs(blocks, x.blocks)
-    work.touched(pairs)
+    touched(pairs)
     ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
     threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
                 np.ascontiguousarray(x.values), tile.operand(target), values.dtype.type(rate))
@@ -136,17 +142,17 @@ def dw_both(values, x, blocks, out, rate):
 
 def add_bias(values, bias, blocks):
     """values += bias of each open block."""
-    epilogue.add_bias(blocks.indices, _contiguous(bias), values)
+    epilogue.add_bias(blocks.indices, contiguous(bias), values)
 
 
 def scale(values, gates, blocks, out):
     """out = gate · values at each open block."""
-    epilogue.scale(blocks.indptr, blocks.indices, _contiguous(gates), values, out)
+    epilogue.scale(blocks.indptr, blocks.indices, contiguous(gates), values, out)
 
 
 def sum_examples(values, blocks, out, rate):
     """out (H,) += rate · the sum of values over examples."""
-    target = _contiguous(out)
+    target = contiguous(out)
     epilogue.sum_examples(blocks.block_indptr, blocks.positions, values, target, values.dtype.type(rate))
     if target is not out:
         out[...] = target

@@ -6,6 +6,8 @@ import math
 import numpy as np
 
 from . import work
+from .arrays import is_array
+from .backend import kernels_for, on_device
 
 _INT32_MAX = np.iinfo(np.int32).max
 _DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
@@ -27,9 +29,14 @@ class OpenBlocks:
         ``positions`` holds the position of the same entries.
     binary : bool
         Every open gate is exactly 1, so kernels need not multiply by it.
+
+    For gates on a device these are arrays of the device, of which the first ``n_open`` entries count, and
+    `binary` is true only of bool gates and those of `sampled_gates`: see ``cuda.lists.DeviceBlocks``.
     """
 
     __slots__ = ("_rows", "binary", "block_indptr", "examples", "indices", "indptr", "positions", "shape")
+
+    on_device = False
 
     def __init__(self, shape, indptr, indices, block_indptr, examples, positions, binary):
         self.shape = shape
@@ -45,6 +52,11 @@ class OpenBlocks:
     def n_open(self):
         """The number of open (example, block) entries."""
         return len(self.indices)
+
+    @property
+    def capacity(self):
+        """The rows of packed values on these blocks."""
+        return self.n_open
 
     @property
     def density(self):
@@ -85,7 +97,7 @@ def _compiled_pass():
 
 def check_gates(gates):
     """Raise unless `gates` is a float32, float64 or bool array (B, G) that int32 can index."""
-    if not isinstance(gates, np.ndarray):
+    if not is_array(gates):
         raise TypeError(f"gates: expected a NumPy array, got {type(gates).__name__}; use np.asarray(gates)")
     if gates.dtype not in _DTYPES:
         raise TypeError(
@@ -119,7 +131,8 @@ def open_blocks(gates):
     TypeError
         Not an array, or another dtype.
     ValueError
-        Not two axes, a gate that is not finite, or more gates than int32 can number.
+        Not two axes, a gate that is not finite, or more gates than int32 can number. On a device the
+        gates are looked at there, and the next transfer to the host raises.
 
     Examples
     --------
@@ -132,6 +145,8 @@ def open_blocks(gates):
     ([0, 1, 1, 3], [0, 0, 1], [0, 1, 2])
     """
     check_gates(gates)
+    if on_device(gates):
+        return kernels_for(gates).open_blocks(gates)
     if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
         gates = gates.copy()
     return blocks_of(gates, *_compiled_pass()(gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates))

@@ -1,9 +1,9 @@
-"""Gated layers, forward and backward: argument checks, then the products of `cpu`.
+"""Gated layers, forward and backward: argument checks, then the products of `cpu` or `cuda`.
 
 Shapes throughout: x (B, D); weight (H, D) with H = G·block units in G blocks; bias (H,); gates
-(B, G), 0 where a block is closed. All arrays of a call have one dtype, float32 or float64, any
-strides; binary gates may have another (bool, say). Rows that are contiguous are used in place;
-anything else is copied first.
+(B, G), 0 where a block is closed. All arrays of a call are NumPy's or all are of one device (`arrays`);
+they have one dtype, float32 or float64, any strides; binary gates may have another (bool, say). Rows that
+are contiguous are used in place; anything else is copied first.
 
 The layer that consumes gated units has weight (C, H) and is fast where that is the transpose of a
 contiguous (H, C) array, so that the weights leaving one unit lie together.
@@ -14,6 +14,8 @@ import functools
 import numpy as np
 
 from . import threads, work
+from .arrays import is_array, is_device
+from .backend import check_device, kernels_for
 from .gates import OpenBlocks, blocks_of, check_gates, open_blocks
 from .packed import Packed
 
@@ -59,10 +61,10 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     array([[0., 0., 2., 0.]])
     """
     examples, width = _check_x(x)
-    _check_weight(weight, x.dtype, width)
+    _check_weight(weight, x, width)
     units = _check_block(weight, block)
     if bias is not None:
-        _check("bias", bias, (len(weight),), x.dtype)
+        _check("bias", bias, (len(weight),), x)
     if examples == 1 and blocks is None and _in_one_call(x, weight, bias, gates):
         _check_gate_shape(gates, (examples, units))
         values, *lists = _one_example().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, block)
@@ -70,15 +72,16 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
         work.allocated(values.nbytes)
         work.touched(blocks.n_open)
         return Packed(values, blocks, block)
-    blocks = _check_open(gates, blocks, (examples, units), x.dtype)
+    blocks = _check_open(gates, blocks, (examples, units), x)
+    kernels = kernels_for(x)
     if isinstance(x, Packed):
-        values = _cpu().sdd_both(x, weight, blocks, block)
+        values = kernels.sdd_both(x, weight, blocks, block)
     else:
-        values = _cpu().sdd(x, weight, blocks, block)
+        values = kernels.sdd(x, weight, blocks, block)
     if bias is not None:
-        _cpu().add_bias(values, bias, blocks)
+        kernels.add_bias(values, bias, blocks)
     if not blocks.binary:
-        _cpu().scale(values, gates, blocks, values)
+        kernels.scale(values, gates, blocks, values)
     return Packed(values, blocks, block)
 
 
@@ -106,18 +109,20 @@ def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
     >>> gated_linear_dx(np.ones((1, 4)), np.eye(4, 3), gates, open_blocks(gates), block=2)
     array([[0., 0., 2.]])
     """
-    _check_weight(weight, g.dtype)
+    _check_weight(weight, g)
     values = _gated_cotangent(g, gates, blocks, block, weight)
+    kernels = kernels_for(g)
     if x_blocks is None:
-        out = work.zeros((blocks.shape[0], weight.shape[1]), g.dtype)
-        return _cpu().dsd(values, weight, blocks, out)
+        out = kernels.zeros((blocks.shape[0], weight.shape[1]), g.dtype)
+        return kernels.dsd(values, weight, blocks, out)
+    check_device("x_blocks", x_blocks, g)
     if x_blocks.shape[0] != blocks.shape[0] or weight.shape[1] % max(1, x_blocks.shape[1]):
         raise ValueError(
             f"x_blocks: expected {blocks.shape[0]} examples and blocks that divide {weight.shape[1]} inputs, "
             f"got {x_blocks.shape}; pass the open blocks of x"
         )
     x_block = weight.shape[1] // max(1, x_blocks.shape[1])
-    return Packed(_cpu().dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
+    return Packed(kernels.dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
 
 
 def gated_linear_dw(g, x, gates, blocks, block, out=None):
@@ -144,22 +149,23 @@ def gated_linear_dw(g, x, gates, blocks, block, out=None):
     array([[0., 0.],
            [6., 8.]])
     """
-    _, width = _check_x(x, g.dtype)
+    _, width = _check_x(x, g)
     values = _gated_cotangent(g, gates, blocks, block)
+    kernels = kernels_for(g)
     shape = blocks.shape[1] * block, width
     if out is not None:
-        _check("out", out, shape, g.dtype)
+        _check("out", out, shape, g)
         _check_writeable("out", out)
     if isinstance(x, Packed):
         if out is None:
-            out = work.zeros(shape, g.dtype)
+            out = kernels.zeros(shape, g.dtype)
         else:
             out[...] = 0
-        _cpu().dw_both(values, x, blocks, out, 1)
+        kernels.dw_both(values, x, blocks, out, 1)
         return out
     if out is None:
-        out = work.empty(shape, g.dtype)
-    _cpu().dw(values, x, blocks, out, 0, 1)
+        out = kernels.empty(shape, g.dtype)
+    kernels.dw(values, x, blocks, out, 0, 1)
     return out
 
 
@@ -175,8 +181,9 @@ def gated_linear_db(g, gates, blocks, block):
     array([1., 3.])
     """
     values = _gated_cotangent(g, gates, blocks, block)
-    out = work.zeros(blocks.shape[1] * block, g.dtype)
-    _cpu().sum_examples(values, blocks, out, 1)
+    kernels = kernels_for(g)
+    out = kernels.zeros((blocks.shape[1] * block,), g.dtype)
+    kernels.sum_examples(values, blocks, out, 1)
     return out
 
 
@@ -211,16 +218,17 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
     if which == "open":
         values = _packed_cotangent(g, blocks, block)
         if not blocks.binary:
-            _check("gates", gates, blocks.shape, g.dtype)
-        dgates = work.zeros(blocks.shape, g.dtype)
-        _cpu().gate_products(values, out.values, gates, blocks, dgates)
+            _check("gates", gates, blocks.shape, g)
+        kernels = kernels_for(g)
+        dgates = kernels.zeros(blocks.shape, g.dtype)
+        kernels.gate_products(values, out.values, gates, blocks, dgates)
         return dgates
     if isinstance(g, Packed):
         raise TypeError(
             'g: expected a dense array for which="all", since closed gates need the cotangent of closed '
             "units, got Packed; compute the cotangent densely"
         )
-    _check("g", g, out.shape, out.dtype)
+    _check("g", g, out.shape, out)
     product = packed_linear(x, weight, bias) if isinstance(x, Packed) else x @ weight.T
     if bias is not None and not isinstance(x, Packed):
         product += bias
@@ -243,20 +251,21 @@ def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
     array([[1. , 1. ],
            [0.5, 0.5]])
     """
-    _, width = _check_x(x, g.dtype)
-    _check_weight(weight, g.dtype, width)
+    _, width = _check_x(x, g)
+    _check_weight(weight, g, width)
     block = len(weight) // max(1, blocks.shape[1])
     if bias is not None:
-        _check("bias", bias, (len(weight),), g.dtype)
+        _check("bias", bias, (len(weight),), g)
     _check_writeable("weight", weight)
     _check_writeable("bias", bias)
     values = _gated_cotangent(g, gates, blocks, block, weight)
+    kernels = kernels_for(g)
     if isinstance(x, Packed):
-        _cpu().dw_both(values, x, blocks, weight, -lr)
+        kernels.dw_both(values, x, blocks, weight, -lr)
     else:
-        _cpu().dw(values, x, blocks, weight, 1, -lr)
+        kernels.dw(values, x, blocks, weight, 1, -lr)
     if bias is not None:
-        _cpu().sum_examples(values, blocks, bias, -lr)
+        kernels.sum_examples(values, blocks, bias, -lr)
 
 
 def packed_linear(h, weight, bias=None):
@@ -278,13 +287,14 @@ def packed_linear(h, weight, bias=None):
     array([[30., 61.]])
     """
     _check_packed("h", h)
-    _check_weight(weight, h.dtype, h.shape[1])
+    _check_weight(weight, h, h.shape[1])
     if bias is not None:
-        _check("bias", bias, (len(weight),), h.dtype)
-    out = work.zeros((h.shape[0], len(weight)), h.dtype)
+        _check("bias", bias, (len(weight),), h)
+    kernels = kernels_for(h)
+    out = kernels.zeros((h.shape[0], len(weight)), h.dtype)
     if bias is not None:
         out += bias
-    return _cpu().dsd(np.ascontiguousarray(h.values), weight.T, h.blocks, out)
+    return kernels.dsd(kernels.contiguous(h.values), weight.T, h.blocks, out)
 
 
 def packed_linear_dh(g, weight, blocks, block):
@@ -299,10 +309,11 @@ def packed_linear_dh(g, weight, blocks, block):
     array([[ 0., 50.]])
     """
     _check_x(g)
-    _check_weight(weight, g.dtype)
-    _check("g", g, (blocks.shape[0], len(weight)), g.dtype)
+    _check_weight(weight, g)
+    check_device("blocks", blocks, g)
+    _check("g", g, (blocks.shape[0], len(weight)), g)
     _check_units("weight", weight.shape[1], blocks, block)
-    return Packed(_cpu().sdd(g, weight.T, blocks, block), blocks, block)
+    return Packed(kernels_for(g).sdd(g, weight.T, blocks, block), blocks, block)
 
 
 def packed_linear_dw(g, h):
@@ -318,8 +329,9 @@ def packed_linear_dw(g, h):
            [0., 6.]])
     """
     _check_consumer(g, h)
-    out = work.empty((h.shape[1], g.shape[1]), g.dtype)
-    _cpu().dw(np.ascontiguousarray(h.values), g, h.blocks, out, 0, 1)
+    kernels = kernels_for(g)
+    out = kernels.empty((h.shape[1], g.shape[1]), g.dtype)
+    kernels.dw(kernels.contiguous(h.values), g, h.blocks, out, 0, 1)
     return out.T
 
 
@@ -343,22 +355,15 @@ def packed_linear_sgd(g, h, weight, bias, lr):
            [ 0., -6.]])
     """
     _check_consumer(g, h)
-    _check("weight", weight, (g.shape[1], h.shape[1]), g.dtype)
+    _check("weight", weight, (g.shape[1], h.shape[1]), g)
     if bias is not None:
-        _check("bias", bias, (g.shape[1],), g.dtype)
+        _check("bias", bias, (g.shape[1],), g)
     _check_writeable("weight", weight)
     _check_writeable("bias", bias)
-    _cpu().dw(np.ascontiguousarray(h.values), g, h.blocks, weight.T, 1, -lr)
+    kernels = kernels_for(g)
+    kernels.dw(kernels.contiguous(h.values), g, h.blocks, weight.T, 1, -lr)
     if bias is not None:
         bias -= g.dtype.type(lr) * g.sum(axis=0)
-
-
-@functools.cache
-def _cpu():
-    """The compiled kernels; importing them loads Numba."""
-    from . import cpu
-
-    return cpu
 
 
 @functools.cache
@@ -372,7 +377,7 @@ def _in_one_call(x, weight, bias, gates):
     """Whether these arrays are as `one_example.forward` takes them, and the work is too little to share."""
     if isinstance(x, Packed) or not isinstance(gates, np.ndarray) or gates.ndim != 2:
         return False
-    if threads.worth_sharing(weight.size):
+    if is_device(x) or threads.worth_sharing(weight.size):
         return False
     for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
         flags = array.flags
@@ -388,9 +393,10 @@ def _gated_cotangent(g, gates, blocks, block, weight=None):
     values = _packed_cotangent(g, blocks, block)
     if blocks.binary:
         return values
-    _check("gates", gates, blocks.shape, g.dtype)
-    scaled = work.empty(values.shape, values.dtype)
-    _cpu().scale(values, gates, blocks, scaled)
+    _check("gates", gates, blocks.shape, g)
+    kernels = kernels_for(g)
+    scaled = kernels.packed_values(blocks, block, g.dtype)
+    kernels.scale(values, gates, blocks, scaled)
     return scaled
 
 
@@ -399,33 +405,35 @@ def _packed_cotangent(g, blocks, block):
     if not isinstance(blocks, OpenBlocks):
         raise TypeError(f"blocks: expected OpenBlocks, got {type(blocks).__name__}; use open_blocks(gates)")
     if not isinstance(g, Packed):
-        _check("g", g, (blocks.shape[0], blocks.shape[1] * block), g.dtype)
+        _check("g", g, (blocks.shape[0], blocks.shape[1] * block), g)
+        check_device("blocks", blocks, g)
         return Packed.sample(g, blocks, block).values
     if g.block != block or not g.blocks.same_as(blocks):
         raise ValueError(
             f"g: expected Packed on {blocks!r} with block {block}, got {g!r}; "
             "pass the cotangent of the output"
         )
-    return np.ascontiguousarray(g.values)
+    return kernels_for(g).contiguous(g.values)
 
 
-def _check(name, array, shape, dtype):
-    if not isinstance(array, np.ndarray):
+def _check(name, array, shape, like):
+    if not is_array(array):
         raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}; use np.asarray")
+    check_device(name, array, like)
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}; pass one entry per unit")
-    if array.dtype != dtype:
-        raise TypeError(f"{name}: expected dtype {dtype} as the other arrays, got {array.dtype}; use .astype")
+    if array.dtype != like.dtype:
+        raise TypeError(f"{name}: expected dtype {like.dtype} as the other arrays, got {array.dtype}; use .astype")
 
 
 def _check_writeable(name, array):
-    if array is not None and not array.flags.writeable:
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise ValueError(f"{name}: expected an array that can be written, got a read-only one; pass a copy")
 
 
-def _check_x(x, dtype=None):
+def _check_x(x, like=None):
     """The shape (B, D) of a dense or packed input."""
-    if not isinstance(x, (np.ndarray, Packed)):
+    if not (is_array(x) or isinstance(x, Packed)):
         raise TypeError(f"x: expected a NumPy array or Packed, got {type(x).__name__}; use np.asarray")
     if x.dtype not in _FLOATS:
         raise TypeError(f"x: expected dtype float32 or float64, got {x.dtype}; use x.astype(...)")
@@ -433,8 +441,10 @@ def _check_x(x, dtype=None):
         raise ValueError(
             f"x: expected shape (examples, inputs), got {x.shape}; reshape to one row per example"
         )
-    if dtype is not None and x.dtype != dtype:
-        raise TypeError(f"x: expected dtype {dtype} as the cotangent, got {x.dtype}; use .astype")
+    if like is not None:
+        check_device("x", x, like)
+        if x.dtype != like.dtype:
+            raise TypeError(f"x: expected dtype {like.dtype} as the cotangent, got {x.dtype}; use .astype")
     return x.shape
 
 
@@ -447,18 +457,19 @@ def _check_packed(name, h):
 
 def _check_consumer(g, h):
     _check_packed("h", h)
-    _check_x(g, h.dtype)
-    _check("g", g, (h.shape[0], g.shape[1]), h.dtype)
+    _check_x(g, h)
+    _check("g", g, (h.shape[0], g.shape[1]), h)
 
 
-def _check_weight(weight, dtype, inputs=None):
-    if not isinstance(weight, np.ndarray):
+def _check_weight(weight, like, inputs=None):
+    if not is_array(weight):
         raise TypeError(f"weight: expected a NumPy array, got {type(weight).__name__}; use np.asarray")
+    check_device("weight", weight, like)
     if weight.ndim != 2 or (inputs is not None and weight.shape[1] != inputs):
         wanted = "inputs" if inputs is None else inputs
         raise ValueError(f"weight: expected shape (units, {wanted}), got {weight.shape}; one row per unit")
-    if weight.dtype != dtype:
-        raise TypeError(f"weight: expected dtype {dtype} as the input, got {weight.dtype}; use .astype")
+    if weight.dtype != like.dtype:
+        raise TypeError(f"weight: expected dtype {like.dtype} as the input, got {weight.dtype}; use .astype")
 
 
 def _check_block(weight, block):
@@ -487,16 +498,18 @@ def _check_gate_shape(gates, shape):
                          "give one gate per example and block")
 
 
-def _check_open(gates, blocks, shape, dtype):
+def _check_open(gates, blocks, shape, like):
     """The OpenBlocks of gates that fit `shape`."""
     check_gates(gates)
+    check_device("gates", gates, like)
     _check_gate_shape(gates, shape)
     if blocks is None:
         blocks = open_blocks(gates)
-    elif blocks.shape != shape:
+    check_device("blocks", blocks, like)
+    if blocks.shape != shape:
         raise ValueError(f"blocks: expected shape {shape}, got {blocks.shape}; use open_blocks(gates)")
-    if not blocks.binary and gates.dtype != dtype:
+    if not blocks.binary and gates.dtype != like.dtype:
         raise TypeError(
-            f"gates: expected dtype {dtype} as the input, got {gates.dtype}; use gates.astype(...)"
+            f"gates: expected dtype {like.dtype} as the input, got {gates.dtype}; use gates.astype(...)"
         )
     return blocks

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import work
+from .backend import check_device, kernels_for, on_device
 
 
 class Packed(np.lib.mixins.NDArrayOperatorsMixin):
@@ -15,7 +16,8 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     Parameters
     ----------
     values : array (n_open, block)
-        The open blocks in the order of ``blocks.indices``.
+        The open blocks in the order of ``blocks.indices``. On a device, (B·G, block): the open blocks, then
+        zeros, since their number is not known to the host.
     blocks : OpenBlocks
     block : int
         Units per block.
@@ -38,9 +40,10 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     __slots__ = ("block", "blocks", "values")
 
     def __init__(self, values, blocks, block):
-        if values.shape != (blocks.n_open, block):
+        check_device("values", values, blocks)
+        if values.shape != (blocks.capacity, block):
             raise ValueError(
-                f"values: expected shape (open blocks, block) = {(blocks.n_open, block)}, "
+                f"values: expected shape (open blocks, block) = {(blocks.capacity, block)}, "
                 f"got {values.shape}; pack with Packed.sample"
             )
         self.values = values
@@ -56,6 +59,9 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
                 f"dense: expected shape {(examples, count * block)}, got {dense.shape}; "
                 "give one column per unit"
             )
+        check_device("dense", dense, blocks)
+        if blocks.on_device:
+            return cls(kernels_for(dense).sample(dense, blocks, block), blocks, block)
         values = dense.reshape(examples, count, block)[blocks.rows, blocks.indices]
         work.allocated(values.nbytes)
         work.touched(blocks.n_open)
@@ -72,6 +78,10 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     ndim = 2
 
     @property
+    def on_device(self):
+        return self.blocks.on_device
+
+    @property
     def size(self):
         """The number of units of the dense array, open and closed."""
         return self.shape[0] * self.shape[1]
@@ -86,6 +96,8 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
 
     def to_dense(self):
         """The same array as a dense (B, G·block) ndarray."""
+        if self.on_device:
+            return kernels_for(self).to_dense(self.values, self.blocks)
         examples, count = self.blocks.shape
         dense = work.zeros((examples, count, self.block), self.dtype)
         dense[self.blocks.rows, self.blocks.indices] = self.values
@@ -122,14 +134,17 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         if out is None:
             values = ufunc(*operands, **options)
             work.allocated(values.nbytes)
-            work.touched(self.blocks.n_open)
+            self._touched()
             return self.with_values(values)
         (target,) = out
         if not isinstance(target, Packed):
             raise TypeError(f"out: expected a Packed array, got {type(target).__name__}; leave out= away")
         ufunc(*operands, out=self._operand(ufunc, target)[0], **options)
-        work.touched(self.blocks.n_open)
+        self._touched()
         return target
+
+    def _touched(self):
+        work.touched((lambda: self.blocks.n_open) if self.on_device else self.blocks.n_open)
 
     def _operand(self, ufunc, item):
         """(values at the open blocks, what the operand is at a closed block)."""
@@ -140,14 +155,16 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
                     f"{item!r}; use .to_dense() first"
                 )
             return item.values, item.dtype.type(0)
-        if np.ndim(item) == 0:
+        if np.ndim(item) == 0 and not on_device(item):
             return item, item
         # A closed block holds 0, and 0 times any finite number is 0: only a product with a dense
-        # array stays packed whatever that array holds.
+        # array, or with a number that the host does not know, stays packed whatever that is.
         if ufunc is not np.multiply:
             raise TypeError(
                 f"{ufunc.__name__} of a Packed and a dense array would fill closed blocks; "
                 "use .to_dense() first"
             )
+        if np.ndim(item) == 0:
+            return item, item.dtype.type(0)
         dense = np.broadcast_to(item, self.shape)
         return Packed.sample(dense, self.blocks, self.block).values, dense.dtype.type(0)

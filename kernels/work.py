@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,11 +10,21 @@ import numpy as np
 @dataclass
 class Work:
     """bytes: allocated for results; blocks: open blocks (or pairs of them) that kernels touched; transfers:
-    copies between host and device, each of which waits for the device."""
+    copies between host and device, each of which waits for the device.
+
+    How many blocks are open on a device is looked up when `blocks` is asked for, which takes transfers.
+    """
 
     bytes: int = 0
-    blocks: int = 0
     transfers: int = 0
+    _blocks: int = 0
+    _unknown: list = field(default_factory=list)
+
+    @property
+    def blocks(self):
+        while self._unknown:
+            self._blocks += self._unknown.pop()()
+        return self._blocks
 
 
 _active = []
@@ -42,9 +52,12 @@ def count_work():
 
 
 def touched(blocks):
-    """Report blocks touched by a kernel."""
+    """Report blocks touched by a kernel: their number, or a function that finds it out later."""
     for work in _active:
-        work.blocks += blocks
+        if callable(blocks):
+            work._unknown.append(blocks)
+        else:
+            work._blocks += blocks
 
 
 def transferred():

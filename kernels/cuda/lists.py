@@ -31,6 +31,8 @@ class DeviceBlocks(OpenBlocks):
 
     __slots__ = ("_n_open", "_tiles", "lists", "masks")
 
+    on_device = True
+
     def __init__(self, shape, lists, masks, binary):
         self.shape = shape
         self.lists = lists

@@ -66,8 +66,9 @@ def test_nothing_beyond_the_arrays_is_touched(shape, dtype, at_end, monkeypatch)
     examples, inputs, count, block = shape
     rng = np.random.default_rng(5)
     pages = Pages(at_end)
-    monkeypatch.setattr(work, "empty", pages.empty)
-    monkeypatch.setattr(work, "zeros", pages.zeros)
+    monkeypatch.setattr(cpu, "empty", pages.empty)
+    for module in (cpu, work):
+        monkeypatch.setattr(module, "zeros", pages.zeros)
     monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
 
     def normal(*shape):

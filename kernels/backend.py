@@ -1,0 +1,30 @@
+"""Which kernels serve an array: those of `cpu`, or those of `cuda.driver`.
+
+Both modules offer the same functions. They load Numba, so each is imported when it is first needed.
+"""
+
+from .arrays import is_device
+
+
+def on_device(x):
+    """Whether an array, a Packed or an OpenBlocks is on a device."""
+    return getattr(x, "on_device", False) or is_device(x)
+
+
+def kernels_for(x):
+    """The module whose functions take x."""
+    if on_device(x):
+        from .cuda import driver
+
+        return driver
+    from . import cpu
+
+    return cpu
+
+
+def check_device(name, x, like):
+    """Raise unless x is where `like` is: both on the host, or both on the device."""
+    if on_device(x) != on_device(like):
+        expected, got = ("device", "host") if on_device(like) else ("host", "device")
+        raise TypeError(f"{name}: expected an array on the {expected}, as the other arrays, got one on the {got}; "
+                        "bring all to one place")

@@ -1,0 +1,136 @@
+"""The functions of `cpu`, for arrays on the device: the products of gated layers, queued there.
+
+Every function takes checked arrays and returns before the device has done its work. Results sized by the number
+of open blocks have room for all blocks, with zeros behind the open ones.
+"""
+
+import numpy as np
+
+from .. import arrays, work
+from . import epilogue, plain
+from .launch import THREADS, launch, resident, spread
+from .lists import open_blocks  # noqa: F401 (one of the functions offered here)
+
+
+def empty(shape, dtype):
+    """An array of the device, not initialised, counted."""
+    array = arrays.device_library().empty(shape, dtype)
+    work.allocated(array.nbytes)
+    return array
+
+
+def zeros(shape, dtype):
+    """An array of zeros on the device, counted."""
+    array = arrays.device_library().zeros(shape, dtype)
+    work.allocated(array.nbytes)
+    return array
+
+
+def packed_values(blocks, block, dtype):
+    """Room for the values of a Packed array."""
+    return zeros((blocks.capacity, block), dtype)
+
+
+def contiguous(array):
+    """The array itself where its rows lie as kernels walk them, else a copy."""
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def sdd(x, weight, blocks, block):
+    """values (B·G, block) = x weightᵀ at the open blocks."""
+    values = packed_values(blocks, block, x.dtype)
+    work.touched(lambda: blocks.n_open)
+    spread(plain.sdd, values.size, blocks.lists, *blocks.shape, contiguous(x), contiguous(weight), values)
+    return values
+
+
+def sdd_both(x, weight, blocks, block):
+    """The same for a packed x."""
+    values = packed_values(blocks, block, x.dtype)
+    work.touched(lambda: _pairs(blocks, x.blocks))
+    spread(plain.sdd_both, values.size, blocks.lists, *blocks.shape, x.blocks.lists, x.blocks.shape[1],
+           contiguous(x.values), contiguous(weight), values)
+    return values
+
+
+def dsd(values, weight, blocks, out):
+    """out (B, D), contiguous, += packed values times weight; returns out."""
+    work.touched(lambda: blocks.n_open)
+    spread(plain.dsd, out.size, blocks.lists, *blocks.shape, values, contiguous(weight), out)
+    return out
+
+
+def dsd_both(values, weight, blocks, x_blocks, x_block):
+    """The same at the open blocks of a packed x: values (x_blocks.capacity, x_block)."""
+    out = zeros((x_blocks.capacity, x_block), values.dtype)
+    work.touched(lambda: _pairs(blocks, x_blocks))
+    spread(plain.dsd_both, out.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], values,
+           contiguous(weight), out)
+    return out
+
+
+def dw(values, x, blocks, out, keep, rate):
+    """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
+    work.touched(lambda: blocks.n_open)
+    target = contiguous(out)
+    spread(plain.dw, out.size, blocks.lists, *blocks.shape, values, contiguous(x), target, keep,
+           values.dtype.type(rate))
+    if target is not out:
+        out[...] = target
+
+
+def dw_both(values, x, blocks, out, rate):
+    """out (H, D) += rate · valuesᵀ x for a packed x."""
+    work.touched(lambda: _pairs(blocks, x.blocks))
+    target = contiguous(out)
+    spread(plain.dw_both, out.size, blocks.lists, *blocks.shape, values, x.blocks.lists, x.blocks.masks,
+           x.blocks.shape[1], contiguous(x.values), target, values.dtype.type(rate))
+    if target is not out:
+        out[...] = target
+
+
+def add_bias(values, bias, blocks):
+    """values += bias of each open block."""
+    spread(epilogue.add_bias, values.size, blocks.lists, *blocks.shape, contiguous(bias), values)
+
+
+def scale(values, gates, blocks, out):
+    """out = gate · values at each open block."""
+    spread(epilogue.scale, values.size, blocks.lists, *blocks.shape, contiguous(gates), values, out)
+
+
+def sum_examples(values, blocks, out, rate):
+    """out (H,) += rate · the sum of values over examples."""
+    target = contiguous(out)
+    grid = max(1, min(blocks.shape[1], resident()))
+    launch(epilogue.sum_examples, grid, THREADS, blocks.lists, *blocks.shape, values, target, values.dtype.type(rate))
+    if target is not out:
+        out[...] = target
+
+
+def gate_products(g, values, gates, blocks, out):
+    """out (B, G) at open gates = g · values / gate, summed over the block."""
+    gates = contiguous(gates.astype(g.dtype, copy=False))
+    spread(epilogue.gate_products, out.size, blocks.lists, *blocks.shape, g, contiguous(values), gates, out)
+
+
+def sample(dense, blocks, block):
+    """values (B·G, block) of a dense array (B, G·block), any strides, at its open blocks."""
+    values = packed_values(blocks, block, dense.dtype)
+    work.touched(lambda: blocks.n_open)
+    spread(epilogue.sample, values.size, blocks.lists, *blocks.shape, dense, values)
+    return values
+
+
+def to_dense(values, blocks):
+    """The dense array (B, G·block) of packed values."""
+    examples, count = blocks.shape
+    dense = zeros((examples, count * values.shape[1]), values.dtype)
+    spread(epilogue.spread_out, values.size, blocks.lists, *blocks.shape, contiguous(values), dense)
+    return dense
+
+
+def _pairs(blocks, x_blocks):
+    """The number of (open output block, open input block) pairs; asks the device."""
+    counts = (np.diff(arrays.to_host(lists.indptr)).astype(np.int64) for lists in (blocks, x_blocks))
+    return int(np.dot(*counts))
