@@ -1,6 +1,6 @@
 """What has a Boltzmann machine, which learns by dreaming, to do with rewards and gradient estimators?
 
-    python -m demos.boltzmann_machine --out boltzmann_machine.png
+    python -m demos.boltzmann_machine
 
 A Boltzmann machine looks at data (it is awake), then at states it makes up itself (it dreams), and
 changes each weight by how often its two units fire together awake, less how often in dreams:
@@ -16,17 +16,12 @@ Here the data are six pictures of 3 × 3 pixels, small enough to dream without e
 are weighed) and to compare with the exact gradient.  Source: Bengio (2013), arXiv 1305.2982.
 """
 
-import argparse
 import sys
 
 import numpy as np
 
 import minigrad as mg
-
-try:
-    from matplotlib.figure import Figure
-except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib; python -m pip install "minigrad-neurons[demos]"')
+from demos import lesson
 
 SIDE = 3
 BARS = np.array([np.outer(line, np.ones(SIDE)) for line in np.eye(SIDE)]
@@ -36,6 +31,11 @@ RULES = {
     "correlation  h R": mg.estimators.Correlation,
     "centred  (h − p) R": mg.estimators.Reinforce,
 }
+TRY = """
+  In RULES, a third one, lambda: mg.estimators.Reinforce(baseline=1.0): does a baseline bring back what is lost?
+  In Machine.cost, a reward of 1 awake and 0 in a dream: what does the machine dream of then?
+  Dream by a few sweeps of Gibbs sampling from the last dream, instead of exactly: what becomes of the bias?
+"""
 
 
 class Machine(mg.nn.Module):
@@ -93,7 +93,7 @@ def compare(machine, rule, passes, seed):
     return estimate.ravel(), mg.grad(machine.log_likelihood(), machine.weight).numpy().ravel()
 
 
-def run(steps=1500, passes=1000, seed=1):
+def measure(steps=1500, passes=1000, seed=1):
     """Curves by rule, and (estimate, exact) by rule at a machine that has learned a little."""
     machine, _ = learn(None, 150, seed)
     curves = {"exact gradient": learn(None, steps, seed)[1]}
@@ -104,55 +104,48 @@ def run(steps=1500, passes=1000, seed=1):
     return curves, gradients
 
 
-def report(curves, gradients):
-    best = -np.log(len(BARS))
-    print(f"log-likelihood per picture: {np.log(1 / len(PICTURES)):.2f} for guessing, {best:.2f} at best")
-    print(f"{'rule':<20}{'after training':>16}{'slope against the exact gradient':>36}")
-    for name, curve in curves.items():
-        slope = ""
-        if name in gradients:
-            estimate, exact = gradients[name]
-            slope = f"{estimate @ exact / (exact @ exact):.2f}"
-        print(f"{name:<20}{curve[-1]:>16.2f}{slope:>36}")
+def slope(estimate, exact):
+    """Of the line through 0 that fits estimates to exact gradients best."""
+    return float(estimate @ exact / (exact @ exact))
+
+
+def show(curves, gradients):
+    print(f"log-likelihood per picture: {-np.log(len(PICTURES)):.2f} for guessing, {-np.log(len(BARS)):.2f} at best")
+    lesson.table(["rule", "after training", "slope against the exact gradient"],
+                 [[name, f"{curve[-1]:.2f}", f"{slope(*gradients[name]):.2f}" if name in gradients else ""]
+                  for name, curve in curves.items()])
     print("The reward tells the phases apart, not what a unit did in one: all that is learned is in the bias\n"
           "that centring removes, P(h = 1) awake less P(h = 1) in dreams.")
 
 
-def draw(curves, gradients, path):
-    colours = dict(zip(curves, ("black", "#0072B2", "#D55E00"), strict=True))      # told apart by everyone
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+def draw(curves, gradients):
+    colours = dict(zip(curves, ("black", lesson.BLUE, lesson.RED, lesson.GREEN), strict=False))
+    figure, (left, right) = lesson.figure(1, 2)
     for name, curve in curves.items():
         left.plot(curve, color=colours[name], label=name, linestyle="--" if name == "exact gradient" else "-")
-    left.axhline(-np.log(len(BARS)), color="grey", linewidth=1, linestyle=":", label="best possible")
-    left.set(xlabel="training step", ylabel="log-likelihood per picture (nats)", title="Does it learn?")
+    left.axhline(-np.log(len(BARS)), color=lesson.GREY, linewidth=1, linestyle=":", label="best possible")
+    left.set(xlabel="training step", ylabel="log-likelihood per picture (nats)")
+    left.set_title("Does it learn?", fontsize=11)
     left.legend(loc="center right")
-    for (name, (estimate, exact)), marker in zip(gradients.items(), "os", strict=True):
+    for (name, (estimate, exact)), marker in zip(gradients.items(), "os^", strict=False):
         right.plot(exact, estimate, marker, color=colours[name], markersize=4, label=name)
     limits = np.array([exact.min(), exact.max()])
     right.plot(limits, limits, "--", color="black", linewidth=1, label="estimate = exact")
-    right.set(xlabel="exact gradient of each weight", ylabel="mean of the estimates",
-              title="Why: what is left on average")
+    right.set(xlabel="exact gradient of each weight", ylabel="mean of the estimates")
+    right.set_title("Why: what is left on average", fontsize=11)
     right.legend(loc="upper left")
-    figure.savefig(path, dpi=150)
-    print(f"picture: {path}")
+    return figure
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default="boltzmann_machine.png", help="where the picture goes (%(default)s)")
-    parser.add_argument("--steps", type=int, default=1500, help="training steps (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of all random numbers (%(default)s)")
+    parser = lesson.parser(__file__, __doc__, seed=1)
+    parser.add_argument("--steps", type=lesson.positive, default=1500, help="of training (default: %(default)s)")
     given = parser.parse_args(argv)
-    if given.steps < 1:
-        parser.error(f"--steps: expected 1 or more, got {given.steps}")
-    curves, gradients = run(steps=given.steps, seed=given.seed)
-    report(curves, gradients)
-    draw(curves, gradients, given.out)
+    curves, gradients = measure(steps=given.steps, seed=given.seed)
+    show(curves, gradients)
+    lesson.close(draw(curves, gradients), given.out, TRY)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
-
-# Change and try: give the rule a baseline, Reinforce(baseline=1.0).  Let the reward be 1 awake and 0 in a dream;
-# what does the machine dream of then?  Let it dream by a few sweeps of Gibbs sampling instead of exactly.
+    sys.exit(main())

@@ -12,19 +12,21 @@ v_i / Σv, where v = p (1 − p).  Its gradient is v_i (f(b_i = 1) − f(b_i = 0
 being chosen, that is Σv (f(b_i = 1) − f(b_i = 0)), and 0 for the units that were not.
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
 import minigrad as mg
+from demos import lesson
 from minigrad.testing.certificate import CHECKS, check_mean
 
-try:
-    from matplotlib.figure import Figure
-except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib; python -m pip install "minigrad-neurons[demos]"')
+SAMPLES = 1000      # of a test that draws them, for comparison
+TRY = """
+  In noise, one number for the whole batch, uniform((1, 1)). The mean stays right; which check notices?
+  Flip two units in each row, and find the weight.
+  Take a rule of your own to pytest: decorate a test of (rule, check), whose body is check(rule), with
+    mg.testing.parametrize_with_checks([MyRule()]).
+"""
 
 # ---- the rule, in ten lines ----------------------------------------------------------------------------------
 
@@ -76,7 +78,6 @@ class Stranger(LikelyFlip):
 
 
 RULES = [LikelyFlip, WrongOdds, SecondHand, Stranger]
-SAMPLES = 1000      # of a test that draws them, for comparison
 
 
 # ---- the examination -----------------------------------------------------------------------------------------
@@ -113,38 +114,37 @@ def flat(arrays):
     return np.concatenate([x.ravel() for x in arrays.values()])
 
 
-def draw(reports, path):
-    """The bias of each rule at every coordinate, in units of the error that samples would leave."""
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    panels = figure.subplots(len(reports), sharex=True, sharey=True)
+def in_errors(report):
+    """The bias at every coordinate, in units of the error that SAMPLES samples would leave."""
+    return flat(report.bias) / np.sqrt(flat(report.variance) / SAMPLES)
+
+
+def draw(reports, complaints):
+    figure, panels = lesson.figure(len(reports), height=6.5)
     for (name, report), axes in zip(reports.items(), panels, strict=True):
-        error = np.sqrt(flat(report.variance) / SAMPLES)
-        colour, marker = ("#0072B2", "o") if report.unbiased else ("#D55E00", "s")
-        axes.axhspan(-report.critical, report.critical, color="grey", alpha=0.2, linewidth=0)
-        axes.errorbar(np.arange(len(error)), flat(report.bias) / error, 1, fmt=marker, color=colour, markersize=4)
+        bias = in_errors(report)
+        colour, marker = (lesson.RED, "s") if complaints[name] else (lesson.BLUE, "o")
+        axes.axhspan(-report.critical, report.critical, color=lesson.GREY, alpha=0.2, linewidth=0)
+        axes.plot(bias, marker, color=colour, markersize=4)
         verdict = "unbiased" if report.unbiased else "biased"
         how = "exactly" if report.exact else f"as far as {report.runs} samples tell"
-        axes.set_title(f"{name}: {verdict}, {how}", loc="left", fontsize=10)
-    panels[-1].set_xticks(np.arange(len(error)), report.problem.coordinates, rotation=90, fontsize=7)
-    figure.supylabel(f"bias / standard error of {SAMPLES} samples (bars: ± 1)", fontsize=10)
-    figure.suptitle(f"A test with {SAMPLES} samples cannot object to anything in the grey band", fontsize=10)
-    figure.savefig(path, dpi=150)
-    print(f"picture: {path}")
+        others = len(complaints[name]) - (not report.unbiased)
+        more = f"; {others} complaints of other checks" if others else ""
+        axes.set_title(f"{name}: {verdict}, {how}{more}", loc="left", fontsize=10)
+        axes.set(ylim=(-17, 10), xticks=[])
+    panels[-1].set_xticks(np.arange(len(bias)), report.problem.coordinates, rotation=90, fontsize=7)
+    figure.supylabel(f"bias / standard error of {SAMPLES} samples", fontsize=10)
+    figure.suptitle(f"A test with {SAMPLES} samples cannot object to anything in the grey band", fontsize=11)
+    return figure
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", metavar="FILE", default="out/write_your_own_rule.png", help="picture (%(default)s)")
-    path = Path(parser.parse_args(argv).out)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    given = lesson.parser(__file__, __doc__).parse_args(argv)
     reports, complaints = examine()
     show(reports, complaints)
-    draw(reports, path)
+    lesson.close(draw(reports, complaints), given.out, TRY)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
-
-# Change and try: let ``noise`` draw one number for the whole batch, uniform((1, 1)).  The mean stays right; which
-# check notices?  Flip two units in each row, and find the weight.  And take a rule of your own to pytest: decorate
-# a test of (rule, check) with mg.testing.parametrize_with_checks([MyRule()]) and let it call check(rule).
+    sys.exit(main())
