@@ -33,16 +33,16 @@ def without_presets():
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
 
 
-def interleaved(runs, rounds, burst):
+def interleaved(runs, rounds, burst, clock=None):
     """Median seconds of one call of each function in `runs`, a dict from name to function.
 
     They take turns, `rounds` times.  A turn is as many calls as last `burst` seconds, each timed, after
     one that is not, so that no short call pays for the caches as another left them.
 
     On one thread the clock is that of the process, which stands still while others have the processor;
-    on several it is that on the wall.
+    on several it is that on the wall, unless another is given.
     """
-    clock = process_time if mg.get_num_threads() == 1 else perf_counter
+    clock = clock or (process_time if mg.get_num_threads() == 1 else perf_counter)
     calls = {}
     for name, run in runs.items():
         begin = clock()
