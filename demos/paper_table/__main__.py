@@ -72,6 +72,10 @@ def write_report(given, folder, results, pictures):
     sections = {}
     for name in given.parts:
         part, records = PARTS[name], study.records(folder / name)
+        digits = {record["result"].get("data", table.REAL) for record in records.values()}
+        if results == PUBLISHED and digits - {table.REAL}:
+            raise ValueError(f"--publish: expected results on {table.REAL} in {folder / name}, found some on "
+                             f"{', '.join(sorted(digits - {table.REAL}))}; name the folder of the real ones")
         sections[name] = part.section(records)
         if records:
             path = pictures / f"paper_{name}.png"

@@ -124,8 +124,8 @@ def digits(data):
     """
     if data != "quick":
         return mg.data.mnist(data)
-    images, labels = synthetic_digits(3000, seed=0)
-    parts = [part for span in (slice(0, 2000), slice(2000, 2500), slice(2500, 3000))
+    images, labels = synthetic_digits(1500, seed=0)
+    parts = [part for span in (slice(0, 1000), slice(1000, 1250), slice(1250, 1500))
              for part in (images[span], labels[span])]
     return DigitSplits(*parts, source="synthetic digits")
 

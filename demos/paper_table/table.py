@@ -19,6 +19,7 @@ from demos.paper_table.rows import EPOCHS, PATIENCE, ROWS, run, runs
 __all__ = ["ALONE", "CAPTION", "picture", "run", "runs", "section"]
 
 ALONE = False
+HEADING = "## The paper's experiment"
 REAL = "MNIST"              # what runs on real digits say of them
 CAPTION = "test errors of every row: the paper's, and ours in each recipe with 95 % intervals"
 
@@ -97,7 +98,7 @@ def differences(records, one, other, recipe):
 
 
 def section(records):
-    """What was run, the table, how each row came about, and the claims.
+    """What was run, the table, how each row came about, and the claims, under a heading.
 
     Raises
     ------
@@ -110,11 +111,12 @@ def section(records):
         raise ValueError("section: expected runs on the same digits, got some on "
                          f"{' and some on '.join(sorted(digits))}. Keep them in different folders")
     if not results:
-        return "No run has finished yet."
+        return f"{HEADING}\n\nNo run has finished yet."
     recipes = list(dict.fromkeys(result["recipe"] for result in results))
     rows = [row for row in ROWS if any(result["row"] == row for result in results)] + [
         row for row in PAPER if not any(result["row"] == row for result in results)]
     return "\n\n".join([
+        HEADING,
         about(records, digits.pop()),
         errors(records, rows, recipes),
         "How they came about, means over seeds:\n\n" + details(records, rows, recipes),
@@ -130,7 +132,7 @@ def about(records, digits):
     minutes = sorted({record["settings"]["minutes"] for record in records.values()} - {None})
     lengths = {recipe: sorted({record["settings"]["epochs"] for record in records.values()
                                if record["settings"]["recipe"] == recipe}) for recipe in EPOCHS}
-    text = [f"{len(results)} runs on {digits}, each on one core, finished {span(finished)}, with minigrad "
+    text = [f"Runs on {digits}: {len(results)}, each on one core, finished {span(finished)}, with minigrad "
             f"{span(sorted({record['minigrad'] for record in records.values()}))} on "
             f"{'; '.join(sorted({result['machine'] for result in results}))}."]
     if digits != REAL:
