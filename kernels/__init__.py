@@ -15,7 +15,7 @@ if __name__ == "kernels":
         "got `import kernels`"
     )
 
-from .draws import bernoulli_gates, philox_uniforms
+from .draws import bernoulli_gates, philox_uniforms, sampled_gates
 from .gates import OpenBlocks, open_blocks
 from .layers import (
     gated_linear,
@@ -54,6 +54,7 @@ __all__ = [
     "packed_linear_dw",
     "packed_linear_sgd",
     "philox_uniforms",
+    "sampled_gates",
     "set_num_threads",
     "warmup",
 ]

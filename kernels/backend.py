@@ -11,12 +11,17 @@ def on_device(x):
     return getattr(x, "on_device", False) or is_device(x)
 
 
+def device_kernels():
+    """The module whose functions take arrays of a device."""
+    from .cuda import driver
+
+    return driver
+
+
 def kernels_for(x):
     """The module whose functions take x."""
     if on_device(x):
-        from .cuda import driver
-
-        return driver
+        return device_kernels()
     from . import cpu
 
     return cpu

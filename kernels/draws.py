@@ -5,6 +5,9 @@ import sys
 import numpy as np
 
 from . import work
+from .arrays import is_array
+from .backend import check_device, device_kernels, on_device
+from .gates import open_blocks
 from .philox import gates_numpy, uniforms_numpy
 
 # Loading Numba takes longer than drawing this many numbers with NumPy does.
@@ -15,7 +18,7 @@ def _use_numba(size):
     return size >= _SMALL or f"{__package__}.philox_cpu" in sys.modules
 
 
-def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64):
+def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
     """Uniform random numbers in the open interval (0, 1), a pure function of the arguments.
 
     Unit ``u`` of sample ``s`` is word ``u % 4`` of Philox4x32-10 at counter
@@ -31,6 +34,8 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64):
     stream, draw, sample_offset : int in [0, 2**32)
     shape : (samples, units)
     dtype : float32 or float64
+    device : bool
+        Whether to draw the same numbers on the device, as an array there.
 
     Raises
     ------
@@ -45,23 +50,15 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64):
     >>> bool((whole[2:] == half).all())
     True
     """
-    for name, value, bits in (
-        ("seed", seed, 64), ("stream", stream, 32), ("draw", draw, 32), ("sample_offset", sample_offset, 32)
-    ):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name}: expected an int, got {type(value).__name__}; convert it with int()")
-        if not 0 <= value < 2**bits:
-            raise ValueError(f"{name}: expected 0 <= {name} < 2**{bits}, got {value}; choose a smaller one")
+    _check_counter(seed, stream, draw, sample_offset)
     samples, units = shape
     if samples < 0 or units < 0:
         raise ValueError(f"shape: expected (samples, units), both at least 0, got {shape}")
-    if sample_offset + samples > 2**32:
-        raise ValueError(
-            f"sample_offset: expected samples up to 2**32, got {sample_offset} + {samples}; "
-            "use another stream"
-        )
+    _check_samples(sample_offset, samples)
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}; draw one of these")
+    if device:
+        return device_kernels().uniforms(int(seed), stream, draw, sample_offset, shape, np.dtype(dtype))
     out = np.empty((samples, units), dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
@@ -79,9 +76,8 @@ def bernoulli_gates(logits, u):
     sigmoid(l) is 1 / (1 + e) for l >= 0 and e / (1 + e) below, with e = exp(-|l|), so that nothing
     overflows; multiplied out, the test is ``u (1 + e) < 1`` or ``u (1 + e) < e``. It is evaluated
     in float64 for both dtypes, with an exponential made of additions and multiplications only, in a
-    fixed order: NumPy and Numba give the same bits on every processor, and a device that fuses
-    multiply-adds can differ only where u and the sigmoid agree to about 15 digits, which for
-    32-bit draws happens to less than one in 10**14 of them.
+    fixed order, every product rounded before it is added to: NumPy and Numba give the same bits on every
+    processor and every device.
 
     Parameters
     ----------
@@ -90,7 +86,8 @@ def bernoulli_gates(logits, u):
     Raises
     ------
     ValueError
-        Shapes differ, or a logit is not finite.
+        Shapes differ, or a logit is not finite. On a device the logits are looked at there, and the
+        next transfer to the host raises.
     TypeError
         Dtypes differ or are not floating.
 
@@ -101,6 +98,7 @@ def bernoulli_gates(logits, u):
     >>> bernoulli_gates(np.array([-80., 0., 0., 80.]), np.array([.01, .4, .6, .99]))
     array([0., 1., 0., 1.])
     """
+    check_device("u", u, logits)
     if logits.dtype not in (np.float32, np.float64) or u.dtype != logits.dtype:
         raise TypeError(
             f"logits and u: expected one dtype, float32 or float64, got {logits.dtype} and {u.dtype}; "
@@ -110,6 +108,8 @@ def bernoulli_gates(logits, u):
         raise ValueError(
             f"u: expected the shape of the logits {logits.shape}, got {u.shape}; draw one number per logit"
         )
+    if on_device(logits):
+        return device_kernels().gates(logits, u)
     if not np.isfinite(logits).all():
         raise ValueError("logits: expected finite values, got NaN or infinity; look for an overflow above")
     out = np.empty(logits.shape, logits.dtype)
@@ -122,3 +122,60 @@ def bernoulli_gates(logits, u):
     else:
         gates_numpy(logits, u, out)
     return out
+
+
+def sampled_gates(logits, seed, stream, draw, sample_offset=0):
+    """Draw gates (B, G) and list them: what `philox_uniforms`, `bernoulli_gates` and `open_blocks` do in turn.
+
+    On a device this is one pass over the logits, which writes no uniforms, and the blocks are known to be binary.
+
+    Parameters
+    ----------
+    logits : array (B, G), float32 or float64
+    seed, stream, draw, sample_offset : as for `philox_uniforms`
+
+    Returns
+    -------
+    (gates, OpenBlocks)
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the three functions.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import sampled_gates
+    >>> gates, blocks = sampled_gates(np.array([[-80., 80., 80.]]), seed=0, stream=0, draw=0)
+    >>> gates, blocks
+    (array([[0., 1., 1.]]), OpenBlocks(shape=(1, 3), n_open=2, density=0.667))
+    """
+    if not is_array(logits) or logits.ndim != 2:
+        got = logits.shape if is_array(logits) else type(logits).__name__
+        raise ValueError(f"logits: expected an array (examples, blocks), got {got}; reshape to one row per example")
+    if logits.dtype not in (np.float32, np.float64):
+        raise TypeError(f"logits: expected dtype float32 or float64, got {logits.dtype}; use logits.astype(...)")
+    if on_device(logits):
+        _check_counter(seed, stream, draw, sample_offset)
+        _check_samples(sample_offset, len(logits))
+        return device_kernels().sampled_gates(logits, int(seed), stream, draw, sample_offset)
+    u = philox_uniforms(seed, stream, draw, sample_offset, logits.shape, logits.dtype)
+    gates = bernoulli_gates(logits, u)
+    return gates, open_blocks(gates)
+
+
+def _check_counter(seed, stream, draw, sample_offset):
+    for name, value, bits in (
+        ("seed", seed, 64), ("stream", stream, 32), ("draw", draw, 32), ("sample_offset", sample_offset, 32)
+    ):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name}: expected an int, got {type(value).__name__}; convert it with int()")
+        if not 0 <= value < 2**bits:
+            raise ValueError(f"{name}: expected 0 <= {name} < 2**{bits}, got {value}; choose a smaller one")
+
+
+def _check_samples(sample_offset, samples):
+    if sample_offset + samples > 2**32:
+        raise ValueError(
+            f"sample_offset: expected samples up to 2**32, got {sample_offset} + {samples}; "
+            "use another stream"
+        )

@@ -1,12 +1,15 @@
 """Philox and the gate comparison as scalar functions, compiled for the CPU.
 
-The undecorated functions (`.py_func`) use integers, floats and no library calls, so that the same
-source can be compiled for a GPU.
+`four_words`, `unit_interval` and `gate` are called by kernels for a GPU too (`cuda.philox`), for which Numba
+compiles the same source again.
 """
 
 import math
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from .jit import exact
 from .philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
@@ -33,7 +36,7 @@ def four_words(c0, c1, c2, c3, k0, k1):
 
 
 @exact
-def _unit_interval(bits, double):
+def unit_interval(bits, double):
     """A word as a number in (0, 1): 32 bits of it in double precision, 23 in single."""
     if double:
         return (np.float64(bits) + 0.5) * 2.0**-32
@@ -42,7 +45,7 @@ def _unit_interval(bits, double):
 
 @exact
 def uniforms(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `philox.philox_uniforms`."""
+    """Fill out (samples, units); see `draws.philox_uniforms`."""
     k0 = np.uint32(seed)
     k1 = np.uint32(seed >> _HALF_WORD)
     draw, stream = np.uint32(draw), np.uint32(stream)
@@ -53,28 +56,46 @@ def uniforms(seed, stream, draw, sample_offset, out):
         row = out[s]
         for group in range(units // 4):
             words = four_words(np.uint32(group), sample, draw, stream, k0, k1)
-            row[4 * group] = _unit_interval(words[0], double)
-            row[4 * group + 1] = _unit_interval(words[1], double)
-            row[4 * group + 2] = _unit_interval(words[2], double)
-            row[4 * group + 3] = _unit_interval(words[3], double)
+            row[4 * group] = unit_interval(words[0], double)
+            row[4 * group + 1] = unit_interval(words[1], double)
+            row[4 * group + 2] = unit_interval(words[2], double)
+            row[4 * group + 3] = unit_interval(words[3], double)
         rest = units % 4
         if rest:
             words = four_words(np.uint32(units // 4), sample, draw, stream, k0, k1)
             for w in range(rest):
-                row[units - rest + w] = _unit_interval(words[w], double)
+                row[units - rest + w] = unit_interval(words[w], double)
+
+
+@intrinsic
+def product(typingctx, a, b):
+    """a · b in double precision, rounded before anything is added to it, as NumPy does.
+
+    The compiler for GPUs would fuse it with the addition and round once.
+    """
+    def write(context, builder, signature, arguments):
+        if "nvptx" not in builder.module.triple:
+            return builder.fmul(*arguments)
+        double = ir.DoubleType()
+        rounded = builder.module.declare_intrinsic("llvm.nvvm.mul.rn.d", (), ir.FunctionType(double, [double, double]))
+        return builder.call(rounded, arguments)
+
+    return types.float64(types.float64, types.float64), write
 
 
 @exact
 def gate(logit, u):
-    """u < sigmoid(logit), in double precision; see `philox.bernoulli_gates`."""
-    distance = min(abs(np.float64(logit)), FAR)
-    n = math.floor(distance * INVERSE_LN2 + 0.5)
-    r = (n * LN2_HIGH - distance) + n * LN2_LOW
+    """u < sigmoid(logit) for a finite logit, in double precision; see `draws.bernoulli_gates`."""
+    distance = np.float64(-logit if logit < 0 else logit)
+    if distance > FAR:
+        distance = FAR
+    n = int(product(distance, INVERSE_LN2) + 0.5)
+    r = (product(n, LN2_HIGH) - distance) + product(n, LN2_LOW)
     e = TAYLOR[0]
     for t in range(1, len(TAYLOR)):
-        e = e * r + TAYLOR[t]
+        e = product(e, r) + TAYLOR[t]
     e *= _HALVES[n]
-    return np.float64(u) * (1.0 + e) < (e if logit < 0 else 1.0)
+    return product(u, 1.0 + e) < (e if logit < 0 else 1.0)
 
 
 @exact

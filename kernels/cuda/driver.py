@@ -7,7 +7,8 @@ of open blocks have room for all blocks, with zeros behind the open ones.
 import numpy as np
 
 from .. import arrays, work
-from . import epilogue, plain
+from . import epilogue, layout, lists, philox, plain
+from .errors import marks
 from .launch import THREADS, launch, resident, spread
 from .lists import open_blocks  # noqa: F401 (one of the functions offered here)
 
@@ -130,7 +131,37 @@ def to_dense(values, blocks):
     return dense
 
 
+def uniforms(seed, stream, draw, sample_offset, shape, dtype):
+    """Uniform numbers (samples, units); see `draws.philox_uniforms`."""
+    out = empty(shape, dtype)
+    spread(philox.uniforms, out.size, *_halves(seed), stream, draw, sample_offset, out)
+    return out
+
+
+def gates(logits, u):
+    """1[u < sigmoid(logits)] in the shape and dtype of the logits."""
+    out = empty(logits.shape, logits.dtype)
+    flat = (contiguous(array).reshape(-1) for array in (logits, u, out))
+    spread(philox.gates, out.size, *flat, marks())
+    return out
+
+
+def sampled_gates(logits, seed, stream, draw, sample_offset):
+    """(gates, their DeviceBlocks), drawn, compared and listed without writing the uniforms."""
+    out = empty(logits.shape, logits.dtype)
+    buffers = lists.buffers(logits.shape)
+    if out.size:
+        launch(philox.masked_gates, lists.tiles_of(out.shape), layout.WORD, *_halves(seed), stream, draw, sample_offset,
+               logits, out, buffers[1], marks())
+    return out, lists.from_masks(out.shape, *buffers, binary=True)
+
+
+def _halves(seed):
+    """The two words of the key."""
+    return seed & 0xFFFFFFFF, seed >> 32
+
+
 def _pairs(blocks, x_blocks):
     """The number of (open output block, open input block) pairs; asks the device."""
-    counts = (np.diff(arrays.to_host(lists.indptr)).astype(np.int64) for lists in (blocks, x_blocks))
+    counts = (np.diff(arrays.to_host(side.indptr)).astype(np.int64) for side in (blocks, x_blocks))
     return int(np.dot(*counts))

@@ -82,3 +82,12 @@ def position(starts, masks, examples, i, j):
     word = j // 32 * examples + i
     below = (np.uint32(1) << np.uint32(j % 32)) - np.uint32(1)
     return starts[word] + ones(masks[word] & below)
+
+
+@device
+def across(columns, lane):
+    """Bit `lane` of each of 32 words, as a word: the word of a row from those of columns, or the reverse."""
+    word = np.uint32(0)
+    for bit in range(32):
+        word |= ((columns[bit] >> np.uint32(lane)) & np.uint32(1)) << np.uint32(bit)
+    return word

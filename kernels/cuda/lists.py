@@ -139,16 +139,7 @@ def mask_gates(gates, masks, marks):
     cuda.syncthreads()
     i = 32 * v + lane
     if i < examples:
-        rows[w * examples + i] = across(columns, lane)
-
-
-@device
-def across(columns, lane):
-    """Bit `lane` of each of 32 words, as a word: the word of a row from those of columns, or the reverse."""
-    word = np.uint32(0)
-    for bit in range(32):
-        word |= ((columns[bit] >> np.uint32(lane)) & np.uint32(1)) << np.uint32(bit)
-    return word
+        rows[w * examples + i] = layout.across(columns, lane)
 
 
 @kernel

@@ -50,7 +50,7 @@ def test_a_split_batch_draws_what_the_whole_would():
 def test_open_interval_at_the_extreme_words():
     for dtype in (np.float32, np.float64):
         for word in (0, 2**32 - 1):
-            value = dtype(philox_cpu._unit_interval(np.uint32(word), dtype == np.float64))
+            value = dtype(philox_cpu.unit_interval(np.uint32(word), dtype == np.float64))
             assert 0 < value < 1
     u = philox_uniforms(3, 0, 0, 0, (1000, 200), np.float32)
     assert u.min() > 0
