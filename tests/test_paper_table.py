@@ -107,14 +107,14 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(few, tmp_path, monkeyp
 
 def test_why_a_run_stops():
     training = SimpleNamespace(settings={"epochs": 9}, history=[None] * 5, best={"epoch": 2})
-    assert rows.why_stop(training, {"seconds": 100}, None, None) is None
-    assert rows.why_stop(training, {"seconds": 100}, 2, 4) is None
-    assert rows.why_stop(training, {"seconds": 100}, 2, 3) == "patience"
-    assert rows.why_stop(training, {"seconds": 120}, 2, 4) == "minutes"
+    assert rows.why_stop(training, {"core seconds": 100}, None, None) is None
+    assert rows.why_stop(training, {"core seconds": 100}, 2, 4) is None
+    assert rows.why_stop(training, {"core seconds": 100}, 2, 3) == "patience"
+    assert rows.why_stop(training, {"core seconds": 120}, 2, 4) == "minutes"
     training.history *= 2
-    assert rows.why_stop(training, {"seconds": 0}, 2, 9) == "epochs"
+    assert rows.why_stop(training, {"core seconds": 0}, 2, 9) == "epochs"
     nothing_yet = SimpleNamespace(settings={"epochs": 9}, history=[], best={"valid": np.inf})
-    assert rows.why_stop(nothing_yet, {"seconds": 0}, 2, 3) is None
+    assert rows.why_stop(nothing_yet, {"core seconds": 0}, 2, 3) is None
 
 
 @pytest.mark.parametrize("row", [row for row in rows.ROWS if row not in conditional_mnist.METHODS])
@@ -200,7 +200,7 @@ def test_the_section_says_what_was_measured_and_leaves_the_rest_blank():
     assert noise[2:] == ["paper", "+1.15 ± 0.64", "2", "worse"]
     assert cells(text, "Does √p, as in the paper, beat p, as in its code?")[3:] == ["–", "–", "–"]
     assert "finished 2026-11-21, with minigrad 0.1.0 on a machine" in text
-    assert "after 20 minutes" in text
+    assert "or after 20 minutes of computing." in text
     assert table.section({}).endswith("No run has finished yet.")
 
 

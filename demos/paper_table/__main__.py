@@ -39,7 +39,7 @@ def make_parser():
         help=f"{', '.join(RECIPES)} (default: all)")
     add("--seeds", type=positive, metavar="N", help="runs of each (default: 5, with --quick 2)")
     add("--minutes", type=float, default=20.0, metavar="N",
-        help="limit of a run in the paper's recipe (default: 20)")
+        help="of computing, after which a run in the paper's recipe ends (default: 20)")
     add("--data", metavar="FOLDER", help="that has the four files of MNIST (default: found or downloaded)")
     add("--folder", default="out/paper_table", help="for results and checkpoints (default: %(default)s)")
     add("--jobs", type=positive, metavar="N", help="runs at a time on this machine (default: one for each core)")

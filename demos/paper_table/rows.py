@@ -139,7 +139,8 @@ def run(*, data, folder, row, recipe, seed, epochs, minutes, patience):
     folder : path-like where the checkpoint and the choices go: ``<row> <recipe> <seed>.ckpt`` and ``.choice.json``.
     row, recipe, seed : of the run.
     epochs : after which it stops at the latest.
-    minutes, patience : time, and epochs without a lower validation error, after which it stops; None: neither.
+    minutes : of computing, after which it stops; what other processes take of the core does not count.
+    patience : epochs without a lower validation error after which it stops.  None, as for minutes: no such limit.
     """
     settings = {"method": row, "recipe": recipe, "epochs": epochs, "block": 1, "seed": seed,
                 "batch": RECIPES[recipe].batch}
@@ -188,7 +189,7 @@ def why_stop(training, spent, minutes, patience):
         return "epochs"
     if patience is not None and done and done - training.best["epoch"] >= patience:
         return "patience"
-    if minutes is not None and spent["seconds"] >= 60 * minutes:
+    if minutes is not None and spent["core seconds"] >= 60 * minutes:
         return "minutes"
     return None
 

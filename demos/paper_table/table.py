@@ -139,7 +139,7 @@ def about(records, digits):
         text.append("They say nothing of the paper's experiment, which is on MNIST.")
     if minutes:
         text.append(f"In the recipe \"paper\" a run ends when its validation error has not fallen for {PATIENCE} "
-                    f"epochs, or after {span([f'{limit:g}' for limit in minutes])} minutes.")
+                    f"epochs, or after {span([f'{limit:g}' for limit in minutes])} minutes of computing.")
     text += [f"In the recipe \"{recipe}\" it ends after {span(counts)} epochs, to which its learning rate is fitted."
              for recipe, counts in lengths.items() if counts]
     text.append("The epoch, and the threshold θ of the gates, were chosen on validation data and written down before "
