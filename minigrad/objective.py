@@ -11,6 +11,8 @@ from math import prod
 import numpy as np
 
 from minigrad import ops
+from minigrad.kernels.arrays import is_device
+from minigrad.kernels.deferred import require
 from minigrad.ops.primitive import primitive
 from minigrad.tensor import Tensor
 
@@ -50,8 +52,8 @@ def expected_cost(costs, log_weights=None):
     """The mean of the costs; the log-weights that they were made of are there for rules to look at."""
     if costs.size == 0:
         raise ValueError(f"expected: expected at least one sample, got costs of shape {costs.shape}")
-    if not np.isfinite(costs).all():
-        raise ValueError("expected: expected finite costs, got NaN or infinity. Look for an overflow above")
+    require(np.isfinite(costs).all(), lambda: ValueError(
+        "expected: expected finite costs, got NaN or infinity. Look for an overflow above"))
     return np.mean(costs)
 
 
@@ -64,7 +66,7 @@ class Term:
 
     def __init__(self, node, weight):
         self.inside = node.primitive is expected_cost
-        self.node, self.weight = node, float(np.sum(weight)) if self.inside else weight
+        self.node, self.weight = node, number(np.sum(weight)) if self.inside else weight
         self.costs = node.parents[0][1] if self.inside else node
         self.log_weights = node.parents[1][1] if self.inside and len(node.parents) > 1 else None
 
@@ -85,6 +87,11 @@ class Term:
     def scale(self, axes, samples):
         """The weight of each cost of an ``expected``, on the scale of one of ``samples``."""
         return self.weight * (samples / prod(self.prefix(axes)))
+
+
+def number(x):
+    """A number as Python's, or left on the device where it is: to fetch it there is to wait for it."""
+    return x if is_device(x) else float(x)
 
 
 #: How the weight of a number becomes that of its parts, for the functions that are linear in them,

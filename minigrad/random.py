@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from minigrad import devices
 from minigrad.kernels import philox_uniforms
 from minigrad.kernels.philox import philox4x32
 from minigrad.ops import special
@@ -28,6 +29,7 @@ class Generator:
     seed : int in [0, 2**64)
     sample_offset : number of the first sample (the row) of each draw; the second half of a batch of
         ten, with offset 5 and a generator of the same state, draws what the whole would have.
+    device : where draws are made, "cpu" or "cuda", if the draw does not say: the same bits on both.
 
     >>> import minigrad as mg
     >>> whole = mg.Generator(7).uniform((4, 3))
@@ -36,15 +38,18 @@ class Generator:
     True
     """
 
-    def __init__(self, seed, sample_offset=0):
+    device = "cpu"
+
+    def __init__(self, seed, sample_offset=0, device="cpu"):
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
             raise ValueError(f"Generator: expected an integer seed in [0, 2**64), got {seed!r}")
         self.seed = int(seed)
         self.sample_offset = sample_offset
+        self.device = devices.usable(device)
         self.draws = 0
 
-    def uniform(self, shape, dtype=np.float64, event_ndim=1):
-        """The next draw: uniform in the open interval (0, 1).
+    def uniform(self, shape, dtype=np.float64, event_ndim=1, device=None):
+        """The next draw: uniform in the open interval (0, 1), an array on ``device``.
 
         The last ``event_ndim`` axes of ``shape`` are the units of a sample, the others its samples.
         """
@@ -53,7 +58,8 @@ class Generator:
             raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {shape}, "
                              f"got {event_ndim}")
         rows = (prod(shape[:lead]), prod(shape[lead:]))
-        numbers = philox_uniforms(self.seed, 0, self.draws, self.sample_offset, rows, dtype).reshape(shape)
+        place = {} if (device or self.device) == "cpu" else {"device": True}
+        numbers = philox_uniforms(self.seed, 0, self.draws, self.sample_offset, rows, dtype, **place).reshape(shape)
         self.draws += 1
         return numbers
 
@@ -81,10 +87,10 @@ class Generator:
         for step in path:
             words = philox4x32((step & _WORD, step >> 32, 0, _FORKS), (seed & _WORD, seed >> 32))
             seed = int(words[0]) | int(words[1]) << 32
-        return Generator(seed, self.sample_offset)
+        return Generator(seed, self.sample_offset, self.device)
 
     def state_dict(self):
-        """Seed, sample offset and number of draws: all there is to it."""
+        """Seed, sample offset and number of draws: all there is to it, wherever the draws are made."""
         return {"seed": self.seed, "sample_offset": self.sample_offset, "draws": self.draws}
 
     def load_state_dict(self, state):

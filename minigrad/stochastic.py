@@ -21,8 +21,9 @@ from math import prod
 
 import numpy as np
 
-from minigrad import ops, random
-from minigrad.kernels import bernoulli_gates
+from minigrad import devices, ops, random
+from minigrad.kernels import arrays, bernoulli_gates
+from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN
@@ -80,7 +81,7 @@ class Estimator:
 
     def state_dict(self):
         """A copy of the rule's memory; empty for a rule without one."""
-        return {name: np.array(value) for name, value in (self.state or {}).items()}
+        return {name: np.array(devices.put(value, "cpu")) for name, value in (self.state or {}).items()}
 
     def misfit(self, state):
         """What keeps ``state`` from being this rule's memory, in words; "" where nothing does.
@@ -103,8 +104,23 @@ class Estimator:
             self.state = {name: np.array(value) for name, value in state.items()}
             self.proposed = None
 
+    def to(self, device):
+        """Move the memory to ``device``, where it has to be once samples are there; passes see to that.
+
+        Numbers, such as counts of passes, stay with the host.
+        """
+        if self.state is not None:
+            self.state = {name: placed(value, device) for name, value in self.state.items()}
+
     def __repr__(self):
         return f"{type(self).__name__}()"
+
+
+def placed(value, device):
+    """An entry of a rule's memory on ``device``, a number of the host as a number."""
+    if devices.of(value) == "cpu" and np.ndim(value) == 0:
+        return value.item() if hasattr(value, "item") else value
+    return devices.put(value, device)
 
 
 def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=None):
@@ -143,11 +159,11 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
         raise TypeError(f"bernoulli: expected an estimator, a rule such as mg.estimators.StraightThrough(), "
                         f"got {estimator!r}. It decides what gradient the logits get")
     if not isinstance(logits, Tensor):
-        logits = Tensor(np.asarray(logits))
+        logits = Tensor(logits if arrays.is_device(logits) else np.asarray(logits))
     if logits.dtype.kind != "f":
         raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
-    if not np.isfinite(logits.value).all():
-        raise ValueError("bernoulli: expected finite logits, got NaN or infinity. Look for an overflow above")
+    require(np.isfinite(logits.value).all(), lambda: ValueError(
+        "bernoulli: expected finite logits, got NaN or infinity. Look for an overflow above"))
     rng = random.default if rng is None else rng
     if not isinstance(rng, random.Generator):
         raise TypeError(f"bernoulli: expected a Generator as rng, got {type(rng).__name__}. Use mg.Generator(seed)")
@@ -157,7 +173,8 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
     samples = logits.shape[:logits.ndim - event_ndim]
     arguments = (logits,)
     if context is not None:
-        context = context if isinstance(context, Tensor) else Tensor(np.asarray(context))
+        if not isinstance(context, Tensor):
+            context = Tensor(context if arrays.is_device(context) else np.asarray(context))
         if context.shape[:len(samples)] != samples:
             raise ValueError(f"bernoulli: expected a context whose leading axes are the samples' {samples}, "
                              f"got shape {context.shape}")
@@ -178,7 +195,8 @@ class Bernoulli:
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
         self.rng, self.draw = copy(rng), rng.draws
-        self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim)
+        place = {} if logits.device == rng.device else {"device": logits.device}
+        self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim, **place)
         self.replays = 0        # made by the last backward pass for this node's rule
 
     def forward(self, logits, context=None):
@@ -203,6 +221,8 @@ class Bernoulli:
                                  f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
         if not evaluation.nested:
             self.warn_of_bias_below(node, evaluation)
+        if rule.state and node.device != "cpu":
+            rule.to(node.device)
         before = evaluation.replays.made
         view = BinaryNode(node, g, evaluation, create_graph)
         estimate = rule.backward(view)
@@ -213,6 +233,9 @@ class Bernoulli:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate of (rows, units) = "
                              f"{view.shape} and dtype {node.dtype}, got {got} and "
                              f"{getattr(estimate, 'dtype', 'no dtype')}")
+        if devices.of(estimate) != node.device:
+            raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
+                             f"{devices.of(estimate)!r}. Make arrays with like=node.value, as in np.ones(n, like=...)")
         return estimate.reshape(node.shape) / view.samples
 
     def warn_of_bias_below(self, node, evaluation):
@@ -274,7 +297,9 @@ class BinaryNode:
     @cached_property
     def rng(self):
         primitive = self._node.primitive
-        return primitive.rng.fork(random.RULES, primitive.draw, *self._evaluation.path)
+        rng = primitive.rng.fork(random.RULES, primitive.draw, *self._evaluation.path)
+        rng.device = self._node.device
+        return rng
 
     @property
     def grad(self):
@@ -310,7 +335,7 @@ class BinaryNode:
         if rows == "together" or not self.coupled:
             return self._cost(self._replay(value))
         shape = (self.samples, self.shape[0] // self.samples, self.shape[1])
-        costs = np.empty(shape[:2], self._node.dtype)
+        costs = np.empty(shape[:2], self._node.dtype, like=self.value)
         for member in range(shape[1]):
             mixed = self.value.reshape(shape).copy()
             mixed[:, member] = value.reshape(shape)[:, member]
@@ -324,8 +349,8 @@ class BinaryNode:
         rows, they are flipped one by one.  Cheaper than ``cost_at`` where the samples enter a linear layer.
         """
         self._declared("cost_at")
-        bits = self.value[np.arange(self.shape[0]), units]
-        flips = Flips(self.value, 1 - bits, units)
+        value = self.value
+        flips = Flips(value, 1 - value[np.arange(self.shape[0], like=value), units], units)
         return self.cost_at(stack(flips), rows="one by one") if self.coupled else self._costs(flips)
 
     def cost_and_grad_at(self, value):
@@ -390,10 +415,10 @@ class BinaryNode:
 
     def _sum(self, costs, alternatives):
         """The terms of each alternative added up, (K, rows, 1)."""
-        total = np.zeros((alternatives, *self._axes))
+        total = np.zeros((alternatives, *self._axes), like=self.value)
         for term, values in zip(self._terms, costs, strict=True):
             total = total + term.by_row(values, self._axes, self.samples)
-        if not np.isfinite(total).all():
-            raise ValueError(f"{self._rule!r} at node {self._node.primitive.name!r}: expected finite costs, got NaN "
-                             "or infinity. Look for an overflow below the node")
+        rule, name = self._rule, self._node.primitive.name
+        require(np.isfinite(total).all(), lambda: ValueError(
+            f"{rule!r} at node {name!r}: expected finite costs, got NaN or infinity. Look for an overflow below it"))
         return total.reshape(alternatives, self.shape[0], 1).astype(self._node.dtype)
