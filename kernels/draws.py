@@ -50,7 +50,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     >>> bool((whole[2:] == half).all())
     True
     """
-    _check_counter(seed, stream, draw, sample_offset)
+    seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
     samples, units = shape
     if samples < 0 or units < 0:
         raise ValueError(f"shape: expected (samples, units), both at least 0, got {shape}")
@@ -58,7 +58,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}; draw one of these")
     if device:
-        return device_kernels().uniforms(int(seed), stream, draw, sample_offset, shape, np.dtype(dtype))
+        return device_kernels().uniforms(seed, stream, draw, sample_offset, shape, np.dtype(dtype))
     out = np.empty((samples, units), dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
@@ -66,7 +66,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
 
         uniforms(np.uint64(seed), stream, draw, sample_offset, out)
     else:
-        uniforms_numpy(int(seed), stream, draw, sample_offset, out)
+        uniforms_numpy(seed, stream, draw, sample_offset, out)
     return out
 
 
@@ -155,22 +155,23 @@ def sampled_gates(logits, seed, stream, draw, sample_offset=0):
     if logits.dtype not in (np.float32, np.float64):
         raise TypeError(f"logits: expected dtype float32 or float64, got {logits.dtype}; use logits.astype(...)")
     if on_device(logits):
-        _check_counter(seed, stream, draw, sample_offset)
+        seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
         _check_samples(sample_offset, len(logits))
-        return device_kernels().sampled_gates(logits, int(seed), stream, draw, sample_offset)
+        return device_kernels().sampled_gates(logits, seed, stream, draw, sample_offset)
     u = philox_uniforms(seed, stream, draw, sample_offset, logits.shape, logits.dtype)
     gates = bernoulli_gates(logits, u)
     return gates, open_blocks(gates)
 
 
-def _check_counter(seed, stream, draw, sample_offset):
-    for name, value, bits in (
-        ("seed", seed, 64), ("stream", stream, 32), ("draw", draw, 32), ("sample_offset", sample_offset, 32)
-    ):
+def _checked(**counter):
+    """The seed, of 64 bits, and the words of the counter, of 32, as ints."""
+    for name, value in counter.items():
+        bits = 64 if name == "seed" else 32
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise TypeError(f"{name}: expected an int, got {type(value).__name__}; convert it with int()")
         if not 0 <= value < 2**bits:
             raise ValueError(f"{name}: expected 0 <= {name} < 2**{bits}, got {value}; choose a smaller one")
+    return map(int, counter.values())
 
 
 def _check_samples(sample_offset, samples):

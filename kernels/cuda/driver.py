@@ -10,7 +10,7 @@ from .. import arrays, work
 from . import epilogue, layout, lists, philox, plain
 from .errors import marks
 from .launch import THREADS, launch, resident, spread
-from .lists import open_blocks  # noqa: F401 (one of the functions offered here)
+from .views import contiguous
 
 
 def empty(shape, dtype):
@@ -32,9 +32,14 @@ def packed_values(blocks, block, dtype):
     return zeros((blocks.capacity, block), dtype)
 
 
-def contiguous(array):
-    """The array itself where its rows lie as kernels walk them, else a copy."""
-    return array if array.flags.c_contiguous else array.copy(order="C")
+def open_blocks(gates):
+    """The DeviceBlocks of gates (B, G)."""
+    binary = gates.dtype == np.bool_
+    gates = contiguous(gates.view(np.uint8) if binary else gates)
+    buffers = lists.buffers(gates.shape)
+    if gates.size:
+        launch(lists.mask_gates, lists.tiles_of(gates.shape), layout.WORD, gates, buffers[1], marks())
+    return lists.from_masks(gates.shape, *buffers, binary)
 
 
 def sdd(x, weight, blocks, block):
@@ -119,7 +124,7 @@ def sample(dense, blocks, block):
     """values (B·G, block) of a dense array (B, G·block), any strides, at its open blocks."""
     values = packed_values(blocks, block, dense.dtype)
     work.touched(lambda: blocks.n_open)
-    spread(epilogue.sample, values.size, blocks.lists, *blocks.shape, dense, values)
+    spread(epilogue.sample, values.size, blocks.lists, *blocks.shape, contiguous(dense), values)
     return values
 
 
@@ -152,7 +157,7 @@ def sampled_gates(logits, seed, stream, draw, sample_offset):
     buffers = lists.buffers(logits.shape)
     if out.size:
         launch(philox.masked_gates, lists.tiles_of(out.shape), layout.WORD, *_halves(seed), stream, draw, sample_offset,
-               logits, out, buffers[1], marks())
+               contiguous(logits), out, buffers[1], marks())
     return out, lists.from_masks(out.shape, *buffers, binary=True)
 
 

@@ -10,7 +10,7 @@ from numba import cuda
 from .. import arrays, work
 from ..gates import OpenBlocks
 from . import layout
-from .errors import GATES, marks
+from .errors import GATES
 from .jit import device, kernel
 from .launch import SCAN, launch, spread
 
@@ -80,16 +80,6 @@ class DeviceBlocks(OpenBlocks):
             launch(list_tiles, 1, SCAN, self.lists, examples, blocks, rows, ends, tiles)
             self._tiles[rows] = tiles
         return self._tiles[rows]
-
-
-def open_blocks(gates):
-    """The DeviceBlocks of checked gates."""
-    binary = gates.dtype == np.bool_
-    lists, masks = buffers(gates.shape)
-    if gates.size:
-        bits = gates.view(np.uint8) if binary else gates
-        launch(mask_gates, tiles_of(gates.shape), layout.WORD, bits, masks, marks())
-    return from_masks(gates.shape, lists, masks, binary)
 
 
 def buffers(shape):

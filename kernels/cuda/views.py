@@ -7,6 +7,11 @@ from numba import config, cuda
 _views = {}
 
 
+def contiguous(array):
+    """The array itself where its rows lie one after another, as kernels are compiled for, else a copy."""
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
 def view(array):
     """The view of `array` for numba.cuda, made once and forgotten with the array."""
     key = id(array)
