@@ -302,8 +302,8 @@ def test_the_real_table_has_no_synthetic_digits(tmp_path, published, monkeypatch
     put(tmp_path / "other", record("sbn", 0, 0.05, data="synthetic digits"))
     for arguments, remedy in [
         (["--folder", str(tmp_path / "none")], "MNIST is out of reach"),
-        (["--quick", "--publish", "--folder", str(tmp_path / "none")], "without --quick"),
-        (["--report", "--publish", "--folder", str(tmp_path / "other")], "found some on synthetic digits"),
+        (["--quick", "--publish", "--folder", str(tmp_path / "none")], "leave out --quick"),
+        (["--report", "--publish", "--folder", str(tmp_path / "other")], "is on synthetic digits"),
     ]:
         with pytest.raises(SystemExit) as stopped:
             command.main(["--parts", "table", *arguments])
@@ -313,6 +313,20 @@ def test_the_real_table_has_no_synthetic_digits(tmp_path, published, monkeypatch
     assert not published.exists()
     with pytest.raises(ValueError, match="some on MNIST and some on synthetic digits"):
         table.section(records(record("sbn", 0, 0.05), record("sbn", 1, 0.05, data="synthetic digits")))
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), [
+    (["--minutes", "0"], "a number above 0, got '0'"),
+    (["--rows", "magic"], "invalid choice: 'magic'"),
+    (["--quick", "--executor", "slurm"], "'dask://host:port'"),
+    (["--quick", "--executor", "mpi", "--jobs", "2"], "no jobs for an executor that has its own workers"),
+])
+def test_wrong_arguments_are_answered_with_a_remedy(arguments, remedy, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.main([*arguments, "--folder", str(tmp_path / "none")])
+    assert stopped.value.code == 2
+    assert remedy in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_failed_run_is_named_and_ends_the_command_with_1(tmp_path, monkeypatch, capsys):
