@@ -1,13 +1,20 @@
 """Every product of the gated layers against the NumPy specification."""
 
-import zlib
-
 import numpy as np
 import pytest
 
 from minigrad import kernels
 from minigrad.kernels import cpu, layers, plain, reference
 from minigrad.kernels.tile import VECTOR_BYTES
+from tests.kernels.layer_checks import (
+    GATES,
+    arrays,
+    assert_close,
+    check_both_sides,
+    check_consumer,
+    check_gated_layer,
+    make_gates,
+)
 
 # (examples, inputs, blocks, block): tails of every tile, single rows, units and columns, nothing.
 SHAPES = [
@@ -21,7 +28,6 @@ SHAPES = [
     (64, 33, 6, 5),
     (40, 600, 2, 8),
 ]
-GATES = ["closed", "sparse", "half", "open", "real"]
 
 
 @pytest.fixture(autouse=True, params=["plain", "vector", "chosen"])
@@ -35,31 +41,6 @@ def tile(request, monkeypatch):
         monkeypatch.setattr(cpu, "tile", plain)
         monkeypatch.setattr(layers, "_in_one_call", lambda *arrays: False)
     monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
-
-
-def make_gates(kind, shape, dtype, rng):
-    density = {"closed": 0, "sparse": 0.1, "half": 0.5, "open": 1, "real": 0.4}[kind]
-    gates = (rng.random(shape) < density).astype(dtype)
-    if kind == "real":
-        gates *= rng.uniform(-2, 2, shape).astype(dtype)
-    return gates
-
-
-def generator(*case):
-    return np.random.default_rng(zlib.crc32(repr(case).encode()))
-
-
-def arrays(rng, dtype, **shapes):
-    return {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
-
-
-def assert_close(got, wanted):
-    got = got.to_dense() if isinstance(got, kernels.Packed) else got
-    assert got.shape == wanted.shape
-    assert got.dtype == wanted.dtype
-    # Sums in another order: a few roundings of the largest term, per term.
-    scale = np.abs(wanted).max(initial=1)
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=200 * np.finfo(wanted.dtype).eps * scale)
 
 
 def layouts(array):
@@ -79,32 +60,7 @@ def layouts(array):
 @pytest.mark.parametrize("kind", GATES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_gated_layer(shape, kind, dtype):
-    examples, inputs, count, block = shape
-    rng = generator(shape, kind)
-    a = arrays(rng, dtype, x=(examples, inputs), weight=(count * block, inputs), bias=count * block,
-               g=(examples, count * block))
-    x, weight, bias, g = a["x"], a["weight"], a["bias"], a["g"]
-    gates = make_gates(kind, (examples, count), dtype, rng)
-    out = kernels.gated_linear(x, weight, bias, gates, block)
-    blocks = out.blocks
-    assert_close(out, reference.gated_linear(x, weight, bias, gates, block))
-    assert_close(kernels.gated_linear(x, weight, None, gates, block, blocks),
-                 reference.gated_linear(x, weight, None, gates, block))
-    for cotangent in (g, kernels.Packed.sample(g, blocks, block)):
-        assert_close(kernels.gated_linear_dx(cotangent, weight, gates, blocks, block),
-                     reference.gated_linear_dx(g, weight, gates, block))
-        assert_close(kernels.gated_linear_dw(cotangent, x, gates, blocks, block),
-                     reference.gated_linear_dw(g, x, gates, block))
-        assert_close(kernels.gated_linear_db(cotangent, gates, blocks, block),
-                     reference.gated_linear_db(g, gates, block))
-        every = reference.gated_linear_dgates(g, x, weight, bias, block)
-        assert_close(kernels.gated_linear_dgates(cotangent, x, weight, bias, gates, out, "open"),
-                     every * (gates != 0))
-    assert_close(kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all"), every)
-    stepped, stepped_bias = weight.copy(), bias.copy()
-    kernels.gated_linear_sgd(g, x, gates, blocks, stepped, stepped_bias, 0.25)
-    assert_close(stepped, weight - dtype(0.25) * reference.gated_linear_dw(g, x, gates, block))
-    assert_close(stepped_bias, bias - dtype(0.25) * reference.gated_linear_db(g, gates, block))
+    check_gated_layer(shape, kind, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -112,27 +68,7 @@ def test_gated_layer(shape, kind, dtype):
 @pytest.mark.parametrize("kind", GATES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_consumer(shape, kind, order, dtype):
-    examples, classes, count, block = shape
-    rng = generator(shape, kind)
-    a = arrays(rng, dtype, h=(examples, count * block), weight=(classes, count * block), bias=classes,
-               g=(examples, classes))
-    gates = make_gates(kind, (examples, count), dtype, rng)
-    weight = np.asfortranarray(a["weight"]) if order == "units first" else a["weight"]
-    blocks = kernels.open_blocks(gates)
-    h = kernels.Packed.sample(a["h"], blocks, block)
-    assert_close(kernels.packed_linear(h, weight, a["bias"]),
-                 reference.packed_linear(h.to_dense(), weight, a["bias"]))
-    assert_close(kernels.packed_linear(h, weight), reference.packed_linear(h.to_dense(), weight, None))
-    assert_close(kernels.packed_linear_dh(a["g"], weight, blocks, block),
-                 reference.packed_linear_dh(a["g"], weight, gates, block))
-    gradient = kernels.packed_linear_dw(a["g"], h)
-    assert gradient.T.flags.c_contiguous
-    assert_close(gradient, reference.packed_linear_dw(a["g"], h.to_dense()))
-    assert_close(kernels.packed_linear_db(a["g"]), a["g"].sum(axis=0))
-    stepped, stepped_bias = weight.copy(order="K"), a["bias"].copy()
-    kernels.packed_linear_sgd(a["g"], h, stepped, stepped_bias, 0.5)
-    assert_close(stepped, weight - dtype(0.5) * gradient)
-    assert_close(stepped_bias, a["bias"] - dtype(0.5) * a["g"].sum(axis=0))
+    check_consumer(shape, kind, order, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -140,31 +76,7 @@ def test_consumer(shape, kind, order, dtype):
 @pytest.mark.parametrize("shape", [(0, 3, 2, 2, 1), (1, 4, 3, 5, 2), (9, 3, 1, 7, 4), (33, 4, 17, 5, 1),
                                    (30, 5, 16, 3, 16), (12, 2, 70, 2, 3)], ids=str)
 def test_gated_on_both_sides(shape, kind, dtype):
-    examples, x_count, x_block, count, block = shape
-    rng = generator(shape, kind)
-    a = arrays(rng, dtype, x=(examples, x_count * x_block), weight=(count * block, x_count * x_block),
-               bias=count * block, g=(examples, count * block))
-    x_gates = make_gates(kind, (examples, x_count), dtype, rng)
-    gates = make_gates(kind, (examples, count), dtype, rng)
-    x = kernels.Packed.sample(a["x"], kernels.open_blocks(x_gates), x_block)
-    weight, bias, g, dense = a["weight"], a["bias"], a["g"], x.to_dense()
-    out = kernels.gated_linear(x, weight, bias, gates, block)
-    blocks = out.blocks
-    assert_close(out, reference.gated_linear(dense, weight, bias, gates, block))
-    dx = reference.gated_linear_dx(g, weight, gates, block)
-    assert_close(kernels.gated_linear_dx(g, weight, gates, blocks, block), dx)
-    assert_close(kernels.gated_linear_dx(g, weight, gates, blocks, block, x.blocks),
-                 dx * reference.spread(x_gates != 0, x_block))
-    gradient = reference.gated_linear_dw(g, dense, gates, block)
-    assert_close(kernels.gated_linear_dw(g, x, gates, blocks, block), gradient)
-    out_array = np.full_like(weight, 7)
-    assert kernels.gated_linear_dw(g, x, gates, blocks, block, out_array) is out_array
-    assert_close(out_array, gradient)
-    assert_close(kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all"),
-                 reference.gated_linear_dgates(g, dense, weight, bias, block))
-    stepped = weight.copy()
-    kernels.gated_linear_sgd(g, x, gates, blocks, stepped, None, 0.5)
-    assert_close(stepped, weight - dtype(0.5) * gradient)
+    check_both_sides(shape, kind, dtype)
 
 
 @pytest.mark.parametrize("name", ["transposed", "sliced", "reverse", "unaligned"])
