@@ -84,23 +84,23 @@ def learn(rule, steps, seed):
     return machine, np.array(curve)
 
 
-def compare(machine, rule, passes, seed):
+def compare(machine, rule, samples, seed):
     """Gradients of the log-likelihood by the weights: the mean of many estimates, and the exact one."""
     machine.weight.grad, rng = None, mg.Generator(seed)
-    for _ in range(passes):
+    for _ in range(samples):
         machine.cost(rule, 100, rng).backward()
-    estimate = -machine.weight.grad / passes
+    estimate = -machine.weight.grad / samples
     return estimate.ravel(), mg.grad(machine.log_likelihood(), machine.weight).numpy().ravel()
 
 
-def measure(steps=1500, passes=1000, seed=1):
+def measure(steps=1500, samples=1000, seed=1):
     """Curves by rule, and (estimate, exact) by rule at a machine that has learned a little."""
     machine, _ = learn(None, 150, seed)
     curves = {"exact gradient": learn(None, steps, seed)[1]}
     gradients = {}
     for name, rule in RULES.items():
         curves[name] = learn(rule(), steps, seed)[1]
-        gradients[name] = compare(machine, rule(), passes, seed)
+        gradients[name] = compare(machine, rule(), samples, seed)
     return curves, gradients
 
 
@@ -138,10 +138,10 @@ def draw(curves, gradients):
 
 
 def main(argv=None):
-    parser = lesson.parser(__file__, __doc__, seed=1)
+    parser = lesson.parser(__file__, __doc__, seed=1, samples=1000)
     parser.add_argument("--steps", type=lesson.positive, default=1500, help="of training (default: %(default)s)")
     given = parser.parse_args(argv)
-    curves, gradients = measure(steps=given.steps, seed=given.seed)
+    curves, gradients = measure(given.steps, given.samples, given.seed)
     show(curves, gradients)
     lesson.close(draw(curves, gradients), given.out, TRY)
     return 0

@@ -50,7 +50,7 @@ def chain(rule, depth):
     return loss, logit
 
 
-def measure(deepest=DEPTH):
+def measure(deepest):
     """By name of rule, an array (depths, 3): the exact gradient, mean and standard deviation of an estimate."""
     found = {}
     for name in STYLE:
@@ -92,7 +92,7 @@ def draw(found):
 
 def main(argv=None):
     given = lesson.parser(__file__, __doc__).parse_args(argv)
-    found = measure()
+    found = measure(DEPTH)
     show(found)
     lesson.close(draw(found), given.out, TRY)
     return 0

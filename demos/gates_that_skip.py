@@ -80,7 +80,7 @@ def change(name):
     return float(np.linalg.norm(network.estimate(9) - whole) / max(np.linalg.norm(whole), 1e-30)), declared
 
 
-def times(densities=DENSITIES, rounds=9, **sizes):
+def times(densities, rounds=9, **sizes):
     """Seconds of a training step in units of the dense one: arrays over densities by name."""
     found = {"Reinforce": [], "StraightThrough": []}
     with clock.threads(1):
@@ -128,7 +128,7 @@ def draw(ratios, changes):
 
 def main(argv=None):
     given = lesson.parser(__file__, __doc__).parse_args(argv)
-    ratios, changes = times(), {name: change(name) for name in mg.estimators.__all__}
+    ratios, changes = times(DENSITIES), {name: change(name) for name in mg.estimators.__all__}
     show(ratios, changes)
     lesson.close(draw(ratios, changes), given.out, TRY)
     return 0

@@ -105,7 +105,7 @@ def steps(problem):
     return found, missing
 
 
-def measure(blocks=BLOCKS, rounds=7, **sizes):
+def measure(blocks, rounds=7, **sizes):
     """Times in units of the reference's, efficiencies, and largest errors relative to the largest value:
     {name of step: array over sizes of block}, each; and why steps are missing, by name.
     """
@@ -159,7 +159,7 @@ def draw(ratios, efficiencies):
 
 def main(argv=None):
     given = lesson.parser(__file__, __doc__).parse_args(argv)
-    ratios, efficiencies, errors, missing = measure()
+    ratios, efficiencies, errors, missing = measure(BLOCKS)
     show(ratios, efficiencies, errors, missing)
     lesson.close(draw(ratios, efficiencies), given.out, TRY)
     return 0

@@ -57,13 +57,13 @@ def bias(rule, cost):
     return (1 - p) * at_0 + p * at_1 - p * (1 - p) * (ends[1] - ends[0])
 
 
-def smooth(temperature):
-    return mg.estimators.GumbelRao(temperature, samples=2000)       # even noise: an integral
-
-
-def measure():
+def measure(samples=2000):
     """Factors by name, largest biases by name and cost, and distances from DARN by name and temperature."""
     rules = mg.estimators
+
+    def smooth(temperature):
+        return rules.GumbelRao(temperature, samples=samples)        # of even noise: an integral
+
     named = {"Darn()": rules.Darn(), "ReinMax()": rules.ReinMax(), "Zgr()": rules.Zgr(),
              "GumbelRao(0.01)": smooth(0.01), "GumbelRao(0.3)": smooth(0.3), "ReinMax(0.5)": rules.ReinMax(0.5),
              "Darn('mean')": rules.Darn("mean"), "StraightThroughSlope()": rules.StraightThroughSlope()}
@@ -110,8 +110,8 @@ def draw(factors, distances):
 
 
 def main(argv=None):
-    given = lesson.parser(__file__, __doc__).parse_args(argv)
-    factors, biases, distances = measure()
+    given = lesson.parser(__file__, __doc__, samples=2000).parse_args(argv)
+    factors, biases, distances = measure(given.samples)
     show(factors, biases)
     lesson.close(draw(factors, distances), given.out, TRY)
     return 0

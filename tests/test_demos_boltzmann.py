@@ -7,7 +7,7 @@ from demos import boltzmann_machine as demo
 
 
 def test_the_correlation_learns_and_the_centred_score_does_not():
-    curves, gradients = demo.measure(steps=500, passes=200)
+    curves, gradients = demo.measure(steps=500, samples=200)
     assert curves["exact gradient"][-1] > -2.6
     assert curves["correlation  h R"][-1] > -2.6
     assert np.all(curves["centred  (h − p) R"] < -5.5)

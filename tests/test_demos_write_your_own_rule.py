@@ -4,9 +4,12 @@ from demos import write_your_own_rule as demo
 
 
 def test_the_rule_passes_and_its_mistakes_are_found(tmp_path, capsys):
-    demo.main(["--out", str(tmp_path / "picture.png")])
+    picture = tmp_path / "made" / "picture.png"
+    assert demo.main(["--out", str(picture)]) == 0
     printed = capsys.readouterr().out
+    assert demo.__doc__.splitlines()[0].endswith("?")
+    assert f"picture: {picture}\n\nTry:\n  " in printed
     assert "LikelyFlip: passes all checks" in printed
     for complaint in ("biased at logits", "biased at weight", "not deterministic under a seed"):
         assert complaint in printed
-    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert picture.stat().st_size > 10_000

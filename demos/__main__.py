@@ -1,0 +1,47 @@
+"""The course, one idea in each lesson and a picture for each; then the longer demos.
+
+    python -m demos
+
+A lesson is a file of a screen or two that runs alone, within a minute and on a CPU: it prints a table, saves a
+picture in out/, and ends with what to change and try.  Each rests on those before it.
+"""
+
+import ast
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+
+COURSE = ("reverse_mode", "score_function", "baselines", "straight_through", "smooth_parts", "antithetic_pairs",
+          "relaxations", "one_rule_four_names", "write_your_own_rule", "depth", "gates_that_skip",
+          "kernel_step_by_step", "boltzmann_machine")
+LONGER = ("conditional_mnist", "paper_table", "compare_estimators", "explorer", "toy_problem", "bernoulli_vae")
+
+
+def question(name):
+    """What a demo is about: the first line of the docstring that says how to run it; nothing is imported."""
+    for file in (f"{name}.py", f"{name}/__init__.py", f"{name}/__main__.py"):
+        path = Path(__file__).parent / file
+        about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ""
+        if f"python -m demos.{name}" in (about or ""):
+            return about.splitlines()[0]
+    raise ValueError(f"demos.{name}: expected a docstring that says python -m demos.{name}, found none")
+
+
+def entries(names, numbered):
+    """A paragraph for each demo, as wide as the terminal."""
+    width = max(map(len, COURSE + LONGER))
+    for number, name in enumerate(names, 1):
+        start = f"{number if numbered else '':>2}  {name:<{width}}  "
+        yield textwrap.fill(question(name), shutil.get_terminal_size().columns, initial_indent=start,
+                            subsequent_indent=" " * len(start))
+
+
+def main():
+    print(__doc__.splitlines()[0], "", *entries(COURSE, True), "", *entries(LONGER, False), sep="\n")
+    print("\npython -m demos.NAME runs one; --help says more about it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
