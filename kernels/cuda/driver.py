@@ -7,7 +7,7 @@ of open blocks have room for all blocks, with zeros behind the open ones.
 import numpy as np
 
 from .. import arrays, work
-from . import epilogue, layout, lists, philox, plain
+from . import epilogue, layout, lists, philox, plain, tiles
 from .errors import marks
 from .launch import THREADS, launch, resident, spread
 from .views import contiguous
@@ -46,7 +46,7 @@ def sdd(x, weight, blocks, block):
     """values (B·G, block) = x weightᵀ at the open blocks."""
     values = packed_values(blocks, block, x.dtype)
     work.touched(lambda: blocks.n_open)
-    spread(plain.sdd, values.size, blocks.lists, *blocks.shape, contiguous(x), contiguous(weight), values)
+    tiles.sdd(contiguous(x), contiguous(weight), blocks, values)
     return values
 
 
@@ -54,15 +54,14 @@ def sdd_both(x, weight, blocks, block):
     """The same for a packed x."""
     values = packed_values(blocks, block, x.dtype)
     work.touched(lambda: _pairs(blocks, x.blocks))
-    spread(plain.sdd_both, values.size, blocks.lists, *blocks.shape, x.blocks.lists, x.blocks.shape[1],
-           contiguous(x.values), contiguous(weight), values)
+    tiles.sdd_both(contiguous(x.values), contiguous(weight), blocks, x.blocks, values)
     return values
 
 
 def dsd(values, weight, blocks, out):
     """out (B, D), contiguous, += packed values times weight; returns out."""
     work.touched(lambda: blocks.n_open)
-    spread(plain.dsd, out.size, blocks.lists, *blocks.shape, values, contiguous(weight), out)
+    tiles.dsd(values, contiguous(weight), blocks, out)
     return out
 
 
@@ -79,8 +78,7 @@ def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
     work.touched(lambda: blocks.n_open)
     target = contiguous(out)
-    spread(plain.dw, out.size, blocks.lists, *blocks.shape, values, contiguous(x), target, keep,
-           values.dtype.type(rate))
+    tiles.dw(values, contiguous(x), blocks, target, keep, rate)
     if target is not out:
         out[...] = target
 
@@ -89,8 +87,7 @@ def dw_both(values, x, blocks, out, rate):
     """out (H, D) += rate · valuesᵀ x for a packed x."""
     work.touched(lambda: _pairs(blocks, x.blocks))
     target = contiguous(out)
-    spread(plain.dw_both, out.size, blocks.lists, *blocks.shape, values, x.blocks.lists, x.blocks.masks,
-           x.blocks.shape[1], contiguous(x.values), target, values.dtype.type(rate))
+    tiles.dw_both(values, contiguous(x.values), blocks, x.blocks, target, rate)
     if target is not out:
         out[...] = target
 

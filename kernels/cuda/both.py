@@ -1,0 +1,83 @@
+"""The products for a layer that is gated on both sides: x is packed, too.
+
+Of a row of the weight only the columns under open input blocks take part, which two examples rarely share, so
+there is no tile to keep in registers: each number of the weight is read for one product. What can be had is that
+neighbouring threads read neighbouring numbers. So the threads of a block lie side by side along the packed numbers
+of one example's x. (For dsd_both the kernel in `plain` does that already: there these numbers are the results.)
+"""
+
+import functools
+
+import numpy as np
+from numba import cuda
+
+from . import layout
+from .jit import kernel
+
+
+@functools.cache
+def sdd_both(dtype, threads, units):
+    """values[position] = x[example] · weight[unit], for `threads` threads to an entry and `units` units at a time."""
+    DTYPE, THREADS, UNITS = np.dtype(dtype).type, threads, units
+
+    @kernel
+    def sdd_both(lists, examples, blocks, x_lists, x_blocks, x, weight, values):
+        parts = cuda.shared.array((UNITS, THREADS), DTYPE)
+        sums = cuda.local.array(UNITS, DTYPE)
+        thread = cuda.threadIdx.x
+        indptr = layout.heads(lists, examples, blocks)[0]
+        indices, rows = layout.by_example(lists, examples, blocks)
+        x_indptr = layout.heads(x_lists, examples, x_blocks)[0]
+        x_indices = layout.by_example(x_lists, examples, x_blocks)[0]
+        block, x_block = values.shape[1], x.shape[1]
+        for position in range(cuda.blockIdx.x, indptr[examples], cuda.gridDim.x):
+            example, unit = rows[position], indices[position] * block
+            start, stop = x_indptr[example] * x_block, x_indptr[example + 1] * x_block
+            for first in range(0, block, UNITS):
+                for c in range(UNITS):
+                    sums[c] = 0
+                for k in range(start + thread, stop, THREADS):
+                    entry, d = k // x_block, k % x_block
+                    number, column = x[entry, d], x_indices[entry] * x_block + d
+                    for c in range(UNITS):
+                        if first + c < block:
+                            sums[c] += number * weight[unit + first + c, column]
+                for c in range(UNITS):
+                    parts[c, thread] = sums[c]
+                cuda.syncthreads()
+                half = THREADS // 2
+                while half:
+                    if thread < half:
+                        for c in range(UNITS):
+                            parts[c, thread] += parts[c, thread + half]
+                    cuda.syncthreads()
+                    half //= 2
+                if thread < UNITS and first + thread < block:
+                    values[position, first + thread] = parts[thread, 0]
+                cuda.syncthreads()
+
+    return sdd_both
+
+
+@kernel
+def dw_both(lists, examples, blocks, values, x_lists, x_blocks, x, out, rate):
+    """out[unit] += rate · the sum of value · x[example], over the examples that open both blocks.
+
+    A block of threads takes one block of units, and its examples in order, so that no two threads add to the same
+    number at the same time.
+    """
+    block_indptr = layout.heads(lists, examples, blocks)[1]
+    entry_examples, positions = layout.by_block(lists, examples, blocks)
+    x_indptr = layout.heads(x_lists, examples, x_blocks)[0]
+    x_indices = layout.by_example(x_lists, examples, x_blocks)[0]
+    block, x_block = values.shape[1], x.shape[1]
+    for j in range(cuda.blockIdx.x, blocks, cuda.gridDim.x):
+        for e in range(block_indptr[j], block_indptr[j + 1]):
+            example, position = entry_examples[e], positions[e]
+            start, stop = x_indptr[example] * x_block, x_indptr[example + 1] * x_block
+            for k in range(start + cuda.threadIdx.x, stop, cuda.blockDim.x):
+                entry, d = k // x_block, k % x_block
+                number, column = rate * x[entry, d], x_indices[entry] * x_block + d
+                for c in range(block):
+                    out[j * block + c, column] += values[position, c] * number
+            cuda.syncthreads()

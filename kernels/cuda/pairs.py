@@ -1,0 +1,103 @@
+"""sdd for narrow blocks and for few examples: one dot product for each open pair of an example and a unit.
+
+Where a block is one unit wide, or few examples are there to share it, nothing is left for a tile of registers. But
+in a tile of 32 examples (those of a word of `masks`) times UNITS units, every row of x serves all of the example's
+open units, and every row of the weight all examples. So both are brought to shared memory, DEPTH columns at a time;
+the open pairs of the tile are listed; and teams of LANES threads go through the list, each thread on its part of
+the columns. A team keeps the sums of PAIRS pairs in registers; where more are open, the tile is walked again.
+"""
+
+import functools
+
+import numpy as np
+from numba import cuda
+
+from . import layout
+from .jit import kernel
+from .wide import fetch4, load4, store4
+
+ROWS = 32
+
+
+@functools.cache
+def sdd(dtype, units, depth, teams, lanes, pairs, vector):
+    """The kernel for a dtype and tile: see above. `vector`: x and weight are `wide.fits`. Threads: teams · lanes."""
+    DTYPE, UNITS, DEPTH, TEAMS, LANES, PAIRS, VECTOR = np.dtype(dtype).type, units, depth, teams, lanes, pairs, vector
+    THREADS = teams * lanes
+    LINES = ROWS + units
+    PITCH = depth + 4  # rows of neighbouring pairs begin in other banks
+    QUADS = depth // 4
+    MOST = ROWS * units
+
+    @kernel
+    def sdd(lists, masks, x, weight, values):
+        shared = cuda.shared.array((LINES, PITCH), DTYPE)
+        scratch = cuda.shared.array(THREADS, DTYPE)
+        counts = cuda.shared.array(UNITS, np.int32)
+        found = cuda.shared.array(4, np.int32)      # [0]: how many pairs are open in the tile
+        listed = cuda.shared.array(MOST, np.int32)  # example · UNITS + unit, within the tile
+        sums = cuda.local.array(PAIRS, DTYPE)
+        thread = cuda.threadIdx.x
+        team, lane = thread // LANES, thread % LANES
+        examples, height, block = x.shape[0], weight.shape[0], values.shape[1]
+        blocks = height // block
+        words = layout.bits(masks, examples, blocks)[1]
+        starts = layout.starts(lists, examples, blocks)[1]
+        positions = layout.by_block(lists, examples, blocks)[1]
+        across = (height + UNITS - 1) // UNITS
+        for tile in range(cuda.blockIdx.x, (examples + ROWS - 1) // ROWS * across, cuda.gridDim.x):
+            v, first = tile // across, tile % across * UNITS
+            for i in range(thread, UNITS, THREADS):
+                counts[i] = 0
+                if first + i < height:
+                    counts[i] = layout.ones(words[v * blocks + (first + i) // block])
+            cuda.syncthreads()
+            for i in range(thread, UNITS, THREADS):
+                place = 0
+                for before in range(i):
+                    place += counts[before]
+                if counts[i]:
+                    word = words[v * blocks + (first + i) // block]
+                    while word != 0:
+                        listed[place] = (cuda.ffs(word) - 1) * UNITS + i
+                        word &= word - np.uint32(1)
+                        place += 1
+                if i == UNITS - 1:
+                    found[0] = place
+            cuda.syncthreads()
+            total = found[0]
+            for low in range(0, total, TEAMS * PAIRS):
+                for n in range(PAIRS):
+                    sums[n] = 0
+                for column in range(0, x.shape[1], DEPTH):
+                    for q in range(thread, LINES * QUADS, THREADS):
+                        i, k = q // QUADS, q % QUADS * 4
+                        if i < ROWS:
+                            if v * ROWS + i < examples:
+                                store4(shared, i, k, fetch4(x, v * ROWS + i, column + k, VECTOR))
+                        elif counts[i - ROWS]:
+                            store4(shared, i, k, fetch4(weight, first + i - ROWS, column + k, VECTOR))
+                    cuda.syncthreads()
+                    for n in range(PAIRS):
+                        if low + n * TEAMS + team < total:
+                            pair = listed[low + n * TEAMS + team]
+                            for k in range(4 * lane, DEPTH, 4 * LANES):
+                                a = load4(shared, pair // UNITS, k)
+                                b = load4(shared, ROWS + pair % UNITS, k)
+                                sums[n] += a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
+                    cuda.syncthreads()
+                for n in range(PAIRS):
+                    scratch[thread] = sums[n]
+                    cuda.syncthreads()
+                    if lane == 0 and low + n * TEAMS + team < total:
+                        pair = listed[low + n * TEAMS + team]
+                        i, unit = pair // UNITS, first + pair % UNITS
+                        word = v * blocks + unit // block
+                        before = words[word] & np.uint32((1 << i) - 1)
+                        result = scratch[thread]
+                        for other in range(1, LANES):
+                            result += scratch[thread + other]
+                        values[positions[starts[word] + layout.ones(before)], unit % block] = result
+                    cuda.syncthreads()
+
+    return sdd

@@ -1,0 +1,96 @@
+"""Four numbers of a row at once: the 16-byte loads and stores of the GPU.
+
+A load moves 16 bytes as fast as 4, so a kernel that loads single numbers is bound by the number of its loads.
+Numba has no vectors; `load4` and `store4` write the instruction themselves: the address of an entry, taken for
+that of a vector of four, which must be a multiple of 16 bytes (of doubles, four are two such loads).
+
+In Numba's simulator, which knows no LLVM, the same names move the four numbers one by one. That is the only
+difference between the kernels there and on a GPU but for the sizes of their tiles (`shapes`).
+"""
+
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .jit import device
+
+if config.ENABLE_CUDASIM:
+
+    def load4(array, row, column):
+        return array[row, column], array[row, column + 1], array[row, column + 2], array[row, column + 3]
+
+    def store4(array, row, column, numbers):
+        for i in range(4):
+            array[row, column + i] = numbers[i]
+
+else:
+
+    @intrinsic
+    def load4(typingctx, array, row, column):
+        """array[row, column:column + 4] as a tuple; rows contiguous, the address a multiple of 16 bytes."""
+        def write(context, builder, signature, arguments):
+            quad = builder.load(_address(context, builder, signature.args[0], *arguments), align=16)
+            numbers = [builder.extract_element(quad, ir.Constant(ir.IntType(32), i)) for i in range(4)]
+            return context.make_tuple(builder, signature.return_type, numbers)
+
+        return types.UniTuple(array.dtype, 4)(array, types.intp, types.intp), write
+
+    @intrinsic
+    def store4(typingctx, array, row, column, numbers):
+        """array[row, column:column + 4] = the tuple `numbers`; rows and address as in `load4`."""
+        def write(context, builder, signature, arguments):
+            address = _address(context, builder, signature.args[0], *arguments[:3])
+            quad = ir.Constant(address.type.pointee, ir.Undefined)
+            for i, number in enumerate(cgutils.unpack_tuple(builder, arguments[3], 4)):
+                quad = builder.insert_element(quad, number, ir.Constant(ir.IntType(32), i))
+            builder.store(quad, address, align=16)
+            return context.get_dummy_value()
+
+        return types.none(array, types.intp, types.intp, types.UniTuple(array.dtype, 4)), write
+
+    def _address(context, builder, kind, array, row, column):
+        """That of array[row, column], for a vector of four."""
+        parts = context.make_array(kind)(context, builder, array)
+        stride, _ = cgutils.unpack_tuple(builder, parts.strides, 2)
+        start = cgutils.pointer_add(builder, parts.data, builder.mul(row, stride))
+        vector = ir.VectorType(context.get_data_type(kind.dtype), 4)
+        return builder.bitcast(builder.gep(start, [column]), vector.as_pointer())
+
+
+def fits(*arrays):
+    """Whether every row of these matrices of the device is whole vectors of four, each at a multiple of 16 bytes."""
+    return all(array.shape[1] % 4 == 0 and array.strides[0] % 16 == 0 and _start(array) % 16 == 0 for array in arrays)
+
+
+def _start(array):
+    return array.memory.ctypes.data if config.ENABLE_CUDASIM else array.data.ptr
+
+
+@device
+def fetch4(array, row, column, vector):
+    """array[row, column:column + 4], with zeros past the last column; `vector`, a constant, says that it `fits`."""
+    zero = array.dtype.type(0)
+    columns = array.shape[1]
+    if vector:
+        if column < columns:
+            return load4(array, row, column)
+        return zero, zero, zero, zero
+    return (
+        array[row, column] if column < columns else zero,
+        array[row, column + 1] if column + 1 < columns else zero,
+        array[row, column + 2] if column + 2 < columns else zero,
+        array[row, column + 3] if column + 3 < columns else zero,
+    )
+
+
+@device
+def keep4(array, row, column, numbers, vector):
+    """array[row, column:column + 4] = numbers, where there are such columns."""
+    if vector:
+        if column < array.shape[1]:
+            store4(array, row, column, numbers)
+    else:
+        for i in range(4):
+            if column + i < array.shape[1]:
+                array[row, column + i] = numbers[i]
