@@ -1,0 +1,1 @@
+"""A page on which to explore gradient estimators; see ``__main__``."""
