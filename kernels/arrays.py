@@ -47,6 +47,11 @@ def is_array(x):
     return isinstance(x, np.ndarray) or type(x) in device_types
 
 
+def number(x):
+    """A number as Python's, or left on the device if it is there: to fetch it would be to wait for it."""
+    return x if is_device(x) else float(x)
+
+
 def to_device(array):
     """A NumPy array copied to the device, in the same memory order; counted as a transfer."""
     library = device_library()

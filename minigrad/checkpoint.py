@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minigrad.kernels.arrays import is_device, to_host
+
 __all__ = ["load", "save", "whole_file"]
 
 FORMAT = "minigrad checkpoint"
@@ -81,6 +83,7 @@ def save(path, state):
         Dicts with string keys, lists and tuples, nested at will; in them NumPy arrays (any shape, any dtype
         but object), NumPy scalars, int, float, complex, str, bool and None. All come back from `load` bit for
         bit, with type, dtype and shape: also empty and 0-d arrays, big integers, infinities, NaNs and -0.0.
+        Arrays on a GPU are stored, and come back, as NumPy's.
 
     Raises
     ------
@@ -170,6 +173,8 @@ def _encode(value, place, arrays):
                     f"use str(key), or a list of pairs"
                 )
         return {"dict": {key: _encode(item, f"{place}[{key!r}]", arrays) for key, item in value.items()}}
+    if is_device(value):
+        value, kind = to_host(value), np.ndarray
     if (kind is np.ndarray or isinstance(value, np.generic)) and _has_npy_form(value.dtype):
         arrays.append(np.asarray(value))
         return {"array" if kind is np.ndarray else "scalar": len(arrays) - 1}

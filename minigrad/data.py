@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigrad import devices
 from minigrad.checkpoint import whole_file
 
 __all__ = ["DigitSplits", "digits", "minibatches", "mnist", "synthetic_digits"]
@@ -375,7 +376,7 @@ def digits(folder=None, *, download=True):
     )
 
 
-def minibatches(samples, batch, *, seed, epoch):
+def minibatches(samples, batch, *, seed, epoch, device="cpu"):
     """The indices of one epoch's minibatches, in a random order that is a function of (seed, epoch).
 
     So a run that stopped resumes with the same batches, and its checkpoint needs only the number of the epoch
@@ -389,6 +390,9 @@ def minibatches(samples, batch, *, seed, epoch):
         How many of them a minibatch has; the last one has what is left.
     seed, epoch : int
         Not negative.
+    device : str
+        Where the indices are wanted: on "cuda", beside a data set that was moved there whole, one epoch's
+        are moved at once, and picking a minibatch moves nothing.
 
     Returns
     -------
@@ -410,5 +414,5 @@ def minibatches(samples, batch, *, seed, epoch):
             f"minibatches: expected at least 1 example and batches of at least 1, got samples={samples} and "
             f"batch={batch}; pass len(images) and a positive batch size"
         )
-    order = np.random.default_rng([seed, epoch]).permutation(samples)
+    order = devices.put(np.random.default_rng([seed, epoch]).permutation(samples), device)
     return [order[start : start + batch] for start in range(0, samples, batch)]

@@ -6,7 +6,8 @@ mode: what differs between training and test, such as where a gate comes from, i
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import devices, ops
+from minigrad.kernels import arrays
 from minigrad.stochastic import Estimator
 from minigrad.tensor import Tensor, tensor
 
@@ -48,9 +49,24 @@ class Module:
         """List of the rules, each once."""
         return list(self.named_rules().values())
 
+    def to(self, device):
+        """Move everything to ``device``, "cpu" or "cuda": parameters, other leaves, the memories of rules.
+
+        The Tensors stay the same objects, without their gradients.  An optimiser keeps arrays for its
+        parameters where they are when it is made: make it afterwards.  Returns the module.
+        """
+        devices.usable(device)
+        for x in named(self, Tensor, every=True).values():
+            if x.primitive is None and x.device != device:
+                x.value, x.gradient = devices.put(x.value, device), None
+                x.version += 1
+        for rule in self.rules():
+            rule.to(device)
+        return self
+
     def state_dict(self):
-        """A copy of all parameters (arrays) and of the rules' memories (dicts of arrays), by name."""
-        state = {name: np.array(x.data) for name, x in self.named_parameters().items()}
+        """A copy of all parameters (NumPy arrays) and of the rules' memories (dicts of arrays), by name."""
+        state = {name: np.array(x.numpy()) for name, x in self.named_parameters().items()}
         return state | {name: rule.state_dict() for name, rule in self.named_rules().items()}
 
     def load_state_dict(self, state):
@@ -96,6 +112,7 @@ class Linear(Module):
     gated_inputs : whether x comes from a gated layer.  The weights that leave one unit then lie
         together in memory, so that those of closed units are never read.  The values are the same.
     dtype : float32 or float64.
+    device : "cpu" or "cuda"; the initial values are the same.
 
     Source: Glorot & Bengio (2010), Eq 16.
 
@@ -105,8 +122,8 @@ class Linear(Module):
     (1, 2)
     """
 
-    def __init__(self, inputs, units, rng, *, gain=1.0, gated_inputs=False, dtype=np.float32):
-        self.weight, self.bias = initial(inputs, units, rng, gain, dtype, "F" if gated_inputs else "C")
+    def __init__(self, inputs, units, rng, *, gain=1.0, gated_inputs=False, dtype=np.float32, device="cpu"):
+        self.weight, self.bias = initial(inputs, units, rng, gain, dtype, "F" if gated_inputs else "C", device)
 
     def __call__(self, x):
         """x : (..., inputs), a Tensor, an array, or the packed units of a gated layer."""
@@ -118,7 +135,7 @@ class GatedLinear(Module):
 
     Parameters
     ----------
-    inputs, units, rng, dtype : as for ``Linear``, with its initial values.
+    inputs, units, rng, dtype, device : as for ``Linear``, with its initial values.
     block : units per gate.
 
     Raises
@@ -133,11 +150,11 @@ class GatedLinear(Module):
     array([0., 0.])
     """
 
-    def __init__(self, inputs, units, rng, *, block=1, dtype=np.float32):
+    def __init__(self, inputs, units, rng, *, block=1, dtype=np.float32, device="cpu"):
         if block < 1 or units % block:
             raise ValueError(f"GatedLinear: expected a block that divides {units} units, got {block}")
         self.block = block
-        self.weight, self.bias = initial(inputs, units, rng, 1.0, dtype, "C")
+        self.weight, self.bias = initial(inputs, units, rng, 1.0, dtype, "C", device)
 
     def __call__(self, x, gates):
         """x : (batch, inputs); gates : (batch, units / block), binary or real."""
@@ -162,6 +179,7 @@ class ConditionalNetwork(Module):
     inputs, hidden, units, outputs : widths of x, the gater's hidden layer, the experts, the scores.
     block : expert units per gate; 1 as in the paper.
     dtype : float32 or float64.
+    device : "cpu" or "cuda".
 
     Source: Bengio, Léonard & Courville (2013), §4: 784 inputs, 400 tanh units, 2000 gates and
     experts, 10 classes.
@@ -175,11 +193,12 @@ class ConditionalNetwork(Module):
     (1, 2)
     """
 
-    def __init__(self, rng, *, inputs=784, hidden=400, units=2000, outputs=10, block=1, dtype=np.float32):
-        self.experts = GatedLinear(inputs, units, rng, block=block, dtype=dtype)
-        self.gater = [Linear(inputs, hidden, rng, dtype=dtype),
-                      Linear(hidden, units // block, rng, gain=4.0, dtype=dtype)]
-        self.output = Linear(units, outputs, rng, gated_inputs=True, dtype=dtype)
+    def __init__(self, rng, *, inputs=784, hidden=400, units=2000, outputs=10, block=1, dtype=np.float32,
+                 device="cpu"):
+        place = {"dtype": dtype, "device": device}
+        self.experts = GatedLinear(inputs, units, rng, block=block, **place)
+        self.gater = [Linear(inputs, hidden, rng, **place), Linear(hidden, units // block, rng, gain=4.0, **place)]
+        self.output = Linear(units, outputs, rng, gated_inputs=True, **place)
 
     def logits(self, x):
         """Logits of the gates, (batch, units / block)."""
@@ -195,18 +214,18 @@ class ConditionalNetwork(Module):
         return self.scores(x, gate(self.logits(x)))
 
 
-def initial(inputs, units, rng, gain, dtype, order):
+def initial(inputs, units, rng, gain, dtype, order, device):
     """A weight (units, inputs) uniform in ±gain·√(6 / (inputs + units)), and a bias of zeros."""
     bound = gain * np.sqrt(6 / (inputs + units))
-    weight = bound * (2 * rng.uniform((units, inputs), np.float64) - 1)
-    return (tensor(np.asarray(weight, dtype, order=order), requires_grad=True),
-            tensor(np.zeros(units, dtype), requires_grad=True))
+    weight = bound * (2 * devices.put(rng.uniform((units, inputs), np.float64), "cpu") - 1)
+    return (tensor(np.asarray(weight, dtype, order=order), requires_grad=True, device=device),
+            tensor(np.zeros(units, dtype), requires_grad=True, device=device))
 
 
-def named(place, kind):
+def named(place, kind, every=False):
     """What a module, or a list of them, has of a kind: a dict from name to Tensor or Estimator.
 
-    Of Tensors only leaves that require a gradient: not what was computed from them.
+    Of Tensors only leaves that require a gradient, not what was computed from them; or every one.
     """
     found, seen, stack = {}, set(), [("", place)]
     while stack:
@@ -215,7 +234,7 @@ def named(place, kind):
             continue
         seen.add(id(x))
         if isinstance(x, kind):
-            if kind is not Tensor or (x.requires_grad and x.primitive is None):
+            if every or kind is not Tensor or (x.requires_grad and x.primitive is None):
                 found[name] = x
             continue
         parts = ()
@@ -232,5 +251,8 @@ def named(place, kind):
 def like(array, value):
     """A copy of ``value`` in the physical order of ``array``, on which rounding in products depends."""
     made = np.empty_like(array)
-    made[...] = value
+    if arrays.is_device(made):
+        made.set(np.asarray(value, made.dtype))
+    else:
+        made[...] = value
     return made

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels.arrays import is_device
+from minigrad.kernels.arrays import number
 from minigrad.kernels.deferred import require
 from minigrad.ops.primitive import primitive
 from minigrad.tensor import Tensor
@@ -87,11 +87,6 @@ class Term:
     def scale(self, axes, samples):
         """The weight of each cost of an ``expected``, on the scale of one of ``samples``."""
         return self.weight * (samples / prod(self.prefix(axes)))
-
-
-def number(x):
-    """A number as Python's, or left on the device where it is: to fetch it there is to wait for it."""
-    return x if is_device(x) else float(x)
 
 
 #: How the weight of a number becomes that of its parts, for the functions that are linear in them,

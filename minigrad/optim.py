@@ -6,11 +6,14 @@
     optimiser.step()
 
 A step first looks at every gradient and refuses, by name, those that are missing or not finite; only
-then does it change anything.
+then does it change anything.  On a GPU that would make every step wait for it, so there gradients that are not
+finite are reported when the loss, say, is next fetched: by name and step, but after they were used.
 """
 
 import numpy as np
 
+from minigrad import devices
+from minigrad.kernels.deferred import require
 from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite
 from minigrad.stochastic import Estimator
@@ -95,8 +98,12 @@ class Optimiser:
         for name, x in self.parameters.items():
             if x.gradient is None:
                 faults.append(f"{name} has none (does the loss depend on it, and was backward called?)")
-            elif not is_finite(x.gradient):
+            elif x.device == "cpu" and not is_finite(x.gradient):
                 faults.append(f"{name} has NaN or infinity (try a smaller learning rate)")
+            for key, value in self.memories[name].items():
+                if devices.of(value) != x.device:
+                    faults.append(f"{name} is on {x.device!r} and its {key} on {devices.of(value)!r} (make the "
+                                  "optimiser after Module.to)")
         if faults:
             raise ValueError(f"{type(self).__name__}.step: expected a finite gradient for every parameter, "
                              f"but {'; '.join(faults)}. Nothing was changed")
@@ -105,6 +112,8 @@ class Optimiser:
             raise ValueError(f"{type(self).__name__}.step: expected finite learning rates of at least 0, got "
                              f"{sorted(set(rates.values()))} at step {self.steps}. Nothing was changed")
         for name, x in self.parameters.items():
+            if x.device != "cpu":
+                self.require_finite(name, x)
             self.update(x, rates[name], **self.memories[name])
             if self.max_norm is not None and x.ndim > 1:
                 x.data *= shrinkage(x.data, self.max_norm)
@@ -112,12 +121,19 @@ class Optimiser:
         for rule in self.rules:
             rule.update()
 
+    def require_finite(self, name, x):
+        """Have a gradient on a device looked at with the next value that is fetched."""
+        kind, step = type(self).__name__, self.steps
+        require(is_finite(x.gradient), lambda: ValueError(
+            f"{kind}.step: expected a finite gradient for every parameter, but {name} had NaN or infinity at step "
+            f"{step} (try a smaller learning rate). It was used: go back to an earlier checkpoint"))
+
     def state_dict(self):
         """The number of steps and a copy of what is kept for each parameter.
 
         Parameters and the memories of rules belong to their modules and are saved with them.
         """
-        memories = {name: {key: np.array(value) for key, value in memory.items()}
+        memories = {name: {key: np.array(devices.put(value, "cpu")) for key, value in memory.items()}
                     for name, memory in self.memories.items()}
         return {"steps": self.steps, "memories": memories}
 

@@ -58,10 +58,10 @@ class Generator:
             raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {shape}, "
                              f"got {event_ndim}")
         rows = (prod(shape[:lead]), prod(shape[lead:]))
-        place = {} if (device or self.device) == "cpu" else {"device": True}
-        numbers = philox_uniforms(self.seed, 0, self.draws, self.sample_offset, rows, dtype, **place).reshape(shape)
+        on_device = devices.usable(device or self.device) != "cpu"
+        numbers = philox_uniforms(self.seed, 0, self.draws, self.sample_offset, rows, dtype, device=on_device)
         self.draws += 1
-        return numbers
+        return numbers.reshape(shape)
 
     def normal(self, shape, dtype=np.float64, event_ndim=1):
         """The next draw as standard normal numbers, by the inverse distribution function."""

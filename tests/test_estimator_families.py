@@ -15,7 +15,7 @@ from enumeration import GRADIENT, LOGITS, Chosen, P, cells, coupled, grid, sigmo
 
 import minigrad as mg
 from minigrad import ops
-from minigrad.estimators import Darn, Reinforce, Stop, StraightThrough, StraightThroughSlope, relax
+from minigrad.estimators import Darn, Reinforce, Stop, StraightThrough, StraightThroughSlope, relax, rodeo
 from minigrad.estimators.concrete import GumbelRao, GumbelSigmoid, GumbelStraightThrough, logistic
 from minigrad.estimators.control_variates import DoubleControlVariate, MuProp, Rebar
 from minigrad.estimators.multi_sample import ARMS, LeaveOneOut
@@ -622,7 +622,7 @@ def test_rodeo_by_definition():
 def test_rodeo_must_not_know_its_sample(monkeypatch):
     """h_k made of sample k itself: the wrong one of two is left out."""
     rule = trained_on_samples(Rodeo(2, rate=0.05), 1, steps=20)
-    monkeypatch.setattr(np, "eye", lambda n: np.ones((n, n)) - np.diag(np.ones(n)))
+    monkeypatch.setattr(rodeo, "identity", lambda n, like: np.ones((n, n)) - np.diag(np.ones(n)))
     assert np.abs(enumerated(rule, LOGITS, coupled, 1)[0] - truth(LOGITS, coupled)).max() > 0.01
 
 

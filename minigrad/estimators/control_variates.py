@@ -118,14 +118,14 @@ class Rebar(Scaled):
         above, below = (self.control(node, np.exp(log_temperature + d)) for d in (self.nearby, -self.nearby))
         change = -self.current_scale(estimate.dtype) * (above - below) / (2 * self.nearby)
         slope, square = (estimate * change).sum(dtype=float), (estimate**2).sum(dtype=float)
-        if square > 0:
-            node.propose(log_temperature=log_temperature - self.rate * slope / square)
+        step = np.where(square > 0, slope, 0) / np.where(square > 0, square, 1)
+        node.propose(log_temperature=log_temperature - self.rate * step)
         return estimate
 
     def control(self, node, temperature):
         """h, from one relaxed evaluation."""
         b, u = node.value, node.noise
-        temperature = node.logits.dtype.type(temperature)
+        temperature = temperature.astype(node.logits.dtype)
         y = ops.sigmoid((node.logits + logistic(u)) / temperature)
         cost, slope = node.cost_and_grad_at(y)
         score = b - node.probs

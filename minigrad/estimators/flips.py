@@ -5,8 +5,6 @@ flipped one row at a time.  All flips are evaluated at once, and one that enters
 multiple of a column of the weight to its output (``ops.alternatives``).
 """
 
-from itertools import product
-
 import numpy as np
 
 from minigrad.stochastic import Estimator
@@ -16,7 +14,7 @@ MOST_UNITS = 12
 
 def differences_made(node, units):
     """L(h_i = 1) − L(h_i = 0), (rows, K), for K units i in every row, which ``units`` (K, rows or 1) names."""
-    bits = node.value[np.arange(len(node.value)), units]
+    bits = node.value[np.arange(len(node.value), like=node.value), units]
     return ((node.cost_flipped(units)[..., 0] - node.cost[:, 0]) * (1 - 2 * bits)).T
 
 
@@ -32,7 +30,7 @@ class LocalExpectation(Estimator):
     unbiased = True
 
     def backward(self, node):
-        every_unit = np.arange(node.shape[1])[:, None]
+        every_unit = np.arange(node.shape[1], like=node.value)[:, None]
         return node.probs * (1 - node.probs) * differences_made(node, every_unit)
 
 
@@ -51,7 +49,7 @@ class BitFlip(Estimator):
         rows, units = node.shape
         chosen = node.rng.integers(units, (rows, 1))
         estimate = units * node.probs * (1 - node.probs) * differences_made(node, chosen.T)
-        return np.where(np.arange(units) == chosen, estimate, 0)
+        return np.where(np.arange(units, like=chosen) == chosen, estimate, 0)
 
 
 class Enumerate(Estimator):
@@ -70,7 +68,8 @@ class Enumerate(Estimator):
             raise ValueError(f"Enumerate: expected at most {MOST_UNITS} units in a sample, got {units}. Use "
                              "LocalExpectation, or set event_ndim so that samples are smaller")
         p = node.probs
-        states = np.array(list(product((0, 1), repeat=units)), p.dtype)
+        numbers, places = np.arange(2**units, like=p), np.arange(units, like=p)[::-1]
+        states = (numbers[:, None] >> places & 1).astype(p.dtype)
         b = np.broadcast_to(states[:, None], (len(states), *node.shape))
         probability = np.where(b == 1, p, 1 - p).prod(axis=2, keepdims=True)
         return (probability * node.cost_at(b, rows="one by one") * (b - p)).sum(axis=0)

@@ -36,12 +36,12 @@ class LearnedCorrection(Estimator):
     def backward(self, node):
         biased = node.grad * node.probs * (1 - node.probs)
         unbiased = node.cost * (node.value - node.probs)
-        inputs = np.ones((len(biased), 1))
+        inputs = np.ones((len(biased), 1), like=biased)
         if node.context is not None:
             inputs = np.concatenate([inputs, node.context], axis=1)
         units = node.shape[1]
-        alpha = self.state.get("alpha", np.ones(units))
-        weight = self.state.get("weight", np.zeros((inputs.shape[1], units)))
+        alpha = self.state.get("alpha", np.ones(units, like=biased))
+        weight = self.state.get("weight", np.zeros((inputs.shape[1], units), like=biased))
 
         prediction = alpha * biased + inputs @ weight
         error = unbiased - prediction
@@ -63,4 +63,4 @@ class LearnedCorrection(Estimator):
 
 def ratio(x, y):
     """x / y, and 0 where y is 0."""
-    return np.divide(x, y, out=np.zeros(x.shape), where=y > 0)
+    return np.divide(x, y, out=np.zeros_like(x), where=y > 0)

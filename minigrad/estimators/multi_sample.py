@@ -83,7 +83,7 @@ class ARMS(LeaveOneOut):
         d = (w ** (1 / others))[:, None] * e / e.sum(axis=1, keepdims=True)
         w = (1 - d) ** others
         u = np.where(one_is_rare[:, None], w, 1 - w)
-        samples = np.stack([self.sample(node.logits, np.ascontiguousarray(u[:, k])) for k in range(others)])
+        samples = np.stack([self.sample(node.logits, u[:, k].copy()) for k in range(others)])
 
         # r^(−1/(K−1)), stopped beyond 2, where no other sample is rare if one is
         inverse = np.exp(np.minimum(ops.softplus(np.abs(node.logits)) / others, 1))
@@ -101,6 +101,12 @@ def leave_one_out(node, others):
 def covariance(x, y):
     """The sample covariance of x and y over their first axis."""
     return ((x - x.mean(axis=0)) * (y - y.mean(axis=0))).sum(axis=0) / (len(x) - 1)
+
+
+def identity(count, like):
+    """np.eye(count), beside the array ``like``: which of the samples is which."""
+    sample = np.arange(count, like=like)
+    return (sample[:, None] == sample).astype(like.dtype)
 
 
 def at_least_two(rule, samples):

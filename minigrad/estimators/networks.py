@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import devices, ops
+from minigrad.kernels.arrays import number
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 
@@ -37,13 +38,14 @@ class Network:
         if not self.hidden >= 1 or not self.rate > 0:
             raise ValueError(f"Network: expected hidden >= 1 and a rate > 0, got {self.hidden} and {self.rate}")
 
-    def start(self, inputs):
+    def start(self, inputs, device="cpu"):
         """The memory of a network with so many inputs, before it has learned anything."""
         weight = Generator(self.seed).normal((inputs, self.hidden)) / np.sqrt(max(inputs, 1))
         state = {"W": weight, "a": np.zeros(self.hidden), "v": np.zeros((self.hidden, 1)), "c": np.zeros(1)}
         for name in list(state):
             state["mean of gradient by " + name] = np.zeros_like(state[name])
             state["mean of square by " + name] = np.zeros_like(state[name])
+        state = {name: devices.put(value, device) for name, value in state.items()}
         return {**state, "steps": 0, "mean cost": 0.0, "mean square of cost": 0.0}
 
     def parameters(self, state):
@@ -61,9 +63,9 @@ class Network:
         if steps == 0:
             return 0.0, 1.0
         seen = 1 - COSTS**steps
-        mean, square = float(state["mean cost"]) / seen, float(state["mean square of cost"]) / seen
+        mean, square = number(state["mean cost"]) / seen, number(state["mean square of cost"]) / seen
         variance = square - mean**2
-        return mean, np.sqrt(variance) if variance > 1e-9 * square else 1.0
+        return mean, np.sqrt(np.where(variance > 1e-9 * square, variance, 1.0))
 
     def learn(self, state, gradients, costs):
         """The next memory: a step of Adam along ``gradients``, a dict, and averages with ``costs`` in them."""

@@ -1,5 +1,6 @@
 """REINFORCE with a baseline that has learned which cost to expect."""
 
+from minigrad import devices
 from minigrad.estimators.networks import Network
 from minigrad.estimators.score_function import Reinforce
 from minigrad.tensor import Tensor, grad
@@ -13,9 +14,9 @@ class LearnedBaseline(Network):
     estimate stays unbiased.  Without a context it can only learn the mean cost.
     """
 
-    def start(self, inputs=None):
+    def start(self, inputs=None, device="cpu"):
         """Empty until the first pass shows how many inputs there are."""
-        return {} if inputs is None else super().start(inputs)
+        return {} if inputs is None else super().start(inputs, device)
 
     def inputs(self, node):
         return node.cost[:, :0].astype(float) if node.context is None else node.context.astype(float)
@@ -29,7 +30,7 @@ class LearnedBaseline(Network):
 
     def learn(self, node, state):
         x = self.inputs(node)
-        state = state or self.start(x.shape[1])
+        state = state or self.start(x.shape[1], devices.of(x))
         mean, deviation = self.scale(state)
         parameters = self.parameters(state)
         error = (node.cost - mean) / deviation - self.output(parameters, Tensor(x))

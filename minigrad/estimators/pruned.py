@@ -27,4 +27,4 @@ class PrunedFlip(Estimator):
         passed = node.rng.uniform((len(reach), 1), reach.dtype) >= share
         chosen = passed.sum(axis=1, keepdims=True)
         difference = node.cost_flipped(chosen.T)[0] - node.cost
-        return np.where(np.arange(node.shape[1]) == chosen, weight * difference, 0)
+        return np.where(np.arange(node.shape[1], like=chosen) == chosen, weight * difference, 0)

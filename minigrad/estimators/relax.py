@@ -1,6 +1,6 @@
 """A control variate that is a network, trained for the variance it leaves."""
 
-from minigrad import ops
+from minigrad import devices, ops
 from minigrad.estimators.concrete import logistic
 from minigrad.estimators.networks import Network
 from minigrad.stochastic import Estimator
@@ -37,7 +37,7 @@ class Relax(Estimator):
         inputs = ops.tanh(z / 2)
         if node.context is not None:
             inputs = ops.concatenate([inputs, node.context.astype(float)], axis=1)
-        state = self.state or self.network.start(inputs.shape[1])
+        state = self.state or self.network.start(inputs.shape[1], devices.of(u))
         parameters = self.network.parameters(state)
         mean, deviation = self.network.scale(state)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.estimators.control_variates import several
-from minigrad.estimators.multi_sample import at_least_two, covariance
+from minigrad.estimators.multi_sample import at_least_two, covariance, identity
 from minigrad.estimators.networks import Network
 from minigrad.stochastic import Estimator
 from minigrad.tensor import grad
@@ -56,7 +56,7 @@ class Rodeo(Estimator):
         inputs = np.stack(np.broadcast_arrays(f, there), axis=-1).reshape(-1, 2)
         parameters = self.network.parameters(self.state)
         h = self.network.output(parameters, inputs).reshape(there.shape)
-        others = 1 - np.eye(self.samples)[:, :, None, None]
+        others = 1 - identity(self.samples, bits)[:, :, None, None]
         h = (h * others).sum(axis=1) / (self.samples - 1)
         here, flipped = h[:, :, :1], h[:, :, 1:]
         change = (np.abs(score) * (flipped - here)).sum(axis=-1, keepdims=True)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigrad import ops
+from minigrad.estimators.multi_sample import identity
 from minigrad.stochastic import Estimator
 
 
@@ -41,5 +42,5 @@ def without_each(log_weights):
     """Λ₋ₖ for each log-weight of (examples, K): Λ with that one replaced by the mean of the others."""
     count = log_weights.shape[1]
     others = (log_weights.sum(axis=1, keepdims=True) - log_weights) / (count - 1)
-    replaced = np.where(np.eye(count, dtype=bool), others[:, :, None], log_weights[:, None, :])
+    replaced = np.where(identity(count, log_weights) == 1, others[:, :, None], log_weights[:, None, :])
     return ops.logmeanexp(replaced, axis=2)
