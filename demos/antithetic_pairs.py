@@ -30,8 +30,8 @@ COLOURS = {"Reinforce, mean of two throws": lesson.GREY, "LeaveOneOut, two throw
 TRY = """
   --seed 3, or another: which units learn something from the pair in the picture?
   In throw, mg.absolute(b @ WEIGHTS), which at p = 0.5 is the same for opposite bits: what do the rules learn there?
-  In measure, "ARMS" in place of "LeaveOneOut": opposite throws in another way, which goes on to three and more.
-  In replays, print(mg.draw(cost, values=True)): the same graph, and what would be handed back along it.
+  In measure, "LocalExpectation" in place of "LeaveOneOut": two replays for each unit. What do they buy?
+  In replays, print(mg.draw(cost, values=True)): the graph again, without cotangents, for ARM asks for none.
 """
 
 
@@ -71,7 +71,7 @@ def estimates(name, p, rng, rows=1):
 def variance(name, p):
     """Summed over units; exact, over all outcomes of the bits and of what the rule draws."""
     logits, rule = logits_at(p), getattr(mg.estimators, name)()
-    return mg.testing.check_estimator(lambda rng: mg.expected(throw(logits, rule, rng)[1]), logits).variance.sum()
+    return lesson.exact(lambda rng: mg.expected(throw(logits, rule, rng)[1]), logits).variance.sum()
 
 
 def measure(samples, seed):

@@ -1,4 +1,4 @@
-"""What the lessons share: their command line, table and picture, and how they end.
+"""What the lessons share: their command line, exact answers, table and picture, and how they end.
 
     given = lesson.parser(__file__, __doc__, seed=0, samples=1000).parse_args(argv)
     found = measure(given.samples, given.seed)
@@ -20,7 +20,7 @@ except ModuleNotFoundError as missing:
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "SKY",
-    "close", "figure", "parser", "positive", "progress", "table",
+    "close", "exact", "figure", "parser", "positive", "progress", "table",
 ]
 
 # Okabe & Ito (2008): told apart by all eyes.
@@ -67,6 +67,15 @@ def parser(file, about, *, seed=None, samples=None, device=None):
         add("--device", type=usable_device, default=device, metavar="cpu|cuda", help=f"that computes {default}")
     add("--out", type=picture, default=f"out/{name}.png", metavar="FILE", help=f"picture {default}")
     return made
+
+
+def exact(loss, params):
+    """What ``check_estimator`` finds by trying all outcomes of the noise; an error where it had to draw samples."""
+    report = mg.testing.check_estimator(loss, params, seed=0)
+    if not report.exact:
+        raise ValueError(f"expected noise all of whose outcomes can be tried, got {report.runs} samples of it. "
+                         "Take fewer units, or a rule that compares its uniforms and computes nothing else with them")
+    return report
 
 
 def table(header, rows):

@@ -26,8 +26,8 @@ from demos import lesson
 STEPS = np.logspace(-13, 0, 79)
 TRY = """
   In compute, c = mg.exp(b): another function, other numbers, the same V.
-  In main, first of all, mg.sin.vjps(lambda g, out, x: g): a wrong derivative. What does gradcheck say?  Without
-    gradcheck, what becomes of the V?  All right derivatives stand in minigrad/ops, each beside its primitive.
+  In main, first of all, mg.sin.vjps(lambda g, out, x: 1.001 * g * mg.cos(x)): wrong by a thousandth. What does
+    gradcheck say?  Without gradcheck, what becomes of the V?  The right derivatives are in minigrad/ops.
   --samples 1: the V at a single point. Where do its teeth come from?
 """
 

@@ -28,8 +28,8 @@ from demos import lesson
 
 GRID = np.linspace(-4, 4, 17)       # a
 TRY = """
-  noise="gaussian" in measure, where E[h] and P(h > 0) are no longer those of the docstring.
-  mg.exp(h) for h**k in share: which part of the slope is missing when p is small, and which when it is large?
+  noise="gaussian" in measure: P(h > 0) is now Φ(a), and so is the slope, which measure still takes to be p.
+  In share, mg.exp(unit(a, rng)[:, 0]) as the cost: why does the share now depend on a?
   python -m demos.conditional_mnist --method sts, or noisy-rectifier: the units at work, with a tenth of them open.
 """
 
@@ -48,7 +48,7 @@ def with_rule(a, rng):
 def share(unit, k):
     """What the mean of backward is, as a part of the slope of E[h^k], at each point of the grid; exact."""
     a = mg.tensor(GRID[:, None], requires_grad=True)
-    report = mg.testing.check_estimator(lambda rng: mg.expected(unit(a, rng)[:, 0] ** k), a)
+    report = lesson.exact(lambda rng: mg.expected(unit(a, rng)[:, 0] ** k), a)
     return (report.mean / report.gradient)[:, 0]
 
 
