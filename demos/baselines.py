@@ -97,7 +97,7 @@ def draw(found):
         right.plot(found["learnt"][:, i], color=colour)
         right.axhline(found["best"][i], color=colour, linestyle="--", linewidth=1)
     left.plot([], [], "o", color=lesson.GREY, label="the formula's baseline")
-    left.axvline(found["mean cost"], color=lesson.GREY, linestyle=":", label="E[L]")
+    left.axvline(found["mean cost"], ymax=0.6, color=lesson.GREY, linestyle=":", label="E[L]")
     left.set(xlabel="baseline c", ylabel="variance of (b − p)(L − c)", ylim=(0, 4))
     left.set_title("Each unit has its own best baseline", fontsize=11)
     left.legend(frameon=False)
