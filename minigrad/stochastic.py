@@ -235,7 +235,7 @@ class Bernoulli:
                              f"{getattr(estimate, 'dtype', 'no dtype')}")
         if devices.of(estimate) != node.device:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
-                             f"{devices.of(estimate)!r}. Make arrays with like=node.value, as in np.ones(n, like=...)")
+                             f"{devices.of(estimate)!r}. Make arrays beside others, as in np.zeros(n, like=node.value)")
         return estimate.reshape(node.shape) / view.samples
 
     def warn_of_bias_below(self, node, evaluation):

@@ -36,11 +36,11 @@ class LearnedCorrection(Estimator):
     def backward(self, node):
         biased = node.grad * node.probs * (1 - node.probs)
         unbiased = node.cost * (node.value - node.probs)
-        inputs = np.ones((len(biased), 1), like=biased)
+        inputs = np.ones_like(biased, dtype=float, shape=(len(biased), 1))
         if node.context is not None:
             inputs = np.concatenate([inputs, node.context], axis=1)
         units = node.shape[1]
-        alpha = self.state.get("alpha", np.ones(units, like=biased))
+        alpha = self.state.get("alpha", np.ones_like(biased, dtype=float, shape=units))
         weight = self.state.get("weight", np.zeros((inputs.shape[1], units), like=biased))
 
         prediction = alpha * biased + inputs @ weight
