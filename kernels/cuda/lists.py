@@ -4,6 +4,8 @@ Three launches: the gates as bits, in both orders; sums of the bits, which say w
 lists. What stands where is said in `layout`.
 """
 
+import math
+
 import numpy as np
 from numba import cuda
 
@@ -122,7 +124,7 @@ def mask_gates(gates, masks, marks):
                 gate = gates[i, j]
                 if gate != 0:
                     column |= np.uint32(1) << np.uint32(bit)
-                if gate - gate != 0:  # infinity or NaN
+                if not math.isfinite(gate):
                     marks[GATES] = 1
         block_masks[v * blocks + j] = column
     columns[lane] = column
