@@ -22,7 +22,7 @@ import minigrad as mg
 from demos import lesson
 
 COINS = 5
-GRID = np.linspace(-4, 4, 17)       # θ
+GRID = np.linspace(-4, 4, 33)       # θ
 TRY = """
   --samples 200, and 20000: what happens to the error bars, what to the cloud?
   In cost, (heads - 2)**2 + 10: the slope is the same. And the cloud?  demos.baselines goes on from there.
@@ -93,7 +93,7 @@ def main(argv=None):
     given = lesson.parser(__file__, __doc__, seed=0, samples=4000).parse_args(argv)
     found = measure(given.samples, given.seed)
     columns = ["θ", "E[cost]", "slope", "mean", "deviation"]
-    lesson.table(columns, zip(*(found[name][::2] for name in columns), strict=True))
+    lesson.table(columns, zip(*(found[name][::4] for name in columns), strict=True))
     lesson.close(draw(found), given.out, TRY)
     return 0
 
