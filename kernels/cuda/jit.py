@@ -5,7 +5,10 @@ conditional expression. A device function that uses `cuda` must stand in the fil
 it, for the simulator exchanges that name file by file.
 """
 
-from numba import cuda
+from numba import config, cuda
+
+if config.ENABLE_CUDASIM:
+    from . import simulated  # noqa: F401 (repairs the simulator)
 
 
 def kernel(function):

@@ -98,7 +98,7 @@ def masked(dtype, rows, columns, r, pitch, groups, by_example, vector):
                         place = group // 32 * stretch + (top + i if BY_EXAMPLE else (top + i) // block)
                         word = words[place]
                         inside = (word >> np.uint32(group % 32)) & np.uint32((1 << GROUPS) - 1)
-                        before = word & np.uint32((1 << group % 32) - 1)
+                        before = word & ((np.uint32(1) << np.uint32(group % 32)) - np.uint32(1))
                         places[i] = starts[place] + layout.ones(before)
                         cuda.atomic.or_(union, 0, inside)
                     opened[i] = inside
@@ -111,7 +111,7 @@ def masked(dtype, rows, columns, r, pitch, groups, by_example, vector):
                     i, k = q // DEPTH, q % DEPTH
                     g, c = k // PITCH, piece + k % PITCH
                     if (opened[i] >> np.uint32(g)) & np.uint32(1):
-                        entry = places[i] + layout.ones(opened[i] & np.uint32((1 << g) - 1))
+                        entry = places[i] + layout.ones(opened[i] & ((np.uint32(1) << np.uint32(g)) - np.uint32(1)))
                         if BY_EXAMPLE:
                             factors[i, k] = values[entry, c] if c < block else zero
                         else:

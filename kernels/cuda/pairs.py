@@ -93,7 +93,7 @@ def sdd(dtype, units, depth, teams, lanes, pairs, vector):
                         pair = listed[low + n * TEAMS + team]
                         i, unit = pair // UNITS, first + pair % UNITS
                         word = v * blocks + unit // block
-                        before = words[word] & np.uint32((1 << i) - 1)
+                        before = words[word] & ((np.uint32(1) << np.uint32(i)) - np.uint32(1))
                         result = scratch[thread]
                         for other in range(1, LANES):
                             result += scratch[thread + other]
