@@ -87,7 +87,7 @@ def draw_replay(axes, u, values, found):
     def said(x):
         return "  ".join(f"{entry:g}" for entry in np.ravel(x).round(2) + 0.0)
 
-    rows = [("noise", u, 1 - u), *((f"{node.primitive.name}", *both) for node, *both in values)]
+    rows = [("noise", u, 1 - u), *((node.primitive.name, *both) for node, *both in values)]
     for i, (name, *both) in enumerate(rows):
         axes.text(-1.5, -i, name, va="center")
         for x, value, colour in zip((0, 1.7), both, (lesson.GREEN, lesson.PURPLE), strict=True):
