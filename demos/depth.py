@@ -54,8 +54,8 @@ def measure(deepest):
     """By name of rule, an array (depths, 3): the exact gradient, mean and standard deviation of an estimate."""
     found = {}
     for name in STYLE:
-        reports = [mg.testing.check_estimator(*chain(getattr(mg.estimators, name)(), depth), samples=5000, seed=0)
-                   for depth in range(1, deepest + 1)]
+        rule = getattr(mg.estimators, name)()
+        reports = [lesson.exact(*chain(rule, depth)) for depth in range(1, deepest + 1)]
         found[name] = np.array([[r.gradient.item(), r.mean.item(), np.sqrt(r.variance.item())] for r in reports])
     return found
 
@@ -77,14 +77,13 @@ def draw(found):
         colour, marker = STYLE[name]
         style = {"color": colour, "marker": marker, "markersize": 5, "label": name}
         left.plot(depths, values[:, 1] / gradient, **style)
-        if name not in ("StraightThrough", "LocalExpectation"):
-            right.plot(depths, values[:, 2] / gradient, **style)
-        elif name == "LocalExpectation":
-            right.plot(depths[1:], values[1:, 2] / gradient[1:], **style)       # one layer: no noise at all
+        noise = values[:, 2] / gradient
+        right.plot(depths[noise > 0], noise[noise > 0], **style)       # LocalExpectation has none with one layer
     left.axhline(1, color="black", linewidth=0.8, zorder=0)
+    left.annotate("unbiased, all three", (DEPTH, 1), (0, 8), textcoords="offset points", ha="right")
     left.set(yscale="log", xlabel="layers of bits", ylabel="mean / exact gradient", ylim=(0.1, 1000),
              title="Errors of slopes multiply")
-    right.set(yscale="log", xlabel="layers of bits", ylabel="standard deviation / exact gradient",
+    right.set(yscale="log", xlabel="layers of bits", ylabel="standard deviation / exact gradient", ylim=(0.05, 60),
               title="Noise, beside a signal that fades")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return figure

@@ -30,7 +30,8 @@ TRY = """
   In the network, gates = mg.neurons.noisy_rectifier(logits), which is 0 where it is closed and real where not:
     what does it need to know about a closed gate? And mg.neurons.stochastic_times_smooth(logits)?
   BLOCK = 1, the case of the paper: where does the dense step win now?
-  A rule of your own that looks at open gates only, node.grad * node.value / node.probs: which cost is it for?
+  A rule of your own that looks at open gates only, node.grad * node.value * (1 - node.probs): for which costs is its
+    mean right? (See demos.straight_through.)
 """
 
 
@@ -104,7 +105,7 @@ def show(ratios, changes):
 
 
 def draw(ratios, changes):
-    figure, (left, right) = lesson.figure(1, 2, height=5.4)
+    figure, (left, right) = lesson.figure(1, 2, height=5.8)
     for (name, ratio), colour, marker in zip(ratios.items(), (lesson.BLUE, lesson.RED), "os", strict=True):
         left.plot(DENSITIES, ratio, color=colour, marker=marker, markersize=5, label=name)
     left.plot(DENSITIES, DENSITIES, ":", color=lesson.GREY, label="ideal: work in proportion")
@@ -120,7 +121,7 @@ def draw(ratios, changes):
         right.plot([0, size], [place, place], "-", color=lesson.RED, linewidth=3)
         right.plot(size, place, "o", markersize=5, color=lesson.RED if declared else lesson.BLUE)
     right.set_yticks(range(len(names)), names)
-    right.tick_params(axis="y", labelsize=7)
+    right.tick_params(axis="y", labelsize=8)
     right.set(xlabel="change of the estimate, relative", ylim=(len(names) - 0.4, -0.6))
     right.set_title("Closed gates' gradients left out:\nred where the rule says that it needs them", fontsize=11)
     return figure

@@ -10,8 +10,9 @@ Divide by a temperature τ and take a sigmoid, y = σ((logit + L)/τ), and the s
     Rebar                   keeps b, and REINFORCE; the ramp only predicts the noise, to be subtracted
     Relax                   the same, with a small network that learns to predict it
 
-A hot ramp is smooth and wrong, a cold one right and steep, so the first two rules pay for less bias
-with variance.  The others are right at any temperature, which is left to see to the variance alone.
+A hot ramp is smooth and wrong, a cold one near the step and steep, so the first two rules pay for less
+bias with variance.  (The second one's mean ends, cold, at that of Darn: see demos.one_rule_four_names.)
+The others are right at any temperature, which is left to see to the variance alone.
 
 One bit costs exp(b), and all of its noise is tried: u is spread evenly instead of drawn, so that the
 means and variances below are integrals, good to six digits.  (With one bit there is little to predict,
