@@ -7,7 +7,7 @@ of open blocks have room for all blocks, with zeros behind the open ones.
 import numpy as np
 
 from .. import arrays, work
-from . import epilogue, layout, lists, philox, plain, tiles
+from . import epilogue, layout, lists, philox, tiles
 from .errors import marks
 from .launch import THREADS, launch, resident, spread
 from .views import contiguous
@@ -69,8 +69,7 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.capacity, x_block)."""
     out = zeros((x_blocks.capacity, x_block), values.dtype)
     work.touched(lambda: _pairs(blocks, x_blocks))
-    spread(plain.dsd_both, out.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], values,
-           contiguous(weight), out)
+    tiles.dsd_both(values, contiguous(weight), blocks, x_blocks, out)
     return out
 
 

@@ -1,6 +1,6 @@
 """The products that can be read: one thread for each number of the result, straight from memory.
 
-They compute what the register tiles (`tiles`) compute, of which they are the specification in these terms:
+The functions are those of `tiles`, which computes the same with tiles of results in registers:
 
     sdd   sampled product   values[open] = x weightᵀ         dense · dense, sampled at open blocks
     dsd   sparse times dense   out += values weight          sparse · dense = dense
@@ -14,10 +14,44 @@ from numba import cuda
 
 from . import layout
 from .jit import kernel
+from .launch import spread
+
+
+def sdd(x, weight, blocks, values):
+    """values (B·G, block) = x weightᵀ at the open blocks."""
+    spread(sdd_kernel, values.size, blocks.lists, *blocks.shape, x, weight, values)
+
+
+def dsd(values, weight, blocks, out):
+    """out (B, D) += packed values times weight."""
+    spread(dsd_kernel, out.size, blocks.lists, *blocks.shape, values, weight, out)
+
+
+def dw(values, x, blocks, out, keep, rate):
+    """out (H, D) = keep · out + rate · valuesᵀ x."""
+    spread(dw_kernel, out.size, blocks.lists, *blocks.shape, values, x, out, keep, values.dtype.type(rate))
+
+
+def sdd_both(x, weight, blocks, x_blocks, values):
+    """sdd for a packed x, its values on x_blocks."""
+    spread(sdd_both_kernel, values.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], x, weight,
+           values)
+
+
+def dsd_both(values, weight, blocks, x_blocks, out):
+    """dsd at the open blocks of a packed x: out (B·G of x, block of x) += packed values times weight."""
+    spread(dsd_both_kernel, out.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], values, weight,
+           out)
+
+
+def dw_both(values, x, blocks, x_blocks, out, rate):
+    """out (H, D) += rate · valuesᵀ x for a packed x, its values on x_blocks."""
+    spread(dw_both_kernel, out.size, blocks.lists, *blocks.shape, values, x_blocks.lists, x_blocks.masks,
+           x_blocks.shape[1], x, out, values.dtype.type(rate))
 
 
 @kernel
-def sdd(lists, examples, blocks, x, weight, values):
+def sdd_kernel(lists, examples, blocks, x, weight, values):
     """values[position, c] = x[example] · weight[unit c of the block]."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices, rows = layout.by_example(lists, examples, blocks)
@@ -32,7 +66,7 @@ def sdd(lists, examples, blocks, x, weight, values):
 
 
 @kernel
-def dsd(lists, examples, blocks, values, weight, out):
+def dsd_kernel(lists, examples, blocks, values, weight, out):
     """out[example] += the sum over its open units of values · weight[unit]."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices = layout.by_example(lists, examples, blocks)[0]
@@ -47,7 +81,7 @@ def dsd(lists, examples, blocks, values, weight, out):
 
 
 @kernel
-def dw(lists, examples, blocks, values, x, out, keep, rate):
+def dw_kernel(lists, examples, blocks, values, x, out, keep, rate):
     """out[unit] = keep · out[unit] + rate · the sum over examples of value · x[example]."""
     block_indptr = layout.heads(lists, examples, blocks)[1]
     entry_examples, positions = layout.by_block(lists, examples, blocks)
@@ -62,7 +96,7 @@ def dw(lists, examples, blocks, values, x, out, keep, rate):
 
 
 @kernel
-def sdd_both(lists, examples, blocks, x_lists, x_blocks, x, weight, values):
+def sdd_both_kernel(lists, examples, blocks, x_lists, x_blocks, x, weight, values):
     """Like sdd for a packed x: only its open blocks enter the products."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices, rows = layout.by_example(lists, examples, blocks)
@@ -80,7 +114,7 @@ def sdd_both(lists, examples, blocks, x_lists, x_blocks, x, weight, values):
 
 
 @kernel
-def dsd_both(lists, examples, blocks, x_lists, x_blocks, values, weight, out):
+def dsd_both_kernel(lists, examples, blocks, x_lists, x_blocks, values, weight, out):
     """Like dsd at the open blocks of a packed x: out[position of x] += ..."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices = layout.by_example(lists, examples, blocks)[0]
@@ -98,7 +132,7 @@ def dsd_both(lists, examples, blocks, x_lists, x_blocks, values, weight, out):
 
 
 @kernel
-def dw_both(lists, examples, blocks, values, x_lists, x_masks, x_blocks, x, out, rate):
+def dw_both_kernel(lists, examples, blocks, values, x_lists, x_masks, x_blocks, x, out, rate):
     """out[unit] += rate · the sum of value · x[example], over the examples that open both blocks."""
     block_indptr = layout.heads(lists, examples, blocks)[1]
     entry_examples, positions = layout.by_block(lists, examples, blocks)

@@ -14,6 +14,7 @@ from numba import config
 from .. import arrays, work
 from . import both, gradient, layout, masked, pairs, sampled
 from .launch import launch, resident, spread
+from .plain import dsd_both  # noqa: F401 (a thread for each number is as good as a tile there)
 from .wide import fits
 
 # From so many units per block, and examples, on, a tile of results in registers is filled well enough.

@@ -6,6 +6,7 @@ import pytest
 from minigrad import kernels
 from minigrad.kernels import cpu, reference
 from minigrad.kernels.arrays import simulated, to_device, to_host
+from minigrad.kernels.cuda import driver, plain
 from tests.kernels.layer_checks import GATES, check_both_sides, check_consumer, check_gated_layer, make_gates
 
 DTYPES = np.float32, np.float64
@@ -29,17 +30,27 @@ def cases(shapes):
             for n, pair in enumerate(pairs)]
 
 
+@pytest.fixture(params=["tiles", "plain"])
+def products(request, monkeypatch):
+    """Once with the products that are used, once with those that can be read."""
+    if request.param == "plain":
+        monkeypatch.setattr(driver, "tiles", plain)
+
+
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize(("shape", "kind", "dtype"), cases(SHAPES))
 def test_gated_layer(shape, kind, dtype):
     check_gated_layer(shape, kind, dtype, to_device, to_host)
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize(("shape", "kind", "dtype"), cases(SHAPES))
 def test_consumer(shape, kind, dtype):
     order = "classes first" if kind == "real" else "units first"
     check_consumer(shape, kind, order, dtype, to_device, to_host)
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize(("shape", "kind", "dtype"), cases(BOTH))
 def test_gated_on_both_sides(shape, kind, dtype):
     check_both_sides(shape, kind, dtype, to_device, to_host)
