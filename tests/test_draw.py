@@ -61,6 +61,15 @@ def test_large_arrays_are_shown_by_their_range():
     assert mg.draw(mg.tensor(np.linspace(-1, 2, 1000)), values=True) == "%0 = leaf (1000,) float64, value -1 … 2"
 
 
+def test_values_of_other_kinds():
+    """Packed units, whole numbers, truth, nothing at all, and a zero that came from below."""
+    x, weight, bias = mg.tensor([[1.0]]), mg.tensor([[0.0], [1.0], [2.0], [3.0]]), mg.tensor([1.0, 1.0, 1.0, 1.0])
+    packed = mg.gated_linear(x, weight, bias, mg.tensor([[1.0, 0.0]]), block=2)
+    for x, shown in [(packed, "[[1 2 0 0]]"), (mg.tensor([3, -4]), "[3 -4]"), (mg.tensor([True]), "[True]"),
+                     (mg.tensor(np.zeros((0, 2))), "[]"), (mg.tensor(-0.0), "0")]:
+        assert mg.draw(x, values=True).endswith(f", value {shown}")
+
+
 def test_cotangents_are_those_of_backward():
     """Also behind a rule that draws noise of its own; and none where no pass computes any."""
     a = mg.tensor([[0.3, -0.2]], requires_grad=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import devices, ops
 from minigrad.draw.dot import dot
 from minigrad.draw.item import Item
 from minigrad.draw.svg import svg
@@ -95,7 +95,7 @@ def items(outputs, values, names):
 
 def cotangents_of(outputs):
     """The cotangents that a backward pass from ones at the outputs computes, by Tensor."""
-    evaluation = Evaluation(outputs, [np.ones(x.shape, x.dtype) for x in outputs])
+    evaluation = Evaluation(outputs, [np.ones_like(ops.dense(x.value)) for x in outputs])
     evaluation.nested = True        # then rules commit and count nothing
     nodes = evaluation.nodes()
     _, wanted = evaluation.plan(nodes, keepers(outputs, nodes))
@@ -124,10 +124,14 @@ def constant(value):
 
 def summary(array):
     """An array in a few characters: its entries, or from where to where they go."""
-    array = np.asarray(ops.dense(array))
+    array = devices.put(ops.dense(array), "cpu")
     if array.size <= MOST:
-        form = "{:.4g}".format if array.dtype.kind == "f" else str
+        form = number if array.dtype.kind == "f" else str
         words = np.array2string(array, separator=" ", formatter={"all": form}).replace("\n", "")
         if len(words) <= MOST:
             return words
     return f"{array.min():.3g} … {array.max():.3g}"
+
+
+def number(x):
+    return f"{x + 0:.4g}"       # the sum makes 0 of −0
