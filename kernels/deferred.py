@@ -44,10 +44,21 @@ def require(holds, error):
 def settle():
     """Raise the error of the first condition that did not hold; costs one transfer if any waits.
 
-    Called after a transfer, so that the host has waited already.
+    Called after a transfer, so that the host has waited already. One mistake is often noticed in several
+    places: the first one speaks for all.
     """
-    for check in marked:
-        check()
+    errors = []
+    for check in (look, *marked):
+        try:
+            check()
+        except (ValueError, IndexError) as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def look():
+    """Raise for the first condition that did not hold."""
     if waiting:
         conditions, errors = zip(*waiting, strict=True)
         waiting.clear()

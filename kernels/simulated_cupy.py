@@ -251,7 +251,7 @@ def call(name, args, options):
     """NumPy's function on the memory of arrays, if CuPy takes these arguments."""
     if FUNCTIONS[name]:
         checked(name, FUNCTIONS[name], args, options)
-    if name in ("array", "asarray", "ascontiguousarray"):
+    if name in ("array", "asarray", "ascontiguousarray", "take_along_axis"):
         return globals()[name](*args, **options)
     return to_array(getattr(np, name)(*map(to_memory, args), **{key: to_memory(x) for key, x in options.items()}))
 
@@ -304,6 +304,10 @@ def at_places(index, shape):
             axis += i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else 1
         places.append(i)
     return tuple(places)
+
+
+def take_along_axis(a, indices, axis):
+    return to_array(np.take_along_axis(a.memory, to_memory(indices) % a.shape[axis], axis))
 
 
 # -- making arrays -------------------------------------------------------------------------------------

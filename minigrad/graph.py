@@ -17,7 +17,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import devices, ops
 from minigrad.kernels import Packed, arrays
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
@@ -341,7 +341,7 @@ def replay(outputs, replaced):
     TypeError
         A Tensor in place of the list of outputs or of an array.
     ValueError
-        A value of another shape or dtype, or an input that was changed in place since recording.
+        A value of another shape, dtype or device, or an input that was changed in place since recording.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -355,9 +355,9 @@ def replay(outputs, replaced):
             raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
                             "Write [output], or use .numpy()")
     for node, value in replaced.items():
-        if value.shape != node.shape or value.dtype != node.dtype:
+        if value.shape != node.shape or value.dtype != node.dtype or devices.of(value) != node.device:
             raise ValueError(
-                f"replay: expected a value of shape {node.shape} and dtype {node.dtype}, "
-                f"got {value.shape} and {value.dtype}")
+                f"replay: expected a value of shape {node.shape} and dtype {node.dtype} on {node.device!r}, "
+                f"got {value.shape} and {value.dtype} on {devices.of(value)!r}")
     again = Evaluation(outputs).replay(replaced)
     return [again.value(x) for x in outputs]
