@@ -1,0 +1,204 @@
+"""The products on the device, each of their kernels against the reference, over random shapes.
+
+`test_cuda_layers` tests whole layers. Here tiles, windows, tails, vectors and slices are at issue, so the kernels are
+called as `driver` calls them, and every kernel there is must have been run by the end.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad import kernels
+from minigrad.kernels import reference
+from minigrad.kernels.arrays import device_library, simulated, to_device, to_host
+from minigrad.kernels.cuda import launch, masked, shared, tiles, wide
+
+SCALE = 1 if simulated() else 8
+DENSITIES = 0.0, 0.1, 0.5, 1.0
+
+
+def problem(examples, count, block, width, density, dtype, seed=0):
+    """Gates, x, weight and a cotangent; NumPy arrays."""
+    rng = np.random.default_rng(seed)
+    gates = (rng.random((examples, count)) < density).astype(dtype)
+    return gates, *(rng.standard_normal(shape).astype(dtype) for shape in (
+        (examples, width), (count * block, width), (examples, count * block)))
+
+
+def packed(dense, gates, block):
+    """The open blocks of a dense array, then zeros: (examples · blocks, block)."""
+    values = np.zeros((gates.size, block), dense.dtype)
+    found = dense.reshape(*gates.shape, block)[gates != 0]
+    values[:len(found)] = found
+    return values
+
+
+def assert_close(got, wanted):
+    got = to_host(got)
+    assert got.dtype == wanted.dtype
+    scale = max(1, np.nanmax(np.abs(wanted), initial=1))
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=200 * np.finfo(wanted.dtype).eps * scale)
+
+
+def check(shape, density, dtype, seed=0, products=tiles):
+    """sdd, dsd and dw of a case; shape (examples, blocks, block, width)."""
+    examples, count, block, width = shape
+    gates, x, weight, g = problem(*shape, density, dtype, seed)
+    blocks = kernels.open_blocks(to_device(gates))
+    values = device_library().zeros((gates.size, block), x.dtype)
+    products.sdd(to_device(x), to_device(weight), blocks, values)
+    assert_close(values, packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block))
+    values = to_device(packed(g, gates, block))
+    out = to_device(np.ones((examples, width), dtype))
+    products.dsd(values, to_device(weight), blocks, out)
+    assert_close(out, 1 + reference.gated_linear_dx(g, weight, gates, block))
+    dw = reference.gated_linear_dw(g, x, gates, block)
+    for keep, rate in ((0, 1), (1, -0.5)):
+        out = to_device(np.ones((count * block, width), dtype))
+        products.dw(values, to_device(x), blocks, out, keep, rate)
+        assert_close(out, (keep + rate * dw).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("shape", [
+    (9, 5, 1, 8), (9, 5, 1, 7),         # single units, rows that are whole vectors, and not
+    (35, 2, 1, 12), (3, 34, 1, 4),      # more examples, or more blocks, than a word has bits
+    (10, 3, 8, 12), (10, 3, 8, 9),      # tiles in registers
+    (9, 2, 10, 16), (17, 1, 16, 4),     # a block that is no multiple of the tile's units
+    (9, 1, 40, 8),                      # a block wider than a window
+    (1, 3, 8, 8), (1, 33, 2, 5),        # one example
+    (8, 2, 3, 1), (2, 1, 1, 1),         # one input
+])
+def test_products(shape, density, dtype):
+    check(shape, density, dtype)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(1, 40 * SCALE), st.integers(1, 5), st.integers(1, 12 * SCALE), st.integers(1, 20 * SCALE),
+       st.floats(0, 1), st.sampled_from(["float32", "float64"]), st.integers(0, 2**32 - 1))
+def test_products_of_any_shape(examples, count, block, width, density, dtype, seed):
+    check((examples, count, block, width), density, dtype, seed)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 2, 4), (0, 3, 8, 4), (3, 0, 2, 4), (3, 2, 2, 0), (9, 2, 8, 0)])
+def test_nothing_to_compute(shape):
+    check(shape, 1, "float32")
+
+
+@pytest.mark.parametrize("slices", [2, 3, 7])
+@pytest.mark.parametrize("shape", [(9, 35, 1, 8), (5, 6, 8, 5), (2, 1, 40, 4)])
+def test_slices_of_a_tile(monkeypatch, shape, slices):
+    """More blocks of threads to a tile than it has windows, too."""
+    monkeypatch.setattr(tiles, "slices_for", lambda tiles, windows: slices)
+    check(shape, 0.4, "float64")
+
+
+def test_slices_are_used_where_tiles_are_few():
+    assert tiles.slices_for(1000 * launch.resident(), 1000) == 1
+    assert tiles.slices_for(1, 7) == 1
+    assert simulated() or 1 < tiles.slices_for(1, 1000) <= launch.resident()
+
+
+@pytest.mark.parametrize("shape", [(9, 5, 1, 7), (12, 3, 8, 12)])
+def test_one_block_of_threads_does_all_the_work(monkeypatch, shape):
+    monkeypatch.setattr(tiles, "resident", lambda: 1)
+    check(shape, 0.5, "float32")
+
+
+@pytest.mark.parametrize("shape", [(9, 5, 1, 8), (12, 3, 8, 12)])
+@pytest.mark.parametrize("off", [1, 2])
+def test_arrays_that_begin_between_vectors(shape, off):
+    """Contiguous, rows of whole vectors, and yet not where vectors may be loaded."""
+    gates, x, weight, g = problem(*shape, 0.5, "float32")
+    block = shape[2]
+    blocks = kernels.open_blocks(to_device(gates))
+
+    def shifted(array):
+        line = device_library().empty(array.size + 4, array.dtype)
+        # Of the four places one more is a multiple of 16 bytes; `off` of them further on none is.
+        start = next(n for n in range(4) if wide.fits(line[n:n + array.size].reshape(array.shape))) + off
+        moved = line[start % 4:start % 4 + array.size].reshape(array.shape)
+        moved[...] = to_device(array)
+        assert not wide.fits(moved)
+        return moved
+
+    x_moved, weight_moved = shifted(x), shifted(weight)
+    values = device_library().zeros((gates.size, block), x.dtype)
+    tiles.sdd(x_moved, weight_moved, blocks, values)
+    assert_close(values, packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block))
+    values, out = to_device(packed(g, gates, block)), shifted(np.zeros_like(x))
+    tiles.dsd(values, weight_moved, blocks, out)
+    assert_close(out, reference.gated_linear_dx(g, weight, gates, block))
+    out = shifted(np.zeros_like(weight))
+    tiles.dw(values, x_moved, blocks, out, 0, 1)
+    assert_close(out, reference.gated_linear_dw(g, x, gates, block))
+
+
+@pytest.mark.parametrize("block", [1, 8])
+def test_a_step_leaves_closed_blocks_alone(block):
+    """Not even NaN is touched where no example opened the block."""
+    gates, x, weight, g = problem(9, 4, block, 8, 1, "float32")
+    gates[:, 2] = 0
+    weight[2 * block:3 * block] = np.nan
+    out = to_device(weight)
+    blocks = kernels.open_blocks(to_device(gates))
+    tiles.dw(to_device(packed(g, gates, block)), to_device(x), blocks, out, 1, -0.5)
+    wanted = weight - np.float32(0.5) * reference.gated_linear_dw(g, x, gates, block)
+    assert_close(out, wanted)
+
+
+@pytest.mark.parametrize("block", [1, 8])
+def test_what_is_closed_is_not_read(block):
+    """A closed block costs nothing: its weights, and examples that open nothing, may be NaN."""
+    gates, x, weight, g = problem(9, 4, block, 8, 0.6, "float32")
+    gates[:, 1], gates[4] = 0, 0
+    dx, dw = reference.gated_linear_dx(g, weight, gates, block), reference.gated_linear_dw(g, x, gates, block)
+    values = packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block)
+    weight[block:2 * block], x[4] = np.nan, np.nan
+    blocks, packed_g = kernels.open_blocks(to_device(gates)), to_device(packed(g, gates, block))
+    found = device_library().zeros(values.shape, values.dtype)
+    tiles.sdd(to_device(x), to_device(weight), blocks, found)
+    assert_close(found, values)
+    out = device_library().zeros(x.shape, x.dtype)
+    tiles.dsd(packed_g, to_device(weight), blocks, out)
+    assert_close(out, dx)
+    out = device_library().zeros(weight.shape, weight.dtype)
+    tiles.dw(packed_g, to_device(x), blocks, out, 0, 1)
+    assert_close(out, dw)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("shape", [(5, 3, 2, 6), (18, 2, 1, 9), (3, 2, 17, 4)])
+def test_the_tile_of_textbooks(shape, density, dtype):
+    check(shape, density, dtype, products=shared)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("shape", [(9, 4, 2, 3, 3), (3, 2, 5, 34, 1), (34, 5, 1, 2, 2)])
+def test_products_of_packed_inputs(shape, density, dtype):
+    """Shape: examples, x blocks, x block, blocks, block."""
+    examples, x_count, x_block, count, block = shape
+    gates, x, weight, g = problem(examples, count, block, x_count * x_block, density, dtype)
+    x_gates = problem(examples, x_count, 1, 1, density, dtype, seed=1)[0]
+    x = x * reference.spread(x_gates, x_block)
+    blocks, x_blocks = kernels.open_blocks(to_device(gates)), kernels.open_blocks(to_device(x_gates))
+    x_values, values = to_device(packed(x, x_gates, x_block)), to_device(packed(g, gates, block))
+    found = device_library().zeros(values.shape, values.dtype)
+    tiles.sdd_both(x_values, to_device(weight), blocks, x_blocks, found)
+    assert_close(found, packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block))
+    out = to_device(np.ones_like(weight))
+    tiles.dw_both(values, x_values, blocks, x_blocks, out, -0.5)
+    assert_close(out, (1 - 0.5 * reference.gated_linear_dw(g, x, gates, block)).astype(dtype))
+
+
+def test_windows():
+    for block in range(1, 70):
+        pitch, groups = masked.window(block)
+        assert groups & (groups - 1) == 0, "windows must not run across words"
+        assert pitch * groups <= 32
+        assert pitch >= min(block, 32)
+        assert pitch < 3 or pitch % 4 == 0
