@@ -7,7 +7,8 @@ def warmup(dtype=np.float32):
     """Run every kernel once on tiny arrays of `dtype` (float32 or float64).
 
     Takes seconds in the first process on a machine, while kernels are compiled and stored, and well
-    under a second afterwards.
+    under a second afterwards. These are the kernels of the CPU; which ones a GPU needs depends on the sizes
+    of layers, so there a first step warms up.
 
     >>> from minigrad.kernels import warmup
     >>> warmup()

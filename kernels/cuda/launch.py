@@ -6,6 +6,7 @@ blocks there are.
 """
 
 import functools
+import warnings
 
 from numba import config, cuda
 
@@ -29,7 +30,18 @@ def resident():
 
 def launch(kernel, grid, threads, *arguments):
     """Queue kernel[grid, threads] on arrays of the device and numbers; arrays go as their views."""
-    kernel[grid, threads](*[view(a) if is_device(a) else a for a in arguments])
+    configured(kernel, grid, threads)(*[view(a) if is_device(a) else a for a in arguments])
+
+
+def configured(kernel, grid, threads):
+    """kernel[grid, threads], without Numba's warning that a small grid leaves the device idle: some are small."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Grid size")
+        return kernel[grid, threads]
+
+
+if not config.ENABLE_CUDASIM:   # where all configurations of a kernel are one object
+    configured = functools.cache(configured)
 
 
 def spread(kernel, items, *arguments):
