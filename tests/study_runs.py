@@ -1,6 +1,6 @@
 """What the runs of test_study.py do, where other processes can import it; and a study that can be killed.
 
-    python -m tests.study_runs FOLDER EXECUTOR NUMBER SECONDS
+    python -m tests.study_runs FOLDER EXECUTOR NUMBER SECONDS       NUMBER runs, each but the first of SECONDS
 """
 
 import os
@@ -65,5 +65,6 @@ def arithmetic():
 
 if __name__ == "__main__":
     folder, executor, number, seconds = sys.argv[1:]
-    runs = {f"run {x}": {"x": x, "calls": f"{folder}/calls", "seconds": float(seconds)} for x in range(int(number))}
+    runs = {f"run {x}": {"x": x, "calls": f"{folder}/calls", "seconds": float(seconds) if x else 0.0}
+            for x in range(int(number))}
     print(study.run(noted, runs, folder, executor=executor, jobs=2 if executor == "local" else None))

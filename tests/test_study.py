@@ -164,16 +164,16 @@ def test_a_study_that_is_killed_resumes_and_leaves_no_worker_behind(tmp_path):
 
 
 def test_an_interrupt_keeps_results_and_begins_nothing_more(tmp_path):
-    with command("-m", "tests.study_runs", tmp_path, "local", 9, 0.5) as process:
-        until(lambda: study.records(tmp_path))
-        until(lambda: len(study_runs.begun(tmp_path / "calls")) >= 3)
+    with command("-m", "tests.study_runs", tmp_path, "local", 9, 300) as process:
+        begun = partial(study_runs.begun, tmp_path / "calls")
+        until(lambda: begun().keys() == {0, 1, 2} and study.records(tmp_path))
         os.killpg(process.pid, signal.SIGINT)                       # as a terminal does
         _, errors = process.communicate(timeout=60)
     assert errors.count("Traceback") == 1
     assert errors.rstrip().endswith("KeyboardInterrupt")
-    begun = study_runs.begun(tmp_path / "calls")
-    assert 1 <= len(study.records(tmp_path)) < len(begun) < 9
-    assert not any(is_alive(pid) for pids in begun.values() for pid in pids)
+    assert list(study.records(tmp_path)) == ["run 0"]
+    assert begun().keys() == {0, 1, 2}
+    assert not any(is_alive(pid) for pids in begun().values() for pid in pids)
 
 
 # ---- executors of others -----------------------------------------------------------------------------------
