@@ -1,0 +1,386 @@
+"""Which rule deserved to win?  Bias and variance of the gater's gradient, rule by rule, in the paper's own network.
+
+The network and a minibatch are held fixed, once as training starts and once after some epochs of straight-through.
+All that differs between estimates is the noise of the gates and of the rule.  An estimate ĝ is the gradient of the
+mean cost by all parameters of the gater, a vector of 1.1 million numbers, as the optimiser gets it; the penalty on
+open gates is left out, for its gradient needs no rule.
+
+The reference g is the mean of many local expectations: each flips all 2000 gates of every digit in turn and is
+unbiased, with little variance.  It cannot be exact (the states of 2000 bits are too many), so its own noise counts
+wherever it is compared with.  Of a rule:
+
+    along         ⟨E ĝ, g⟩ / |g|²: how much of the gradient arrives; 1 for an unbiased rule
+    cosine        of the angle between E ĝ and g: whether it points the right way, whatever its length
+    bias          |E ĝ − g| / |g|
+    variance      of one estimate, summed over the coordinates, / |g|²; and for a coordinate
+    signal        ⟨E ĝ, g⟩² / (|g|² E|ĝ|²), between 0 and 1: the share of an estimate's square that is gradient
+
+The signal is what a step can use: along −ĝ with the best step size, a cost of curvature the same in all directions
+falls by that share of what it falls along −g.  Bias and variance both lower it, and the scale of ĝ does not matter.
+
+Products of means are averaged over pairs of *different* groups of samples, which are independent, so noise
+does not lengthen a mean that is close to 0.  Standard errors are by leaving out one group at a time (the jackknife).
+The experts are computed beforehand, and the gates multiply them: the same costs as through the gated layer.  What a
+rule costs in milliseconds is measured in the network as it is trained, through the gated layer.
+"""
+
+from functools import cached_property, partial
+from math import sqrt
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import minigrad as mg
+from demos import conditional_mnist
+from demos.benchmarks import measure
+from demos.paper_table.report import table
+from demos.paper_table.rows import digits
+from demos.paper_table.timing import train_row
+
+ALONE = True
+CAPTION = "signal of every rule against the milliseconds of a training pass, in a fresh and a trained network"
+GROUPS = 16             # of samples, whose means are kept
+EXPENSIVE = 100         # evaluations; rules that take more get fewer samples, and are timed less often
+SURE = 4.0              # standard errors by which a difference has to exceed 0 before it counts
+REFERENCE = "LocalExpectation"
+
+RULES = {name: getattr(mg.estimators, name) for name in mg.estimators.__all__} | {
+    "Reinforce, baseline mean": partial(mg.estimators.Reinforce, baseline="mean"),
+    "Reinforce, baseline optimal": partial(mg.estimators.Reinforce, baseline="optimal"),
+}
+LEFT_OUT = {
+    "Enumerate": "the states of 2000 bits are too many to enumerate",
+    "Stop": "its estimate is 0 whatever happens",
+    "Vimco": "there are no log-weights here, without which it is `Reinforce`",
+}
+PAPER = {"straight-through": "StraightThrough", "sbn": "Reinforce, baseline optimal"}
+
+
+# ---- estimates -----------------------------------------------------------------------------------------------
+
+
+class Problem:
+    """The cost of a minibatch under random gates, and the gater's gradient of it."""
+
+    def __init__(self, network, images, labels):
+        self.network, self.images, self.labels = network, images, labels
+        self.block = network.experts.block
+        gates = np.ones((len(images), len(network.gater[-1].bias.data)), images.dtype)
+        with mg.no_grad():
+            self.experts = network.experts(images, gates).numpy()
+        self.weight, self.bias = network.output.weight.detach(), network.output.bias.detach()
+        self.gater = [x for layer in network.gater for x in (layer.weight, layer.bias)]
+
+    def draw(self, rule, rng):
+        return mg.bernoulli(self.network.logits(self.images), rule, rng=rng, context=self.images)
+
+    def loss(self, gates):
+        """The mean cost, from experts that were all computed beforehand."""
+        units = gates if self.block == 1 else mg.repeat(gates, self.block, axis=1)
+        scores = mg.linear(units * self.experts, self.weight, self.bias)
+        return mg.expected(mg.cross_entropy(scores, self.labels))
+
+    def estimate(self, rule, rng):
+        """One estimate, as one array, and how many evaluations of the cost it took."""
+        gates = self.draw(rule, rng)
+        found = mg.grad(self.loss(gates), self.gater)
+        return np.concatenate([g.numpy().ravel() for g in found]), 1 + gates.primitive.replays
+
+    def training_pass(self, rule, rng):
+        """Forward and backward through the gated layer, for all parameters, as in training."""
+        gates = self.draw(rule, rng)
+        costs = mg.cross_entropy(self.network.scores(self.images, gates), self.labels)
+        mg.grad(mg.expected(costs), self.network.parameters())
+
+
+class Sample:
+    """Estimates in groups: the mean of each, (groups, coordinates), and the mean of |ĝ|² in each."""
+
+    def __init__(self, means, squares, evaluations):
+        self.means, self.squares, self.evaluations = means, squares, evaluations
+
+    @classmethod
+    def of(cls, problem, rule, each, rng):
+        """GROUPS times ``each`` estimates, with fresh noise for every one."""
+        means, squares, evaluations = [], np.zeros(GROUPS), 0
+        for group in range(GROUPS):
+            total = 0.0
+            for i in range(each):
+                estimate, made = problem.estimate(rule, rng.fork(group, i))
+                estimate = estimate.astype(float)
+                total = total + estimate
+                squares[group] += estimate @ estimate / each
+                evaluations += made / (GROUPS * each)
+            means.append(total / each)
+        return cls(np.stack(means), squares, evaluations)
+
+
+# ---- statistics ----------------------------------------------------------------------------------------------
+
+
+def apart(products):
+    """The mean product of different groups; where there is one, its own, as of something exact."""
+    count = len(products)
+    if count == 1:
+        return products[0, 0]
+    return (products.sum() - np.trace(products)) / (count * (count - 1))
+
+
+class Comparison:
+    """What a rule's sample says of its estimate, against the reference's sample.
+
+    Each number is a pair: the value, and its standard error.
+    """
+
+    def __init__(self, sample, reference):
+        self.coordinates = sample.means.shape[1]
+        self.squares = sample.squares
+        self.own = sample.means @ sample.means.T
+        self.mixed = sample.means @ reference.means.T
+        self.others = reference.means @ reference.means.T
+
+    def products(self, left_out=None, of_others=None):
+        """⟨E ĝ, E ĝ⟩, ⟨E ĝ, g⟩, ⟨g, g⟩ and E|ĝ|², without one of the groups."""
+        a, b = np.arange(len(self.own)), np.arange(len(self.others))
+        a, b = a[a != left_out] if left_out is not None else a, b[b != of_others] if of_others is not None else b
+        return (apart(self.own[np.ix_(a, a)]), self.mixed[np.ix_(a, b)].mean(),
+                apart(self.others[np.ix_(b, b)]), self.squares[a].mean())
+
+    def with_error(self, statistic):
+        """A function of the four products, and its standard error by the jackknife over the groups of both samples."""
+        square = 0.0
+        for count, name in (len(self.own), "left_out"), (len(self.others), "of_others"):
+            if count > 1:
+                values = np.array([statistic(*self.products(**{name: k})) for k in range(count)])
+                square += (count - 1) * values.var()
+        return float(statistic(*self.products())), float(sqrt(square))
+
+    @cached_property
+    def length(self):
+        """|E ĝ|² / |g|²."""
+        return self.with_error(lambda own, mixed, others, square: own / others)
+
+    @cached_property
+    def along(self):
+        return self.with_error(lambda own, mixed, others, square: mixed / others)
+
+    @cached_property
+    def cosine(self):
+        """None for both where the length of E ĝ is not known to differ from 0."""
+        if not self.length[0] > SURE * self.length[1]:
+            return None, None
+        return self.with_error(lambda own, mixed, others, square: mixed / sqrt(max(own * others, 1e-300)))
+
+    @cached_property
+    def squared_bias(self):
+        """|E ĝ − g|² / |g|²; below 0 by chance where there is little."""
+        return self.with_error(lambda own, mixed, others, square: (own - 2 * mixed) / others + 1)
+
+    @cached_property
+    def biased(self):
+        """Whether the estimate is off by more than its noise explains, in all or in what lies along g."""
+        return any(abs(value) > SURE * error for value, error in
+                   (self.squared_bias, (self.along[0] - 1, self.along[1])))
+
+    @cached_property
+    def variance(self):
+        """Summed over coordinates, / |g|²."""
+        return self.with_error(lambda own, mixed, others, square: (square - own) / others)
+
+    @cached_property
+    def signal(self):
+        return self.with_error(lambda own, mixed, others, square: mixed * abs(mixed) / (others * square))
+
+    def numbers(self):
+        """All of it, as JSON holds it."""
+        return {name: list(getattr(self, name)) for name in
+                ("length", "along", "cosine", "squared_bias", "variance", "signal")} | {
+            "biased": bool(self.biased), "coordinates": self.coordinates}
+
+
+# ---- a network, and all rules at it --------------------------------------------------------------------------
+
+
+def network_of(state, data, epochs, path):
+    """The network as training starts ("fresh"), or at the best of some epochs of straight-through, kept at ``path``."""
+    settings = {"method": "straight-through", "recipe": "quick", "epochs": epochs, "batch": 100, "block": 1, "seed": 0}
+    run = conditional_mnist.Run(settings, data)
+    if state == "fresh":
+        return run.network
+    try:
+        run.network.load_state_dict(mg.checkpoint.load(path))
+    except FileNotFoundError:
+        run, _ = train_row("straight-through", data, epochs, seed=0)
+        mg.checkpoint.save(path, run.network.state_dict())
+    return run.network
+
+
+def prepared(name, network, data, batch, warm_up, rng):
+    """A rule; one with a memory has learned from some minibatches, under this network, and learns no more."""
+    rule = RULES[name]()
+    if rule.state is not None:
+        batches = mg.data.minibatches(len(data.train_images), batch, seed=1, epoch=0)[:warm_up]
+        for i, chosen in enumerate(batches):
+            Problem(network, data.train_images[chosen], data.train_labels[chosen]).estimate(rule, rng.fork(i))
+            rule.update()
+    return rule
+
+
+def examine(name, problem, data, samples, warm_up, reference, rng):
+    """The numbers of one rule."""
+    rule = prepared(name, problem.network, data, len(problem.images), warm_up, rng.fork(0))
+    expensive = problem.estimate(rule, rng.fork(1))[1] > EXPENSIVE
+    sample = Sample.of(problem, rule, per_group(samples, expensive), rng.fork(2))
+    return Comparison(sample, reference).numbers() | {
+        "unbiased": rule.unbiased, "evaluations": sample.evaluations,
+        "samples": GROUPS * per_group(samples, expensive)}
+
+
+def per_group(samples, expensive):
+    return max(1, samples // GROUPS // (8 if expensive else 1))
+
+
+def milliseconds(problem, evaluations, rounds):
+    """Of a training pass with each rule, in turns; those that take many evaluations once, for they take seconds."""
+    rng = mg.Generator(0)
+    passes = {name: partial(problem.training_pass, RULES[name](), rng) for name in evaluations}
+    often = {name: call for name, call in passes.items() if evaluations[name] <= EXPENSIVE}
+    once = {name: call for name, call in passes.items() if name not in often}
+    found = measure.interleaved(often, rounds, burst=2e-3) | measure.interleaved(once, 1, burst=0)
+    return {name: 1000 * seconds for name, seconds in found.items()}
+
+
+# ---- what every part offers ----------------------------------------------------------------------------------
+
+
+def runs(given):
+    """A run for each of the two networks."""
+    usual = {"epochs": 3, "batch": 32, "samples": 320, "warm_up": 100, "rounds": 7, "seed": 0}
+    if given.quick:
+        usual |= {"epochs": 1, "batch": 4, "samples": 32, "warm_up": 3, "rounds": 1}
+    return {state: {"state": state, **usual} for state in ("fresh", "trained")}
+
+
+def run(*, data, folder, state, epochs, batch, samples, warm_up, rounds, seed):
+    """Every rule at one network: a checkpoint after each, so that a run that was stopped goes on with the next."""
+    given, rng, path = digits(data), mg.Generator(seed), f"{folder}/{state}.ckpt"
+    with measure.threads(1):
+        network = network_of(state, given, epochs, f"{folder}/network after {epochs} epochs.ckpt")
+        problem = Problem(network, given.train_images[:batch], given.train_labels[:batch])
+        reference = Sample.of(problem, RULES[REFERENCE](), per_group(2 * samples, True), rng.fork(0))
+        try:
+            found = mg.checkpoint.load(path)
+        except FileNotFoundError:
+            found = {}
+        for i, name in enumerate(RULES, 1):
+            if name not in found and name not in LEFT_OUT:
+                found[name] = examine(name, problem, given, samples, warm_up, reference, rng.fork(i))
+                mg.checkpoint.save(path, found)
+        times = milliseconds(problem, {name: row["evaluations"] for name, row in found.items()}, rounds)
+        return {"rules": {name: row | {"ms": times[name]} for name, row in found.items()},
+                "machine": measure.machine(), "threads": measure.thread_counts(),
+                "gradient": float(sqrt(apart(reference.means @ reference.means.T))),
+                "reference samples": GROUPS * per_group(2 * samples, True)}
+
+
+def section(records):
+    results = {record["settings"]["state"]: record for record in records.values()}
+    if not results:
+        return "Not measured yet."
+    result = next(iter(results.values()))["result"]
+    return "\n\n".join([
+        f"```\n{result['machine']}\n{result['threads']}; float32, statistics in float64\n```",
+        "\n".join(f"- `{name}` is left out: {reason}." for name, reason in LEFT_OUT.items()),
+        *(state_section(state, results[state]) for state in ("fresh", "trained") if state in results),
+        verdict({state: record["result"]["rules"] for state, record in results.items()}),
+    ])
+
+
+def state_section(state, record):
+    settings, result = record["settings"], record["result"]
+    start = "as training starts" if state == "fresh" else f"after {settings['epochs']} epochs of straight-through"
+    first = next(iter(result["rules"].values()))
+    base = result["rules"]["StraightThrough"]
+    rows = sorted(result["rules"].items(), key=lambda item: -item[1]["signal"][0])
+    return "\n\n".join([
+        f"**The network {start}**: {settings['batch']} digits, {first['coordinates']:,} coordinates, |g| = "
+        f"{result['gradient']:.3g} by {result['reference samples']} samples of `{REFERENCE}`.  After ± the standard "
+        f"error; a bias that is within {SURE:g} of them of none has an upper bound instead, and a direction that "
+        f"they hide is a dash.  A rule with a memory has learned from {settings['warm_up']} other minibatches.  "
+        "Per ms: signal by millisecond, as a multiple of straight-through's.",
+        table(["rule", "claims", "found", "along", "cosine", "bias", "variance", "of a coordinate", "signal",
+               "evaluations", "samples", "ms", "per ms"], [line(name, row, base) for name, row in rows]),
+    ])
+
+
+def line(name, row, base):
+    per_ms = row["signal"][0] / row["ms"] * base["ms"] / base["signal"][0]
+    return [f"`{name}`", "unbiased" if row["unbiased"] else "biased",
+            "biased" if row["biased"] else "no bias visible", plus_minus(*row["along"]), plus_minus(*row["cosine"]),
+            bias(*row["squared_bias"]), f"{row['variance'][0]:.3g}",
+            f"{row['variance'][0] / row['coordinates']:.2g}", plus_minus(*row["signal"]),
+            f"{row['evaluations']:g}", row["samples"], f"{row['ms']:.1f}", f"{per_ms:.3g}"]
+
+
+def plus_minus(value, error):
+    return None if value is None else f"{value:.3g} ± {error:.1g}"
+
+
+def bias(square, error):
+    """|E ĝ − g| / |g| from its square: with its error if it is seen, else what it is below."""
+    if square > SURE * error:
+        return f"{sqrt(square):.3g} ± {error / (2 * sqrt(square)):.1g}"
+    return f"< {sqrt(max(square, 0) + SURE * error):.2g}"
+
+
+def verdict(states):
+    """Which rule deserved to win, in a few lines."""
+    lines = []
+    for state, rules in states.items():
+        seen = {name: row for name, row in rules.items() if row["signal"][0] > SURE * row["signal"][1]}
+        against = [f"`{name}`" for name, row in rules.items() if row["signal"][0] < -SURE * row["signal"][1]]
+        hidden = [f"`{name}`" for name in rules if name not in seen and f"`{name}`" not in against]
+        cheap = {name: row for name, row in seen.items() if row["evaluations"] <= EXPENSIVE}
+        best = max(seen, key=lambda name: seen[name]["signal"][0])
+        affordable = max(cheap, key=lambda name: cheap[name]["signal"][0])
+        fastest = max(seen, key=lambda name: seen[name]["signal"][0] / seen[name]["ms"])
+        ours = "; ".join(f"{row} {plus_minus(*rules[name]['signal'])}" for row, name in PAPER.items() if name in rules)
+        lines.append(
+            f"- **{state}**: the most signal has `{best}` ({plus_minus(*rules[best]['signal'])}), among rules of at "
+            f"most {EXPENSIVE} evaluations `{affordable}` ({plus_minus(*rules[affordable]['signal'])}), and for its "
+            f"milliseconds `{fastest}`.  The paper's rows: {ours}."
+            + (f"  Against the gradient points {', '.join(against)}." if against else "")
+            + (f"  Inside sampling error of no signal at all: {', '.join(hidden)}." if hidden else ""))
+    return "**Which rule deserved to win**\n\n" + "\n".join(lines)
+
+
+def picture(records, path):
+    """A line for each rule: its signal in both networks, and the milliseconds of its training pass."""
+    results = {record["settings"]["state"]: record["result"]["rules"] for record in records.values()}
+    first = results.get("trained") or results.get("fresh")
+    if not first:
+        raise ValueError("picture: expected records of runs, got none. Run the part first")
+    names = sorted(first, key=lambda name: first[name]["signal"][0])
+    figure = Figure(figsize=(9, 1.4 + 0.23 * len(names)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    for state, marker in ("fresh", "s"), ("trained", "o"):
+        rules = results.get(state, {})
+        for unbiased, colour in (True, "#0072b2"), (False, "#d55e00"):
+            shown = [(row["signal"], row["ms"], y) for y, name in enumerate(names)
+                     if (row := rules.get(name)) and row["unbiased"] == unbiased]
+            style = {"fmt": marker, "color": colour, "markersize": 5, "linewidth": 0.8,
+                     "markerfacecolor": "white" if state == "fresh" else colour}
+            seen = [(*signal, y) for signal, _, y in shown if signal[0] > SURE * signal[1]]
+            if seen:
+                values, errors, places = zip(*seen, strict=True)
+                left.errorbar(values, places, xerr=errors, **style,
+                              label=f"{state}, {'claims to be unbiased' if unbiased else 'biased'}")
+            if state == "trained" or "trained" not in results:
+                right.plot([ms for _, ms, _ in shown], [y for *_, y in shown], "o", color=colour, markersize=5)
+    left.set(xscale="log", yticks=range(len(names)), yticklabels=names,
+             xlabel="signal: share of an estimate's square that is gradient\n(none: within sampling error, or against)")
+    right.set(xscale="log", xlabel="milliseconds of a training pass")
+    for axes in (left, right):
+        axes.grid(color="#dddddd", linewidth=0.6)
+    figure.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=4, fontsize=9)
+    figure.savefig(path, dpi=130)
