@@ -309,11 +309,12 @@ def test_each_control_changes_charts_and_words(show):
 
 
 def test_keys_are_enough(show):
+    from selenium.webdriver.common.keys import Keys
+
     browser = show()
-    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
     reached = []
     for _ in range(5):
-        browser.switch_to.active_element.send_keys(keys.TAB)
+        browser.switch_to.active_element.send_keys(Keys.TAB)
         control = browser.switch_to.active_element
         reached.append(control.get_attribute("id"))
         if reached[-1] == "rule":
@@ -321,15 +322,15 @@ def test_keys_are_enough(show):
             assert control.get_attribute("value") == "GumbelRao"
         if reached[-1] in ("theta", "samples", "temperature"):
             before, said = pictures(browser), control.get_attribute("aria-valuetext")
-            control.send_keys(keys.ARROW_LEFT)
+            control.send_keys(Keys.ARROW_LEFT)
             assert pictures(browser) != before
             assert control.get_attribute("aria-valuetext") != said
         outline = browser.execute_script("return getComputedStyle(arguments[0]).outlineStyle", control)
         assert outline == "solid"
     assert reached == ["problem", "rule", "theta", "samples", "temperature"]
-    browser.switch_to.active_element.send_keys(keys.TAB)
+    browser.switch_to.active_element.send_keys(Keys.TAB)
     first = browser.switch_to.active_element.text
-    browser.switch_to.active_element.send_keys(keys.ENTER)
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
     assert browser.find_element("id", "rule").get_attribute("value") == first
     assert browser.switch_to.active_element.text == first
 

@@ -1,7 +1,7 @@
 """Which gradient estimator is right, how far does it scatter, and what does it cost?  A page to try it out.
 
     python -m demos.explorer                under a minute
-    python -m demos.explorer --quick        a coarse one, in a few seconds
+    python -m demos.explorer --quick        a coarse one, in ten seconds
 
 Writes one HTML file that needs no network and no server: open it in a browser.  Choose a problem, a
 rule, the logit θ, how many samples an estimate is made of, and a temperature; see the expected cost, the

@@ -31,7 +31,7 @@ class Sweep(Problem):
         self.costs, self.rule, self.draws = problem.costs, rule, draws
         theta = mg.tensor(thetas[:, None], requires_grad=True)
         super().__init__(lambda rng: self.loss(theta, rng), theta)
-        self.drawn = self.draw(seed)
+        self.drawn = self.estimates(seed)
 
     def loss(self, theta, rng):
         self.bits = []
@@ -41,19 +41,20 @@ class Sweep(Problem):
             return self.bits[-1]
         return mg.expected(self.costs(theta, draw))
 
-    def draw(self, seed):
-        """Estimates from one sample, of shape (draws, thetas)."""
+    def estimates(self, seed):
+        """Estimates from one sample each, an array (draws, thetas)."""
         theta = mg.tensor(np.tile(self.params.data, (self.draws, 1)), requires_grad=True)
         estimates = mg.grad(self.loss(theta, mg.Generator(seed)), theta).numpy()
         self.evaluations = 1 + sum(b.primitive.replays for b in self.bits)
         return theta.size * estimates.reshape(self.draws, -1)
 
     def sampled_moments(self, samples, seed):
+        """Of those estimates, where the noise of the rule cannot be enumerated."""
         return moments_of(self.drawn / len(self.params), self.evaluations)
 
 
 def rules():
-    """The rules without a memory, by name: what one that learns does depends on what it has seen."""
+    """The rules without a memory, by name: what a rule that learns does depends on what it has seen."""
     found = {}
     for name in mg.estimators.__all__:
         rule = make(name)
@@ -77,8 +78,8 @@ def has_temperature(name):
 def grid(thetas, draws, seed=0, problems=PROBLEMS, progress=iter):
     """All that the page shows, ready for JSON."""
     found = [whole(problem, thetas) for problem in problems]
-    for (problem, numbers), name in progress([(pair, name) for pair in zip(problems, found, strict=True)
-                                              for name in rules()]):
+    jobs = [(problem, numbers, name) for problem, numbers in zip(problems, found, strict=True) for name in rules()]
+    for problem, numbers, name in progress(jobs):
         numbers["rules"][name] = variants(problem, name, thetas, draws, seed, numbers["gradient"])
     about = [{"name": name, "formula": " ".join(type(rule).__doc__.split("\n\n")[0].split()),
               "needs": sorted(rule.needs), "unbiased": rule.unbiased, "temperature": has_temperature(name)}
@@ -92,9 +93,10 @@ def whole(problem, thetas):
     found = {"name": problem.name, "about": problem.about, "loss": [], "gradient": [], "rules": {}}
     for theta in thetas:
         leaf = mg.tensor([[theta]], requires_grad=True)
+        rng = mg.Generator(0)       # what is drawn does not matter, nor does the rule
 
-        def loss(leaf=leaf):
-            return mg.expected(problem.costs(leaf, lambda logits: mg.bernoulli(logits, mg.estimators.Stop())))
+        def loss(leaf=leaf, rng=rng):
+            return mg.expected(problem.costs(leaf, lambda a: mg.bernoulli(a, mg.estimators.Stop(), rng=rng)))
         found["loss"].append(mg.testing.exact_expectation(loss))
         found["gradient"].append(mg.testing.exact_gradient(loss, leaf).item())
     return found

@@ -183,7 +183,7 @@ function say(now) {
     ["", "Exact gradient", number(gradient, 4), "∂E[cost]/∂θ"],
     ["of-bias", "Bias", number(moments.bias), `${how}; the rule ${rule.unbiased ? "promises 0" : "makes no promise"}`],
     ["of-rule", "Variance", number(moments.variance), `standard deviation ${number(moments.sd)}`],
-    ["of-rule", "Cost", plural(moments.evaluations, "evaluation"),
+    ["of-rule", "Price", plural(moments.evaluations, "evaluation"),
      `${number(variant.evaluations)} per sample; needs ${rule.needs.join(", ") || "nothing"}`],
   ].map(([kind, term, value, note]) => {
     const box = document.createElement("div");
@@ -211,7 +211,7 @@ function fillTable(now) {
       button.setAttribute("aria-current", "true");
     }
     tr.insertCell().appendChild(button);
-    const bias = row.none ? (row.sampled ? "none seen" : "0") : number(row.bias, 2);
+    const bias = row.none ? (row.sampled ? "≈ 0" : "0") : number(row.bias, 2);
     for (const text of [bias, number(row.sd, 2), number(row.error, 2), number(row.evaluations)]) {
       tr.insertCell().textContent = text;
     }
