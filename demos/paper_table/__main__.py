@@ -17,11 +17,12 @@ from pathlib import Path
 # Before NumPy is loaded, as in demos.conditional_mnist.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from demos.benchmarks.measure import PRESETS
 from demos.conditional_mnist import RECIPES, positive
-from demos.paper_table import report, rows, table
+from demos.paper_table import gradients, report, rows, sizes, table, timing
 from minigrad import study
 
-PARTS = {"table": table}
+PARTS = {"table": table, "timing": timing, "sizes": sizes, "gradients": gradients}
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED, PICTURES = ROOT / "demos" / "benchmarks" / "RESULTS.md", ROOT / "demos" / "pictures"
@@ -65,6 +66,9 @@ def carry_out(given, data, folder):
     for name in sorted(given.parts, key=lambda name: PARTS[name].ALONE):       # what is timed comes last
         part = PARTS[name]
         print(f"{name}:", flush=True)
+        if part.ALONE:          # its workers load NumPy afresh: let it have its full speed
+            for preset in PRESETS:
+                os.environ.pop(preset, None)
         outcome = study.run(
             partial(part.run, data=data, folder=str(folder / name / "runs")), part.runs(given), folder / name,
             executor="local" if part.ALONE else given.executor, jobs=1 if part.ALONE else given.jobs)
