@@ -4,7 +4,7 @@ A part is a module that the command runs from beginning to end without knowing m
 
     runs(given)                        the runs of its study: a dict from name to settings (dicts that JSON can hold)
     run(*, data, folder, **settings)   carries one of them out, in another process, and returns what JSON can hold
-    section(records)                   its part of the report, in Markdown, under a heading of its own
+    section(records)                   its part of the report, in Markdown; the command puts a title above it
     picture(records, path)             its picture, saved as PNG; called where there are records
     CAPTION                            what that shows, in a line, which the command puts below the section
     ALONE                              whether its runs are timed, so that nothing else may run beside them
@@ -13,7 +13,7 @@ A part is a module that the command runs from beginning to end without knowing m
 ``recipes``, ``seeds`` (how many) and ``minutes``.  ``data`` is what ``digits`` in ``rows`` takes.  ``folder`` is the
 run's own, for checkpoints.  ``records`` are the finished runs: a dict from name to a dict of "settings" and "result".
 There may be none yet, or some of them only: what nobody measured is a dash in the section, and left out of the
-picture.  A result whose "data" is not "MNIST" is never published.
+picture.  (The command notes under "data", in each result, which digits it is on.)
 
 The results of a part go to a folder of its name, and its section between these two lines, which are found again when
 it is written anew:
@@ -28,6 +28,12 @@ from pathlib import Path
 from minigrad.checkpoint import whole_file
 
 MISSING = "–"
+REAL, SYNTHETIC = "MNIST", "synthetic digits"
+
+
+def with_source(run, *, data, **settings):
+    """The result of a part's ``run``, with the digits that it is on under "data"; only real ones are published."""
+    return {**run(data=data, **settings), "data": SYNTHETIC if data == "quick" else REAL}
 
 
 def insert(text, name, section):

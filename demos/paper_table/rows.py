@@ -149,7 +149,7 @@ def run(*, data, folder, row, recipe, seed, epochs, minutes, patience):
     spent, stopped = train(training, f"{place}.ckpt", minutes, patience)
     chosen = choose(training, f"{place}.choice.json")
     return {
-        "row": row, "recipe": recipe, "seed": seed, "data": training.data.source.split(",")[0],
+        "row": row, "recipe": recipe, "seed": seed,
         **measure(training, chosen), "epochs": len(training.history), "stopped": stopped, **spent,
         "machine": machine(), "history": training.history,
         "command": f"python -m demos.paper_table --rows {row} --recipes {recipe} --seeds {seed + 1}"

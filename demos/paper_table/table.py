@@ -19,8 +19,6 @@ from demos.paper_table.rows import EPOCHS, PATIENCE, ROWS, run, runs
 __all__ = ["ALONE", "CAPTION", "picture", "run", "runs", "section"]
 
 ALONE = False
-HEADING = "## The paper's experiment"
-REAL = "MNIST"              # what runs on real digits say of them
 CAPTION = "test errors of every row: the paper's, and ours in each recipe with 95 % intervals"
 
 
@@ -98,7 +96,7 @@ def differences(records, one, other, recipe):
 
 
 def section(records):
-    """What was run, the table, how each row came about, and the claims, under a heading.
+    """What was run, the table, how each row came about, and the claims.
 
     Raises
     ------
@@ -111,12 +109,11 @@ def section(records):
         raise ValueError("section: expected runs on the same digits, got some on "
                          f"{' and some on '.join(sorted(digits))}. Keep them in different folders")
     if not results:
-        return f"{HEADING}\n\nNo run has finished yet."
+        return "No run has finished yet."
     recipes = list(dict.fromkeys(result["recipe"] for result in results))
     rows = [row for row in ROWS if any(result["row"] == row for result in results)] + [
         row for row in PAPER if not any(result["row"] == row for result in results)]
     return "\n\n".join([
-        HEADING,
         about(records, digits.pop()),
         errors(records, rows, recipes),
         "How they came about, means over seeds:\n\n" + details(records, rows, recipes),
@@ -135,7 +132,7 @@ def about(records, digits):
     text = [f"Runs on {digits}: {len(results)}, each on one core, finished {span(finished)}, with minigrad "
             f"{span(sorted({record['minigrad'] for record in records.values()}))} on "
             f"{'; '.join(sorted({result['machine'] for result in results}))}."]
-    if digits != REAL:
+    if digits != report.REAL:
         text.append("They say nothing of the paper's experiment, which is on MNIST.")
     if minutes:
         text.append(f"In the recipe \"paper\" a run ends when its validation error has not fallen for {PATIENCE} "
@@ -244,7 +241,7 @@ def picture(records, path):
     figure = Figure(figsize=(8, 1.2 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))
-    if all(result["data"] == REAL for result in results):
+    if all(result["data"] == report.REAL for result in results):
         published = [(PAPER[row].test, y) for row, y in zip(rows, places, strict=True) if row in PAPER]
         axes.plot(*zip(*published, strict=True), "D", color="#d55e00", markersize=5, label="the paper", zorder=3)
     for index, (recipe, colour) in enumerate(zip(recipes, COLOURS, strict=False)):
