@@ -45,7 +45,7 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "copy": "a order",
     "cumsum": "a axis dtype out",
     "empty": "shape dtype order",
-    "empty_like": "a dtype order subok shape",
+    "empty_like": "prototype dtype order subok shape",
     "expand_dims": "a axis",
     "flip": "a axis",
     "full_like": "a fill_value dtype order subok shape",
@@ -333,7 +333,11 @@ def asnumpy(a):
 
 
 def empty(shape, dtype=float, order="C"):
-    return ndarray(np.empty(shape, dtype, order))
+    """Full of NaN or a large number, as memory of a device may be, so that nobody relies on zeros."""
+    memory = np.empty(shape, dtype, order)
+    if memory.dtype.kind in "fiu":
+        memory[...] = np.nan if memory.dtype.kind == "f" else np.iinfo(memory.dtype).max
+    return ndarray(memory)
 
 
 def zeros(shape, dtype=float, order="C"):

@@ -19,9 +19,9 @@ def view(array):
     if known is not None and known[0]() is array:
         return known[1]
 
-    def forget(reference):
-        if _views[key][0] is reference:
-            del _views[key]
+    def forget(reference, views=_views):    # by name: at exit, arrays may outlive this module's own names
+        if views.get(key, (None,))[0] is reference:
+            del views[key]
 
     made = _convert(array)
     _views[key] = weakref.ref(array, forget), made
