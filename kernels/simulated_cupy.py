@@ -62,10 +62,8 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "ravel": "a order",
     "repeat": "a repeats axis",
     "reshape": "a newshape order",
-    "result_type": "arrays_and_dtypes",
     "roll": "a shift axis",
     "shape": "a",
-    "size": "a axis",
     "squeeze": "a axis",
     "stack": "tup axis out",
     "std": "a axis dtype out ddof keepdims",
@@ -79,8 +77,8 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "zeros": "shape dtype order",
     "zeros_like": "a dtype order subok shape",
 }.items()}
-# broadcast_arrays, einsum and result_type take any number of arguments.
-FUNCTIONS |= {"broadcast_arrays": None, "einsum": None, "result_type": None}
+# These take any number of arguments, or do not tell.
+FUNCTIONS |= dict.fromkeys(["broadcast_arrays", "einsum", "result_type", "size"])
 
 
 class ndarray(NDArrayOperatorsMixin):

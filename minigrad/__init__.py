@@ -33,6 +33,7 @@ _load_kernels_of_a_checkout()
 from minigrad import (  # noqa: E402
     checkpoint,
     data,
+    devices,
     estimators,
     kernels,
     neurons,
@@ -53,7 +54,7 @@ from minigrad.stochastic import Estimator, bernoulli  # noqa: E402
 from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
 
 __all__ = [
-    "Estimator", "Generator", "Tensor", "bernoulli", "checkpoint", "data", "draw", "estimators",
+    "Estimator", "Generator", "Tensor", "bernoulli", "checkpoint", "data", "devices", "draw", "estimators",
     "expected", "get_num_threads", "grad", "kernels", "manual_seed", "neurons", "nn", "no_grad", "ops",
     "optim", "random", "replay", "set_num_threads", "study", "tensor", "testing", "warmup", *ops.__all__,
 ]
