@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib", reason="the demos need matplotlib")
+pytest.importorskip("threadpoolctl", reason="the benchmarks need threadpoolctl")
 pytest.importorskip("tqdm", reason="the demos need tqdm")
 
 import minigrad as mg
@@ -115,6 +116,17 @@ def test_why_a_run_stops():
     assert rows.why_stop(training, {"core seconds": 0}, 2, 9) == "epochs"
     nothing_yet = SimpleNamespace(settings={"epochs": 9}, history=[], best={"valid": np.inf})
     assert rows.why_stop(nothing_yet, {"core seconds": 0}, 2, 3) is None
+
+
+def test_there_is_a_run_for_every_row_recipe_and_seed():
+    given = SimpleNamespace(rows=["sbn", "sts"], recipes=list(conditional_mnist.RECIPES), seeds=3, minutes=7.0,
+                            quick=False)
+    made = rows.runs(given)
+    assert len(made) == 2 * len(conditional_mnist.RECIPES) * 3
+    assert made["sbn paper 2"] == {"row": "sbn", "recipe": "paper", "seed": 2, "epochs": 1000, "minutes": 7.0,
+                                   "patience": 50}
+    assert made["sts quick 0"] == {"row": "sts", "recipe": "quick", "seed": 0, "epochs": 5, "minutes": None,
+                                   "patience": None}
 
 
 @pytest.mark.parametrize("row", [row for row in rows.ROWS if row not in conditional_mnist.METHODS])
