@@ -111,8 +111,7 @@ def section(records):
     if not results:
         return "No run has finished yet."
     recipes = list(dict.fromkeys(result["recipe"] for result in results))
-    rows = [row for row in ROWS if any(result["row"] == row for result in results)] + [
-        row for row in PAPER if not any(result["row"] == row for result in results)]
+    rows = rows_of(results)
     return "\n\n".join([
         about(records, digits.pop()),
         errors(records, rows, recipes),
@@ -120,6 +119,11 @@ def section(records):
         "Differences of test errors in percentage points, seed by seed, with 95 % t-intervals, each for itself:\n\n"
         + claims(records, recipes),
     ])
+
+
+def rows_of(results):
+    """The paper's rows, then those of ours that have results."""
+    return [row for row in ROWS if row in PAPER or any(result["row"] == row for result in results)]
 
 
 def about(records, digits):
@@ -237,7 +241,7 @@ def picture(records, path):
     """Test errors: a diamond for the paper's, and for each recipe every seed, their mean and its interval."""
     results = [record["result"] for record in records.values()]
     recipes = list(dict.fromkeys(result["recipe"] for result in results))
-    rows = [row for row in ROWS if row in PAPER or any(result["row"] == row for result in results)]
+    rows = rows_of(results)
     figure = Figure(figsize=(8, 1.2 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))
