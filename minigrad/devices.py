@@ -73,6 +73,13 @@ def put(array, device):
                           f"({error}). Use smaller batches, or drop what is not needed") from error
 
 
+def check_cpu(name, x):
+    """Refuse a Tensor x that is not on the CPU, where alone the function ``name`` works."""
+    if x.device != "cpu":
+        raise ValueError(f"{name}: expected a computation on 'cpu', got one on {x.device!r}. Build it there: rules and "
+                         "primitives are the same on all devices")
+
+
 def describe(device):
     """A device's name with what it stands for here.
 

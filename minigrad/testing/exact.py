@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import devices, ops
 from minigrad.graph import Evaluation
 from minigrad.objective import Objective
 from minigrad.tensor import Tensor
@@ -72,6 +72,7 @@ class Enumeration:
     def __init__(self, loss):
         if loss.size != 1:
             raise ValueError(f"exact enumeration: expected a scalar loss, got shape {loss.shape}")
+        devices.check_cpu("exact enumeration", loss)
         self.loss = loss
         self.whole = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         objective = Objective(self.whole)

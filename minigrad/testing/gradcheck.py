@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import devices, ops
 from minigrad.graph import Evaluation, ancestors
 from minigrad.tensor import Tensor, tensor
 
@@ -96,6 +96,7 @@ def evaluate(fn, arguments):
         got = f"a Tensor of {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
         raise TypeError(f"gradcheck: expected a function that returns a float64 Tensor, got {got}. Let its "
                         "result follow the dtype of its inputs")
+    devices.check_cpu("gradcheck", out)
     return out
 
 

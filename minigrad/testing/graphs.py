@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad import random
+from minigrad import devices, random
 from minigrad.graph import Evaluation
 from minigrad.objective import Objective
 from minigrad.tensor import Tensor
@@ -132,5 +132,6 @@ def claim(node, below):
 def objective_of(fn, seed):
     """The evaluation that recording made, and its loss taken apart into terms."""
     loss = fn if isinstance(fn, Tensor) else compute(fn, random.Generator(seed))
+    devices.check_cpu("check_rows", loss)
     evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
     return evaluation, Objective(evaluation)

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad import ops, random
+from minigrad import devices, ops, random
 from minigrad.graph import Evaluation
 from minigrad.tensor import Tensor
 from minigrad.testing.exact import Enumeration
@@ -82,6 +82,7 @@ class Problem:
     def estimate(self, rng):
         """One estimate, over all coordinates, and how many evaluations of the cost it took."""
         loss = compute(self.fn, rng)
+        devices.check_cpu("check_estimator", loss)
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         found = evaluation.backward(self.leaves)
         gradient = self.flat([found.get(p, np.zeros(p.shape)) for p in self.leaves])

@@ -219,3 +219,16 @@ def test_minibatches_of_an_epoch_are_moved_at_once():
     for x, y in zip(there, mg.data.minibatches(10, 4, seed=1, epoch=2), strict=True):
         np.testing.assert_array_equal(x.get(), y)
     assert work.transfers == 1
+
+
+def test_the_harness_works_on_the_cpu_and_says_so():
+    logits = mg.tensor([[0.3, -0.2]], requires_grad=True, device="cuda")
+
+    def fn(rng):
+        return mg.expected(mg.bernoulli(logits, mg.estimators.StraightThrough(), rng=rng).sum(axis=1))
+
+    for check in (lambda: mg.testing.exact_gradient(lambda: fn(mg.Generator(1)), logits),
+                  lambda: mg.testing.check_estimator(fn, logits), lambda: mg.testing.check_rows(fn),
+                  lambda: mg.testing.gradcheck(mg.exp, [logits])):
+        with pytest.raises(ValueError, match=r"a computation on 'cpu', got one on 'cuda'\. Build it"):
+            check()
