@@ -56,6 +56,18 @@ def test_gated_on_both_sides(shape, kind, dtype):
     check_both_sides(shape, kind, dtype, to_device, to_host)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 16])
+@pytest.mark.parametrize("block", [1, 3, 5, 20])
+def test_sums_over_examples_by_any_team(monkeypatch, block, threads):
+    """Threads that share a unit's examples, or units that share a thread: odd numbers of both among them."""
+    monkeypatch.setattr(driver, "THREADS", threads)
+    rng = np.random.default_rng(4)
+    gates, g = make_gates("half", (13, 2), np.float64, rng), rng.standard_normal((13, 2 * block))
+    opened = to_device(gates)
+    found = kernels.gated_linear_db(to_device(g), opened, kernels.open_blocks(opened), block)
+    np.testing.assert_allclose(to_host(found), reference.gated_linear_db(g, gates, block), rtol=1e-12)
+
+
 def test_strides():
     rng = np.random.default_rng(3)
     x, weight, g = rng.standard_normal((12, 9)), rng.standard_normal((6, 18)), rng.standard_normal((6, 6))
