@@ -268,6 +268,7 @@ def test_the_quick_command_runs_reports_and_does_nothing_twice(tmp_path, capsys)
                  "--jobs", "1", "--folder", str(tmp_path)]
     assert command.main(arguments) == 0
     folder = tmp_path / "quick"
+    assert not (folder / "table" / "runs").exists()
     first = (folder / "table" / "baseline-sigmoid quick 0.json").read_bytes()
     text = (folder / "RESULTS.md").read_text()
     assert "Runs on synthetic digits: 1, each" in text
