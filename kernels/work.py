@@ -17,8 +17,8 @@ class Work:
 
     bytes: int = 0
     transfers: int = 0
-    _blocks: int = 0
-    _unknown: list = field(default_factory=list)
+    _blocks: int = field(default=0, repr=False)
+    _unknown: list = field(default_factory=list, repr=False)
 
     @property
     def blocks(self):
@@ -34,7 +34,7 @@ _ALIGN_FROM = 1 << 16  # bytes; below, aligning costs more than it gains
 
 @contextlib.contextmanager
 def count_work():
-    """Count the bytes allocated and the blocks touched by kernels inside the `with`.
+    """Count the bytes allocated, the blocks touched and the transfers made by kernels inside the `with`.
 
     >>> import numpy as np
     >>> from minigrad.kernels import count_work, open_blocks

@@ -1,12 +1,14 @@
-"""The same kernels for a GPU, on numba.cuda.
+"""The same kernels for a GPU, on numba.cuda; or in its simulator (NUMBA_ENABLE_CUDASIM=1), on few threads.
 
-`layers`, `packed`, `gates` and `draws` check arguments and then call either `cpu` or `cuda.driver`, which
-offer the same functions; which of them is decided by the type of the arrays (`arrays.is_device`).
+`layers`, `packed`, `gates` and `draws` check arguments and then call `cpu` or `driver`, which offer the same
+functions; the type of the arrays decides (`backend`). Read on in this order: `layout` (what lies where), `lists`
+(how it is made), `plain` (the products as they can be read), `epilogue`, `philox`, `driver`; then `tiles` and the
+files that it names, for the products as they are used.
 
 **The number of open blocks stays on the device.** Nothing here waits for the GPU: lists are built, read and
 thrown away there, and the host learns how many blocks are open only if somebody asks (`n_open`, `density`,
 `repr`), which is a transfer and is counted (`work`). So everything sized by that number is allocated for all
-B·G blocks, and kernels read how much of it is filled:
+B·G blocks, and kernels read how much of it is filled: work follows the density of open gates, memory does not.
 
     lists   int32, one buffer for a gate array (one argument of a launch instead of eight), in this order:
                 indptr (B + 1), block_indptr (G + 1),
@@ -17,28 +19,24 @@ B·G blocks, and kernels read how much of it is filled:
             with W = ⌈G/32⌉, V = ⌈B/32⌉; the number of open blocks is indptr[B].
     masks   uint32, the gates as bits: masks (W, B), then block_masks (V, G). Bit b of masks[w, i] says
             whether gate (i, 32·w + b) is open; bit r of block_masks[v, j] is gate (32·v + r, j). With
-            `starts` this finds the position of any entry at once:
-            starts[w, i] + popc(masks[w, i] & ((1 << b) - 1)).
+            `starts` this finds the position of any entry at once (`layout.position`).
     values  of a Packed array, (B·G, block): the first n_open rows, zeros below. Functions that keep zero
             keep these zeros, so sums and tests for NaN over the whole buffer are right.
 
-The layout is written once, in `layout`, as device functions that cut the buffers inside a kernel.
 `DeviceBlocks.tiles(rows)` is the work list of register tiles: an int32 array (1 + capacity, 3) on the device;
 row 0 starts with the number of tiles, row t + 1 is (block, start, stop): at most `rows` entries of
 one block, places start..stop of `examples` and `positions`. Kernels with a fixed grid walk it.
 
-**Products** (`sdd`, `dsd`, `dw`, `*_both`) take checked device arrays with contiguous rows, in the order of
-`cpu`'s functions, and launch through `views` and `launch`; blocks are `DeviceBlocks`.
+**Binary gates.** Whether all open gates are 1 is known of bool gates and of `sampled_gates`; others are multiplied
+by, also by ones.
 
 **Views.** A launch converts a foreign array each time, which takes ten times as long as the launch.
-`views.view(array)` converts once per array object and forgets with it.
+`views.view(array)` converts once per array object and forgets with it. Launches go to the default stream.
 
-**Errors.** Gates or logits that are not finite are noticed by the kernels that read them and marked in a word
-on the device (`errors`); the next transfer to the host raises, before it returns anything.
+**Errors.** Gates or logits that are not finite are noticed by the kernels that read them and marked where the host
+can read it (`errors`); the next transfer to the host raises, before it returns anything.
 
-**Determinism.** No atomics: lists are sorted, sums have a fixed order.
+**Determinism.** No atomics: lists are sorted, sums have a fixed order, so the same call gives the same bits.
 
-**Random bits** are compiled from the same scalar functions as on the CPU (`philox_cpu`).
-
-In Numba's simulator (NUMBA_ENABLE_CUDASIM=1) the same kernels run on few threads, which `launch` chooses.
+**Random bits** come from the same scalar functions as on the CPU (`philox_cpu`), bit for bit.
 """
