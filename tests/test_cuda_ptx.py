@@ -1,0 +1,73 @@
+"""Every kernel for CUDA compiles, for compute capabilities 8.0 and 9.0, to what was meant; no GPU is needed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests import cuda_ptx
+
+PTXAS, MISSING = cuda_ptx.toolkit()
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"cannot compile kernels for CUDA: {MISSING}")
+
+#: The kernels that are there for speed, all with a maker, and so with a tile.
+FAST = {"sampled.sdd", "pairs.sdd", "masked.masked", "gradient.dw"}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    told = subprocess.run([sys.executable, "-m", "tests.cuda_ptx", "--json"], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    return [json.loads(line) for line in told.stdout.splitlines()]
+
+
+def offenders(rows, wrong):
+    return [(row["kernel"], row["dtype"], row["capability"], row["tile"]) for row in rows if wrong(row)]
+
+
+def test_the_fast_kernels_are_compiled_for_both_capabilities_and_dtypes(rows):
+    found = {(row["kernel"], row["capability"], row["dtype"]) for row in rows}
+    assert {(kernel, capability, dtype) for kernel in FAST for capability in ("sm_80", "sm_90")
+            for dtype in ("float32", "float64")} <= found
+
+
+def test_nothing_is_spilled(rows):
+    assert not offenders(rows, lambda row: row["spilled"] or row["stack"])
+
+
+def test_what_is_launched_fits_a_multiprocessor(rows):
+    """Registers come in eights for each thread; of 65,536 the fast kernels leave room for another block."""
+    def blocks(row):
+        return 65536 // (-(-row["registers"] // 8) * 8 * row["threads"])
+
+    assert not offenders(rows, lambda row: row["threads"] > 1024 or row["threads"] % 32)
+    assert not offenders(rows, lambda row: row["registers"] > 255 or row["shared"] > 48 * 1024 or blocks(row) < 1)
+    assert not offenders(rows, lambda row: row["kernel"] in FAST and row["dtype"] == "float32" and blocks(row) < 2)
+
+
+def test_numbers_are_loaded_by_fours_where_rows_allow_it(rows):
+    fast = [row for row in rows if row["kernel"] in FAST and row["dtype"] == "float32"]
+    assert not offenders(fast, lambda row: row["tile"]["VECTOR"] != bool(row["wide global loads"]))
+    assert not offenders(fast, lambda row: not row["wide shared loads"])
+    assert {row["tile"]["VECTOR"] for row in fast} == {True, False}
+
+
+def test_shared_arrays_end_where_fours_begin(rows):
+    """They lie one behind another, and are read by 16 bytes."""
+    assert not offenders(rows, lambda row: row["kernel"] in FAST and any(size % 16 for size in row["shared arrays"]))
+
+
+def test_single_precision_is_single_throughout(rows):
+    """Only the comparison of the Bernoulli gates is in double precision for every dtype, so that all devices agree."""
+    assert not offenders(rows, lambda row: row["dtype"] == "float32" and row["doubles"]
+                         and not row["kernel"].startswith("philox."))
+
+
+def test_sums_are_never_atomic(rows):
+    assert not offenders(rows, lambda row: row["atomics on floats"])
+
+
+def test_random_bits_are_those_of_the_cpu(rows):
+    """A multiply and an add that are fused round once instead of twice, and decide other gates."""
+    assert not offenders(rows, lambda row: row["kernel"].startswith("philox.") and row["fused"])
