@@ -257,7 +257,7 @@ def runs(given):
     """A run for each of the two networks."""
     usual = {"epochs": 3, "batch": 32, "samples": 320, "warm_up": 100, "rounds": 7, "seed": 0}
     if given.quick:
-        usual |= {"epochs": 1, "batch": 4, "samples": 32, "warm_up": 3, "rounds": 1}
+        usual |= {"epochs": 1, "batch": 4, "samples": 16, "warm_up": 3, "rounds": 1}
     return {state: {"state": state, **usual} for state in ("fresh", "trained")}
 
 

@@ -41,7 +41,7 @@ BATCH = 100
 POLICIES = {"policy": (16, 16), "256 dense": (256,), "32 dense": (32,)}
 PAPER = {"policy": 2.3, "256 dense": 1.9, "32 dense": 2.8}
 TARGET = 1 / 16         # of blocks that should be open: τ
-USAGE, VARIETY, POLICY_RATE = 1.0, 0.1, 0.1
+USAGE, VARIETY, POLICY_RATE = 0.5, 0.4, 3.0      # the weights of L_b + L_e and of L_v, and the rate of the policy
 
 
 # ---- sizes ---------------------------------------------------------------------------------------------------
