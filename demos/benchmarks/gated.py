@@ -4,6 +4,7 @@
     python -m demos.benchmarks.gated --quick                the same at tiny sizes, some seconds
     python -m demos.benchmarks.gated --part step --batch 128 --density .1
     python -m demos.benchmarks.gated --profile              where the time of a training step goes
+    python -m demos.benchmarks.gated --device cuda          a layer on a GPU, next to torch there (``gpu``)
 
 Measured side by side in one process: one layer forward, and forward and backward (``layer``), and a
 whole training step (``step``), in minigrad, dense NumPy and, where they are installed, dense torch,
@@ -20,7 +21,8 @@ import argparse
 from dataclasses import dataclass
 from itertools import cycle, product
 
-from demos.benchmarks import layer, measure, step
+from demos.benchmarks import gpu, layer, measure, step
+from minigrad import devices
 
 DENSITIES = 0.02, 0.05, 0.1, 0.25, 0.5, 1.0
 LAYERS = (1024, 4096), (784, 2048)
@@ -58,6 +60,8 @@ class Row:
 def main(argv=None):
     """Measure, print and draw what the command line asks for; returns the rows of all tables."""
     options = parsed(argv)
+    if options.device == "cuda":
+        return gpu.main(options)
     print(measure.machine())
     if options.profile:
         print_profile(options)
@@ -95,8 +99,12 @@ def parsed(argv):
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs")
     parser.add_argument("--all", action="store_true", help="run the slow libraries everywhere")
     parser.add_argument("--profile", action="store_true", help="where the time of a training step goes")
+    parser.add_argument("--device", choices=devices.NAMES, default="cpu")
     options = parser.parse_args(argv)
-    for name, value in (QUICK if options.quick else USUAL).items():
+    if options.device == "cuda" and (options.part == "step" or options.profile or options.out):
+        parser.error("--device cuda measures a layer, as a table: leave --part step, --profile and --out away")
+    quick, usual = (gpu.QUICK, gpu.USUAL) if options.device == "cuda" else (QUICK, USUAL)
+    for name, value in (quick if options.quick else usual).items():
         if not getattr(options, name, None):
             setattr(options, name, value)
     return options
