@@ -67,15 +67,19 @@ TEN = {
 
 
 class Vae(mg.nn.Module):
-    """q(b|x) and p(x|b), a linear layer each, and p(b); ``mean`` is the mean image, by which x is centred."""
+    """q(b|x) and p(x|b), a linear layer each, and p(b); ``mean`` is the mean image, by which x is centred.
+
+    All of it is where the mean is.
+    """
 
     def __init__(self, mean, rng, bits=200, dtype=np.float32):
-        self.mean = mean.astype(dtype)
-        self.encoder = mg.nn.Linear(len(mean), bits, rng, dtype=dtype)
-        self.decoder = mg.nn.Linear(bits, len(mean), rng, dtype=dtype)
-        self.prior = mg.tensor(np.zeros(bits, dtype), requires_grad=True)
+        self.mean = mg.tensor(mean, dtype=dtype)
+        place = {"dtype": dtype, "device": self.mean.device}
+        self.encoder = mg.nn.Linear(len(mean), bits, rng, **place)
+        self.decoder = mg.nn.Linear(bits, len(mean), rng, **place)
+        self.prior = mg.tensor(np.zeros(bits), requires_grad=True, **place)
         often = self.mean.clip(0.001, 0.999)
-        self.decoder.bias.data += np.log(often / (1 - often))       # before it learns, it paints the mean
+        self.decoder.bias.data += mg.log(often / (1 - often)).data      # before it learns, it paints the mean
 
     def logits(self, x):
         return self.encoder(x - self.mean)
@@ -99,7 +103,7 @@ class Vae(mg.nn.Module):
 
 
 def batches(images, size, steps, seed):
-    epochs = (mg.data.minibatches(len(images), size, seed=seed, epoch=epoch) for epoch in count())
+    epochs = (mg.data.minibatches(len(images), size, seed=seed, epoch=epoch, device=images.device) for epoch in count())
     return (images[chosen] for chosen in islice(chain.from_iterable(epochs), steps))
 
 
@@ -113,7 +117,7 @@ def elbo(vae, images, seed):
 def train(images, rule, steps, batch, seed, bar):
     """The trained model; its curve of (step, ELBO); seconds of processor time that the steps took."""
     rng = mg.Generator(seed)
-    vae = Vae(images.mean(axis=0), rng)
+    vae = Vae(images.mean(axis=0).data, rng)
     optimiser = mg.optim.Adam(vae, lr=lambda step: RATE * (1 - step / steps), rules=[rule])
     curve, seconds, every = [], 0.0, max(1, steps // POINTS)
     for step, x in enumerate(batches(images, batch, steps, seed)):
@@ -130,7 +134,7 @@ def train(images, rule, steps, batch, seed, bar):
 
 def estimate(vae, rule, x, rng):
     """The rule's estimate of d −log p(x|b) / d logits, (rows, bits), each row on its own scale."""
-    q = mg.tensor(vae.logits(x).numpy(), requires_grad=True)
+    q = mg.tensor(vae.logits(x).data, requires_grad=True)
     b = mg.bernoulli(q, rule, rng=rng, context=x)
     return len(x) * mg.grad(mg.expected(vae.reconstruction(b, x)), q).numpy()
 
@@ -155,8 +159,10 @@ def result(images, make, reference, steps, batch, seed, bar):
             "same variance": variance(reference, rule, images[:batch], seed), "seconds": seconds, "curve": curve}
 
 
-def run(images, rules, steps, batch, seed, path=None, source=""):
+def run(images, rules, steps, batch, seed, path=None, source="", device="cpu"):
     """Results by name of rule.  Those in the file ``path`` are taken from there; others are added as they finish.
+
+    The images, an array, are moved to the device once.
 
     Raises
     ------
@@ -169,6 +175,7 @@ def run(images, rules, steps, batch, seed, path=None, source=""):
         done = mg.checkpoint.load(path)
         if done["settings"] != settings:
             raise ValueError(f"--results: {path} is of {done['settings']}, not of {settings}. Name another file")
+    images = mg.tensor(images, device=device)
     missing = [name for name in rules if name not in done["results"]]
     if missing:
         few = steps // 5
@@ -240,6 +247,7 @@ def main(argv=None):
     add("--steps", type=int, default=500, metavar="N", help="of training, for each rule (default: %(default)s)")
     add("--batch", type=int, default=50, metavar="N", help="digits per step (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of weights, order and bits (default: %(default)s)")
+    add("--device", choices=mg.devices.NAMES, default="cpu", help="that computes (default: %(default)s)")
     add("--results", metavar="FILE", help="keeps the results of rules that are done; the same command then goes on")
     add("--out", metavar="FILE", default="out/bernoulli_vae.png", help="picture (default: %(default)s)")
     given = parser.parse_args(argv)
@@ -249,6 +257,10 @@ def main(argv=None):
         parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
     if given.steps < 1 or given.batch < 1:
         parser.error(f"--steps and --batch: expected 1 or more, got {given.steps} and {given.batch}")
+    try:
+        mg.devices.usable(given.device)
+    except RuntimeError as error:
+        parser.error(str(error))
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
     rules = {name: TEN.get(name, getattr(mg.estimators, name)) for name in names}
     try:
@@ -257,7 +269,8 @@ def main(argv=None):
         for note in notes:
             print(f"note: {note.message}", file=sys.stderr)
         images = (digits.train_images > 0.5).astype(np.float32)
-        results = run(images, rules, given.steps, given.batch, given.seed, given.results, digits.source.split(",")[0])
+        results = run(images, rules, given.steps, given.batch, given.seed, given.results, digits.source.split(",")[0],
+                      given.device)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:

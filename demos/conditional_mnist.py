@@ -75,9 +75,10 @@ class SmoothGates(mg.nn.Module):
         alpha = (OPEN * (beta - 2) + 1) / (1 - OPEN)
         quantiles = betaincinv(alpha, beta, (np.arange(2**14) + 0.5) / 2**14)     # equally likely values
         self.noise = (np.log(1 / OPEN**2 - 1) * (quantiles - 0.5)).astype(np.float32)
+        self.table = mg.tensor(self.noise)          # moves with the module
 
     def training(self, logits, rng):
-        logits = logits + self.noise[rng.integers(len(self.noise), logits.shape)]
+        logits = logits + self.table[rng.integers(len(self.noise), logits.shape)]
         return mg.neurons.stochastic_times_smooth(logits, rng=rng), usage_penalty(mg.sigmoid(logits))
 
     def test(self, logits, cut):
@@ -210,15 +211,17 @@ class Run:
     settings : dict of "method", "recipe", "epochs", "batch", "block" and "seed".
     data : DigitSplits
     method : what the name under "method" stands for, where it is not in the table.
+    device : where it is computed, "cpu" or "cuda"; no setting, for a run can go on elsewhere.
     """
 
-    def __init__(self, settings, data, method=None):
+    def __init__(self, settings, data, method=None, device="cpu"):
         self.settings, self.data = settings | {"examples": len(data.train_images)}, data
         self.method = method = method or method_named(settings["method"])
         self.penalty = method.penalty
-        self.gates = method.gates()
-        self.rng = mg.Generator(settings["seed"])
-        self.network = network = method.network(self.rng, units=method.units, block=settings["block"])
+        self.gates = method.gates().to(device)
+        self.rng = mg.Generator(settings["seed"], device=device)
+        self.network = network = method.network(self.rng, units=method.units, block=settings["block"]).to(device)
+        self.images, self.labels = (mg.tensor(x, device=device) for x in (data.train_images, data.train_labels))
         recipe = RECIPES[settings["recipe"]]
         network.gater[-1].bias.data += method.bias if recipe.bias else 0.0
         momentum, gater_rate = recipe.momentum, method.gater_rate
@@ -238,7 +241,7 @@ class Run:
         self.seconds = None         # per step, the median of the last epoch
 
     def training_step(self, images, labels):
-        """One step on a minibatch: its costs, its scores and its gates."""
+        """One step on a minibatch: its costs, its scores and its gates, where they were computed."""
         logits = self.network.logits(images)
         gates, sparsity = self.gates.training(logits, self.rng)
         scores = self.network.scores(images, gates)
@@ -247,19 +250,22 @@ class Run:
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        return costs.numpy(), scores.numpy(), gates.numpy()
+        return costs.data, scores.data, gates.data
 
     def train_epoch(self, bar):
         """One pass over the training data, then the validation error; both go into the history."""
-        images, labels = self.data.train_images, self.data.train_labels
         epoch, rows, seconds = len(self.history), [], []
         for chosen in mg.data.minibatches(
-                len(images), self.settings["batch"], seed=self.settings["seed"], epoch=epoch):
+                len(self.images), self.settings["batch"], seed=self.settings["seed"], epoch=epoch,
+                device=self.images.device):
             started = perf_counter()
-            costs, scores, gates = self.training_step(images[chosen], labels[chosen])
+            images, labels = self.images[chosen], self.labels[chosen]
+            costs, scores, gates = self.training_step(images, labels)
+            wrong = np.mean(scores.argmax(axis=1) != labels.data)
+            row = mg.tensor(np.stack([np.mean(costs), wrong, np.mean(gates != 0)])).numpy()     # waits for the device
             seconds.append(perf_counter() - started)
-            is_open = np.mean(gates != 0)
-            rows.append((np.mean(costs), np.mean(scores.argmax(axis=1) != labels[chosen]), is_open))
+            rows.append(row)
+            is_open = row[2]
             if self.method.adaptive and not 0.9 * OPEN <= is_open <= 1.1 * OPEN:
                 self.penalty = float(np.clip(self.penalty * (1.1 if is_open > OPEN else 0.9), 1e-12, 1))
             bar.update()
@@ -273,7 +279,8 @@ class Run:
     def cut(self):
         """The logit that a tenth of the validation logits exceed: the threshold of gates at test."""
         with mg.no_grad():
-            logits = [self.network.logits(images).numpy() for images in chunks(self.data.valid_images)]
+            logits = [self.network.logits(mg.tensor(x, device=self.images.device)).numpy()
+                      for x in chunks(self.data.valid_images)]
         return float(np.quantile(np.concatenate(logits), 1 - OPEN))
 
     def test_gate(self):
@@ -307,9 +314,10 @@ class Run:
 
 def evaluate(network, gate, images, labels):
     """The share of wrong answers, and how often each gate opens for each digit, (10, gates)."""
-    wrong, opened = 0, 0
+    wrong, opened, device = 0, 0, network.parameters()[0].device
     with mg.no_grad():
         for x, y in zip(chunks(images), chunks(labels), strict=True):
+            x = mg.tensor(x, device=device)
             gates = gate(network.logits(x))
             wrong += np.sum(network.scores(x, gates).numpy().argmax(axis=1) != y)
             opened += np.equal.outer(np.arange(10), y).astype(np.float32) @ (gates.numpy() != 0)
@@ -396,6 +404,7 @@ def make_parser():
     add("--batch", type=positive, metavar="N", help="digits per step (default: 100, with --recipe paper 32)")
     add("--block", type=positive, default=1, metavar="N", help="units per gate (default: 1)")
     add("--seed", type=int, default=0, metavar="N", help="of weights, order and gates (default: 0)")
+    add("--device", choices=mg.devices.NAMES, default="cpu", help="that computes (default: cpu)")
     add("--checkpoint", metavar="FILE", help="written after every epoch")
     add("--resume", action="store_true", help="go on from --checkpoint, as if the run had never stopped")
     add("--out", metavar="FILE", default="out/conditional_mnist.png", help="picture (default: %(default)s)")
@@ -407,8 +416,8 @@ def start(given):
 
     Raises
     ------
-    ValueError, OSError
-        The arguments contradict each other, or a file of theirs is missing or broken.
+    ValueError, OSError, RuntimeError
+        The arguments contradict each other, a file of theirs is missing or broken, or the device is.
     """
     if given.resume and not given.checkpoint:
         raise ValueError("--resume: expected also --checkpoint FILE, the run to go on with")
@@ -416,11 +425,12 @@ def start(given):
         raise ValueError(f"--checkpoint: {given.checkpoint} exists. Add --resume to go on with that run, or delete it")
     if Path(given.out).suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--out: expected a name that ends in .png, .svg or .pdf, got {given.out!r}")
+    mg.devices.usable(given.device)
     method_named(given.method)          # before the data, whose download may take a while
     settings = {key: getattr(given, key) for key in ("method", "recipe", "epochs", "block", "seed")}
     settings["batch"] = given.batch or RECIPES[given.recipe].batch
     with warnings.catch_warnings(record=True) as notes:
-        run = Run(settings, mg.data.digits(given.data))
+        run = Run(settings, mg.data.digits(given.data), device=given.device)
     for note in notes:
         print(f"note: {note.message}", file=sys.stderr)
     if given.resume:
@@ -449,7 +459,7 @@ def main(argv=None):
     given = parser.parse_args(argv)
     try:
         run = start(given)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         parser.error(str(error))
     try:
         train(run, given.checkpoint)

@@ -39,18 +39,18 @@ NEAR = 0.15                     # how close to a value of p a run ends "at" it
 COLOURS = {"arrives": "#0072b2", "neither": "#777777", "stops at p = t": "#d55e00"}     # told apart by all eyes
 
 
-def learn(name, target, steps, runs, seed):
+def learn(name, target, steps, runs, seed, device="cpu"):
     """p before each step and after the last, an array (steps + 1, runs)."""
-    logits = mg.tensor(np.full((runs, 1), START), requires_grad=True)
+    logits = mg.tensor(np.full((runs, 1), START), requires_grad=True, device=device)
     rule, rng = getattr(mg.estimators, name)(), mg.Generator(seed)
     optimiser = mg.optim.Adam([logits], lr=0.01, rules=[rule])
     curve = np.empty((steps + 1, runs))
     for step in range(steps):
-        curve[step] = logits.data[:, 0]
+        curve[step] = logits.numpy()[:, 0]
         optimiser.zero_grad()
         mg.expected((mg.bernoulli(logits, rule, rng=rng) - target) ** 2).backward()
         optimiser.step()
-    curve[steps] = logits.data[:, 0]
+    curve[steps] = logits.numpy()[:, 0]
     return 1 / (1 + np.exp(-curve))
 
 
@@ -62,10 +62,10 @@ def verdict(curve, exact, target):
     return "stops at p = t" if (np.abs(end - target) < NEAR).all() else "neither"
 
 
-def run(rules=mg.estimators.__all__, target=0.499, steps=3000, runs=8, seed=0):
+def run(rules=mg.estimators.__all__, target=0.499, steps=3000, runs=8, seed=0, device="cpu"):
     """Curves by name of rule, the exact one included."""
     names = list(dict.fromkeys([EXACT, *rules]))
-    job = partial(learn, target=target, steps=steps, runs=runs, seed=seed)
+    job = partial(learn, target=target, steps=steps, runs=runs, seed=seed, device=device)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         return dict(zip(names, tqdm(pool.map(job, names), total=len(names), unit="rule", leave=False), strict=True))
 
@@ -123,6 +123,7 @@ def main(argv=None):
     add("--steps", type=int, default=3000, help="(default: %(default)s)")
     add("--runs", type=int, default=8, help="of each rule (default: %(default)s)")
     add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
+    add("--device", choices=mg.devices.NAMES, default="cpu", help="that computes; one bit is faster on a CPU")
     add("--out", metavar="FILE", default="out/toy_problem.png", help="picture (default: %(default)s)")
     given = parser.parse_args(argv)
     rules = given.rules.split(",") if given.rules else mg.estimators.__all__
@@ -131,8 +132,12 @@ def main(argv=None):
         parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
     if given.steps < 1 or given.runs < 1:
         parser.error(f"--steps and --runs: expected 1 or more, got {given.steps} and {given.runs}")
+    try:
+        mg.devices.usable(given.device)
+    except RuntimeError as error:
+        parser.error(str(error))
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
-    curves = run(rules, given.target, given.steps, given.runs, given.seed)
+    curves = run(rules, given.target, given.steps, given.runs, given.seed, given.device)
     report(curves, given.target)
     draw(curves, given.target, given.out)
     print(f"picture: {given.out}")

@@ -49,7 +49,8 @@ def noisy_rectifier(a, noise="gaussian", scale=1.0, *, rng=None):
         raise ValueError(f"noisy_rectifier: expected noise 'gaussian' or 'logistic', got {noise!r}")
     rng = random.default if rng is None else rng
     draw = rng.normal if noise == "gaussian" else rng.logistic
-    return ops.relu(a + non_negative(scale, "noisy_rectifier") * draw(a.shape, a.dtype))
+    z = draw(a.shape, a.dtype, **rng.elsewhere(a.device))
+    return ops.relu(a + non_negative(scale, "noisy_rectifier") * z)
 
 
 def noisy_sigmoid(a, scale=1.0, *, rng=None):
@@ -58,7 +59,8 @@ def noisy_sigmoid(a, scale=1.0, *, rng=None):
     Noise drives the unit into saturation, so that it learns to send bits that survive it (§4, the
     paper's smooth baseline).  P(h > ½) = Φ(a / scale).  At test time: ``sigmoid(a)``.
     """
-    z = (random.default if rng is None else rng).normal(a.shape, a.dtype)
+    rng = random.default if rng is None else rng
+    z = rng.normal(a.shape, a.dtype, **rng.elsewhere(a.device))
     return ops.sigmoid(a + non_negative(scale, "noisy_sigmoid") * z)
 
 
@@ -134,10 +136,11 @@ def multiplicative_noise(h, rate=0.5, noise="bernoulli", *, rng=None):
     if noise not in ("bernoulli", "gaussian"):
         raise ValueError(f"multiplicative_noise: expected noise 'bernoulli' or 'gaussian', got {noise!r}")
     rng = random.default if rng is None else rng
+    place = rng.elsewhere(h.device)
     if noise == "gaussian":
-        m = 1 + (rate / (1 - rate)) ** 0.5 * rng.normal(h.shape, h.dtype)
+        m = 1 + (rate / (1 - rate)) ** 0.5 * rng.normal(h.shape, h.dtype, **place)
     else:
-        m = (rng.uniform(h.shape, h.dtype) < 1 - rate).astype(h.dtype) / (1 - rate)
+        m = (rng.uniform(h.shape, h.dtype, **place) < 1 - rate).astype(h.dtype) / (1 - rate)
     return h * m
 
 

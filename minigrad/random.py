@@ -63,13 +63,13 @@ class Generator:
         self.draws += 1
         return numbers.reshape(shape)
 
-    def normal(self, shape, dtype=np.float64, event_ndim=1):
+    def normal(self, shape, dtype=np.float64, event_ndim=1, device=None):
         """The next draw as standard normal numbers, by the inverse distribution function."""
-        return special.ndtri(self.uniform(shape, dtype, event_ndim))
+        return special.ndtri(self.uniform(shape, dtype, event_ndim, **self.elsewhere(device)))
 
-    def logistic(self, shape, dtype=np.float64, event_ndim=1):
+    def logistic(self, shape, dtype=np.float64, event_ndim=1, device=None):
         """The next draw as standard logistic numbers, log(u / (1 − u))."""
-        u = self.uniform(shape, dtype, event_ndim)
+        u = self.uniform(shape, dtype, event_ndim, **self.elsewhere(device))
         return np.log(u) - np.log1p(-u)
 
     def integers(self, high, shape, event_ndim=1):
@@ -77,6 +77,10 @@ class Generator:
         if not 1 <= high <= 2**32:
             raise ValueError(f"integers: expected high from 1 to 2**32, got {high!r}")
         return np.floor(self.uniform(shape, np.float64, event_ndim) * high).astype(np.int64)
+
+    def elsewhere(self, device):
+        """The option of a draw on ``device``, where draws are not made there anyway."""
+        return {} if device in (None, self.device) else {"device": device}
 
     def fork(self, *path):
         """An independent generator, named by one or more integers in [0, 2**64): the same path gives

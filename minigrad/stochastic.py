@@ -195,8 +195,7 @@ class Bernoulli:
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
         self.rng, self.draw = copy(rng), rng.draws
-        place = {} if logits.device == rng.device else {"device": logits.device}
-        self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim, **place)
+        self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim, **rng.elsewhere(logits.device))
         self.replays = 0        # made by the last backward pass for this node's rule
 
     def forward(self, logits, context=None):

@@ -29,7 +29,7 @@ def enumerated_elbo(vae, x):
     def log_bernoulli(values, logits):
         return (values * logits - np.logaddexp(0, logits)).sum(axis=-1)
 
-    q = (x - vae.mean) @ vae.encoder.weight.data.T + vae.encoder.bias.data
+    q = (x - vae.mean.data) @ vae.encoder.weight.data.T + vae.encoder.bias.data
     total = 0
     for b in map(np.array, product((0.0, 1.0), repeat=3)):
         pixels = vae.decoder.weight.data @ b + vae.decoder.bias.data
