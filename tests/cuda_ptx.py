@@ -177,7 +177,9 @@ def assembled(ptxas, ptx, capability):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kernel.ptx").write_text(ptx)
         told = subprocess.run([ptxas, "-arch=sm_{}{}".format(*capability), "-v", "kernel.ptx", "-o", "kernel.cubin"],
-                              cwd=folder, capture_output=True, text=True, check=True)
+                              cwd=folder, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise RuntimeError(f"{ptxas} refuses what libnvvm, of another toolkit perhaps, wrote: {told.stderr.strip()}")
     told = told.stdout + told.stderr
 
     def number(pattern):

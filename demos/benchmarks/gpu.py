@@ -281,7 +281,7 @@ def markdown(rows):
     """A table for each size, as Markdown; a dash where nothing was measured."""
     lines = []
     for size in dict.fromkeys(row.size for row in rows):
-        lines += [f"A layer of {size[0]}×{size[1]}: milliseconds of the GPU; of the host, microseconds to queue a call.",
+        lines += [f"A layer of {size[0]}×{size[1]}: milliseconds of the GPU, and microseconds of the host.",
                   "", "| batch | block | density | part | minigrad | torch | torch tf32 | " + " | ".join(TO_READ)
                   + " | torch / minigrad | efficiency | Tflop/s | host |", "|---:" * 3 + "|---" + "|---:" * 9 + "|"]
         for row in (row for row in rows if row.size == size):
