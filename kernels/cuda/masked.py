@@ -33,7 +33,7 @@ from .wide import fetch4, keep4, load4, store4
 def window(block):
     """(pitch, groups): rows of a window that one group has, and groups in it; at most 32 rows in all.
 
-    >>> [window(block) for block in (1, 3, 8, 10, 40)]  # doctest: +SKIP
+    >>> [window(block) for block in (1, 3, 8, 10, 40)]
     [(1, 32), (4, 8), (8, 4), (12, 2), (32, 1)]
     """
     pitch = block if block < 3 else min(32, -(-block // 4) * 4)
