@@ -32,14 +32,6 @@ def test_the_same_bits_as_on_the_cpu(shape, counter, dtype):
     assert blocks.same_as(kernels.open_blocks(sampled))
 
 
-def test_the_cpu_samples_and_lists_the_same():
-    logits = np.random.default_rng(1).normal(size=(6, 5))
-    gates, blocks = kernels.sampled_gates(logits, 1, 2, 3, sample_offset=4)
-    wanted = kernels.bernoulli_gates(logits, kernels.philox_uniforms(1, 2, 3, 4, (6, 5)))
-    np.testing.assert_array_equal(gates, wanted)
-    assert blocks.same_as(kernels.open_blocks(wanted))
-
-
 def test_gates_of_any_shape_and_strides():
     logits, u = np.random.default_rng(2).normal(size=(4, 3, 6)), kernels.philox_uniforms(0, 0, 0, 0, (12, 6))
     u = u.reshape(4, 3, 6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad.kernels import bernoulli_gates, philox, philox_cpu, philox_uniforms
+from minigrad.kernels import bernoulli_gates, open_blocks, philox, philox_cpu, philox_uniforms, sampled_gates
 
 # Known answers published with Random123 (kat_vectors, philox4x32 10).
 KNOWN = [
@@ -103,3 +103,23 @@ def test_extreme_logits_and_uniforms():
 def test_bad_logits(logits, u, error):
     with pytest.raises(error):
         bernoulli_gates(logits, u)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sampled_gates_are_drawn_compared_and_listed(dtype):
+    logits = np.random.default_rng(1).normal(size=(6, 5)).astype(dtype)
+    gates, blocks = sampled_gates(logits, 1, 2, 3, sample_offset=4)
+    wanted = bernoulli_gates(logits, philox_uniforms(1, 2, 3, 4, (6, 5), dtype))
+    assert gates.dtype == dtype
+    np.testing.assert_array_equal(gates, wanted)
+    assert blocks.same_as(open_blocks(wanted))
+    assert blocks.binary
+
+
+@pytest.mark.parametrize(("logits", "error"), [
+    (np.zeros(3), ValueError), ([[0.0]], ValueError), (np.zeros((2, 2), int), TypeError),
+    (np.full((2, 2), np.nan), ValueError),
+])
+def test_bad_logits_of_sampled_gates(logits, error):
+    with pytest.raises(error, match="logits"):
+        sampled_gates(logits, 0, 0, 0)
