@@ -149,9 +149,12 @@ def sampled_gates(logits, seed, stream, draw, sample_offset=0):
     >>> gates, blocks
     (array([[0., 1., 1.]]), OpenBlocks(shape=(1, 3), n_open=2, density=0.667))
     """
-    if not is_array(logits) or logits.ndim != 2:
-        got = logits.shape if is_array(logits) else type(logits).__name__
-        raise ValueError(f"logits: expected an array (examples, blocks), got {got}; reshape to one row per example")
+    if not is_array(logits):
+        raise TypeError(f"logits: expected an array, got {type(logits).__name__}; use np.asarray(logits)")
+    if logits.ndim != 2:
+        raise ValueError(
+            f"logits: expected shape (examples, blocks), got {logits.shape}; reshape to one row per example"
+        )
     if logits.dtype not in (np.float32, np.float64):
         raise TypeError(f"logits: expected dtype float32 or float64, got {logits.dtype}; use logits.astype(...)")
     if on_device(logits):
