@@ -36,7 +36,7 @@ by, also by ones.
 **Errors.** Gates or logits that are not finite are noticed by the kernels that read them and marked where the host
 can read it (`errors`); the next transfer to the host raises, before it returns anything.
 
-**Determinism.** No atomics: lists are sorted, sums have a fixed order, so the same call gives the same bits.
+**Determinism.** Numbers are never added by atomics: lists are sorted, sums have a fixed order, so the same call gives the same bits.
 
 **Random bits** come from the same scalar functions as on the CPU (`philox_cpu`), bit for bit.
 """

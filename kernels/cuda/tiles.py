@@ -48,8 +48,8 @@ def at_least(table, size):
 
 
 def sdd(x, weight, blocks, values):
-    """values (B·G, block) = x weightᵀ at the open blocks; rows of x and weight contiguous."""
-    if not values.size:
+    """values (B·G, block), zeros so far, = x weightᵀ at the open blocks; rows of x and weight contiguous."""
+    if not values.size or not x.size:
         return
     dtype, block, vector = x.dtype.name, values.shape[1], fits(x, weight)
     if block < WIDE_BLOCK or len(x) < FEW_EXAMPLES:
