@@ -7,20 +7,25 @@ each of the GPU's, so it shows wrong indices and wrong sums. What it does not sh
 
 | the simulator                                      | covered by                                                  |
 | -------------------------------------------------- | ----------------------------------------------------------- |
-| compiles nothing: types, registers, spills         | the tests of PTX, which compile every kernel for a GPU      |
-| lets some threads of a block skip a barrier        | every barrier here stands where all threads of a block      |
-|                                                    | pass, in loops with the same trips for all: by review       |
+| compiles nothing: types, registers, spills         | tests/test_cuda_ptx.py, which compiles every kernel for     |
+|                                                    | GPUs that need not be there                                 |
+| lets some threads of a block skip a barrier        | every barrier stands where all threads of a block pass, in  |
+|                                                    | loops with the same trips for all: by review                |
 | gives two shared arrays made on one line the same  | one array to a line, or one in all: by review               |
 | memory                                             |                                                             |
-| `kernel[grid, threads]` changes the kernel         | launches name grid and threads each time (`launch`)         |
-| exchanges the name `cuda` file by file, for all    | device functions that use it stand in their kernel's file;  |
-| threads at once                                    | a call across files fails now and then                      |
-| runs blocks of a grid one after another, and       | no kernel waits for another block; each number is written   |
-| thread by thread between barriers                  | by one thread; tests vary threads and grids                 |
-| knows negative indices, Python's integers and      | the tests of PTX (no f64 in single precision); indices are  |
-| double precision throughout a scalar expression    | not negative: by review                                     |
-| waits for everything, and has no streams           | transfers are counted: a warm step has none but the loss's  |
-| multiplies and adds apart                          | PTX: no fused multiply-add where bits must be the CPU's     |
+| gives threads that ask at once different arrays,   | repaired (`cuda.simulated`), and full of rubbish, as are    |
+| and arrays that are often full of zeros            | empty arrays of the stand-in for CuPy                       |
+| `kernel[grid, threads]` changes the kernel         | launches name grid and threads each time (`cuda.launch`)    |
+| exchanges the name `cuda` file by file, for all    | device functions that use it stand in their kernel's file:  |
+| threads at once                                    | by review                                                   |
+| runs blocks of a grid one after another, and has   | no kernel waits for another block; a number is written by   |
+| no caches                                          | one thread; tests vary threads and grids                    |
+| knows negative indices, and integers and floats of | the tests of PTX (no f64 in single precision); indices are  |
+| Python's width                                     | not negative: by review                                     |
+| copies nothing, waits for nothing, has no streams  | transfers are counted: a warm step has none but the loss's; |
+|                                                    | all launches go to the default stream, as CuPy's do         |
+| multiplies and adds apart                          | PTX: nothing is fused where bits must be the CPU's          |
+| says nothing of speed                              | demos/benchmarks on a GPU                                   |
 """
 
 import sys
