@@ -2,8 +2,8 @@
 
 `layers`, `packed`, `gates` and `draws` check arguments and then call `cpu` or `driver`, which offer the same
 functions; the type of the arrays decides (`backend`). Read on in this order: `layout` (what lies where), `lists`
-(how it is made), `plain` (the products as they can be read), `epilogue`, `philox`, `driver`; then `tiles` and the
-files that it names, for the products as they are used.
+(how it is made), `plain` (the products as they can be read), `epilogue`, `philox`, `driver`; then `shared` (the same
+products with the tile of textbooks), and `tiles` and the files that it names, for the products as they are used.
 
 **The number of open blocks stays on the device.** Nothing here waits for the GPU: lists are built, read and
 thrown away there, and the host learns how many blocks are open only if somebody asks (`n_open`, `density`,
@@ -36,7 +36,8 @@ by, also by ones.
 **Errors.** Gates or logits that are not finite are noticed by the kernels that read them and marked where the host
 can read it (`errors`); the next transfer to the host raises, before it returns anything.
 
-**Determinism.** Numbers are never added by atomics: lists are sorted, sums have a fixed order, so the same call gives the same bits.
+**Determinism.** Numbers are never added by atomics: lists are sorted, sums have a fixed order, so the same call on the
+same device gives the same bits.
 
 **Random bits** come from the same scalar functions as on the CPU (`philox_cpu`), bit for bit.
 """
