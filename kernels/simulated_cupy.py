@@ -249,7 +249,7 @@ def call(name, args, options):
     """NumPy's function on the memory of arrays, if CuPy takes these arguments."""
     if FUNCTIONS[name]:
         checked(name, FUNCTIONS[name], args, options)
-    if name in ("array", "asarray", "ascontiguousarray", "take_along_axis"):
+    if name in ("array", "asarray", "ascontiguousarray", "take_along_axis", "where"):
         return globals()[name](*args, **options)
     return to_array(getattr(np, name)(*map(to_memory, args), **{key: to_memory(x) for key, x in options.items()}))
 
@@ -306,6 +306,12 @@ def at_places(index, shape):
 
 def take_along_axis(a, indices, axis):
     return to_array(np.take_along_axis(a.memory, to_memory(indices) % a.shape[axis], axis))
+
+
+def where(condition, x, y):
+    if not isinstance(condition, ndarray):
+        raise TypeError(f"Unsupported type {type(condition)} as the condition")
+    return to_array(np.where(condition.memory, to_memory(x), to_memory(y)))
 
 
 # -- making arrays -------------------------------------------------------------------------------------

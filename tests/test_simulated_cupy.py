@@ -62,6 +62,7 @@ def test_results_are_numpys_and_stay_on_the_device(x):
     (lambda x: np.add(x[0], 1, out=np.ones(3)), "Unsupported type"),
     (lambda x: x.__setitem__(0, np.ones(3)), "Unsupported type"),
     (lambda x: x.__setitem__(0, [1, 2, 3]), "Unsupported type"),
+    (lambda x: np.where(True, x, 0), "Unsupported type"),
     (lambda x: np.max(x, initial=0), "unexpected keyword argument 'initial'"),
     (lambda x: x.sum(where=x > 0), "unexpected keyword argument 'where'"),
     (lambda x: np.eye(3, like=x), "no implementation|unexpected keyword"),

@@ -5,6 +5,7 @@ Comparisons have no derivative, but are primitives all the same: a replay has to
 
 import numpy as np
 
+from minigrad.kernels import arrays
 from minigrad.ops.alternatives import elementwise
 from minigrad.ops.primitive import primitive, where_not_zero
 
@@ -82,6 +83,10 @@ def where(condition, x, y):
     >>> mg.where(x > 0, x, 0)
     tensor([0., 2.], dtype=float64)
     """
+    if isinstance(condition, (bool, np.bool_)):         # CuPy's where takes arrays only
+        beside = next((array for array in (x, y) if arrays.is_device(array)), None)
+        if beside is not None:
+            condition = np.full_like(beside, condition, dtype=bool, shape=())
     return np.where(condition, x, y)
 
 

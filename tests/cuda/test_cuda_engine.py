@@ -186,6 +186,14 @@ def test_a_draw_is_made_where_the_logits_are():
         np.testing.assert_array_equal(sample.numpy(), samples["cpu", "cpu"].numpy())
 
 
+def test_a_condition_may_be_a_plain_bool():
+    x = mg.tensor([1.0, 2.0], requires_grad=True, device="cuda")
+    with count_work() as work:
+        chosen = mg.where(True, x, 0), mg.where(False, x, x * 3)
+    assert work.transfers == 0
+    assert [y.numpy().tolist() for y in chosen] == [[1, 2], [3, 6]]
+
+
 def test_packed_units_and_factored_gradients():
     x, gates = np.random.default_rng(0).normal(size=(3, 4)), np.array([[1.0, 0], [0, 0], [0.5, 2]])
     found = {}
