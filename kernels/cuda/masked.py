@@ -139,7 +139,11 @@ def masked(dtype, rows, columns, r, pitch, groups, by_example, vector):
                                 if mine[i] & bit:
                                     f = load4(factors, row + i, k)
                                     for c in range(4):
-                                        sums[i, c] += f[0] * n0[c] + f[1] * n1[c] + f[2] * n2[c] + f[3] * n3[c]
+                                        # In steps that are one instruction each.
+                                        sums[i, c] += f[0] * n0[c]
+                                        sums[i, c] += f[1] * n1[c]
+                                        sums[i, c] += f[2] * n2[c]
+                                        sums[i, c] += f[3] * n3[c]
                 else:
                     for i in range(R):
                         left_over = opened[row + i]

@@ -84,7 +84,8 @@ def sdd(dtype, units, depth, teams, lanes, pairs, vector):
                             for k in range(4 * lane, DEPTH, 4 * LANES):
                                 a = load4(shared, pair // UNITS, k)
                                 b = load4(shared, ROWS + pair % UNITS, k)
-                                sums[n] += a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
+                                for c in range(4):
+                                    sums[n] += a[c] * b[c]
                     cuda.syncthreads()
                 for n in range(PAIRS):
                     scratch[thread] = sums[n]
