@@ -3,14 +3,19 @@
 Both modules offer the same functions. They load Numba, so each is imported when it is first needed.
 """
 
+import functools
+
+import numpy as np
+
 from .arrays import is_device
 
 
 def on_device(x):
     """Whether an array, a Packed or an OpenBlocks is on a device."""
-    return getattr(x, "on_device", False) or is_device(x)
+    return type(x) is not np.ndarray and (getattr(x, "on_device", False) or is_device(x))
 
 
+@functools.cache
 def device_kernels():
     """The module whose functions take arrays of a device."""
     from .cuda import driver
@@ -18,13 +23,17 @@ def device_kernels():
     return driver
 
 
-def kernels_for(x):
-    """The module whose functions take x."""
-    if on_device(x):
-        return device_kernels()
+@functools.cache
+def host_kernels():
+    """The module whose functions take arrays of NumPy."""
     from . import cpu
 
     return cpu
+
+
+def kernels_for(x):
+    """The module whose functions take x."""
+    return device_kernels() if on_device(x) else host_kernels()
 
 
 def check_device(name, x, like):

@@ -56,7 +56,7 @@ class OpenBlocks:
     @property
     def capacity(self):
         """The rows of packed values on these blocks."""
-        return self.n_open
+        return len(self.indices)
 
     @property
     def density(self):
