@@ -332,10 +332,6 @@ def ascontiguousarray(a, dtype=None):
     return array(a, dtype, copy=False, order="C", ndmin=1)
 
 
-def asnumpy(a):
-    return a.get() if isinstance(a, ndarray) else np.asarray(a)
-
-
 def empty(shape, dtype=float, order="C"):
     """Full of NaN or a large number, as memory of a device may be, so that nobody relies on zeros."""
     memory = np.empty(shape, dtype, order)
@@ -346,14 +342,6 @@ def empty(shape, dtype=float, order="C"):
 
 def zeros(shape, dtype=float, order="C"):
     return ndarray(np.zeros(shape, dtype, order))
-
-
-def ones(shape, dtype=float, order="C"):
-    return ndarray(np.ones(shape, dtype, order))
-
-
-def full(shape, fill_value, dtype=None, order="C"):
-    return ndarray(np.full(shape, to_memory(fill_value), dtype, order))
 
 
 def arange(start, stop=None, step=1, dtype=None):
