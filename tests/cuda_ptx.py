@@ -84,7 +84,7 @@ def launch_everything(every):
     for dtype in (np.float32, np.float64):
         for examples, count, block, width in EVERY if every else SHAPES if dtype == np.float32 else DOUBLE:
             def make(*shape, dtype=dtype):
-                return library.ones(shape, dtype)
+                return library.array(np.ones(shape, dtype))
 
             gates, x, weight = make(examples, count), make(examples, width), make(count * block, width)
             blocks = driver.open_blocks(gates)
