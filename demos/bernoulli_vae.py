@@ -23,7 +23,6 @@ Every rule starts from the same weights, sees the same minibatches and takes the
     seconds     of processor time that the steps took
 """
 
-import argparse
 import os
 import sys
 import warnings
@@ -38,12 +37,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import minigrad as mg
-
-try:
-    from matplotlib.figure import Figure
-    from tqdm import tqdm
-except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+from demos import lesson
 
 RATE = 0.003            # of Adam at the start; it falls to 0 along a straight line
 POINTS = 20             # of a learning curve,
@@ -61,6 +55,11 @@ TEN = {
     "ReinMax": mg.estimators.ReinMax,
     "GumbelSigmoid": mg.estimators.GumbelSigmoid,       # trains a relaxed model; its bits are measured as bits
 }
+TRY = """
+  --rules LeaveOneOut,ARMS,DoubleControlVariate, with more evaluations a step: do they pay?
+  In TEN, a temperature of 0.1 for GumbelSigmoid: what becomes of its ELBO on real bits?
+  RATE = 0.01: which rules profit, and which no longer arrive?
+"""
 
 
 # ---- the model -----------------------------------------------------------------------------------------------
@@ -179,7 +178,7 @@ def run(images, rules, steps, batch, seed, path=None, source="", device="cpu"):
     missing = [name for name in rules if name not in done["results"]]
     if missing:
         few = steps // 5
-        with tqdm(total=few + len(missing) * steps, unit="step", desc="reference", leave=False) as bar:
+        with lesson.progress(total=few + len(missing) * steps, unit="step", desc="reference", leave=False) as bar:
             reference, *_ = train(images, mg.estimators.DisARM(), few, batch, seed, bar)
             for name in missing:
                 bar.set_description(name)
@@ -205,18 +204,17 @@ def table(results):
 
 
 def family(rule):
-    """The kind of a rule, and its colour, which all eyes can tell from the others."""
+    """The kind of a rule, and its colour."""
     if not rule.unbiased:
-        return "biased", "#009e73"
+        return "biased", lesson.GREEN
     if rule.needs == {"cost"}:
-        return "unbiased, from the cost of its sample", "#d55e00"
-    return "unbiased, with further evaluations of the cost", "#0072b2"
+        return "unbiased, from the cost of its sample", lesson.RED
+    return "unbiased, with further evaluations of the cost", lesson.BLUE
 
 
-def draw(results, rules, path):
+def draw(results, rules):
     """A curve for each rule, with its name at the end; names are moved apart where curves end together."""
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = lesson.figure(height=5.5)
     curves = sorted(((name, r["curve"]) for name, r in results.items()), key=lambda pair: -pair[1][-1][1])
     (last, best), below = curves[0][1][-1], np.inf
     # The steep first tenth would hide the rest.
@@ -235,34 +233,21 @@ def draw(results, rules, path):
              ylim=(low, best + 0.04 * (best - low)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", handlelength=3)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m demos.bernoulli_vae", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lesson.parser(__file__, __doc__, seed=0, device="cpu")
     add = parser.add_argument
-    add("--rules", metavar="NAMES", default=",".join(TEN), help="of mg.estimators, with commas between (%(default)s)")
+    add("--rules", type=lesson.rules, metavar="NAMES", default=",".join(TEN),
+        help="of mg.estimators, with commas between (%(default)s)")
     add("--data", metavar="FOLDER", help="that has the files of MNIST (default: as for mg.data.digits)")
-    add("--steps", type=int, default=500, metavar="N", help="of training, for each rule (default: %(default)s)")
-    add("--batch", type=int, default=50, metavar="N", help="digits per step (default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of weights, order and bits (default: %(default)s)")
-    add("--device", choices=mg.devices.NAMES, default="cpu", help="that computes (default: %(default)s)")
+    add("--steps", type=lesson.positive, default=500, metavar="N", help="for each rule (default: %(default)s)")
+    add("--batch", type=lesson.positive, default=50, metavar="N", help="digits per step (default: %(default)s)")
     add("--results", metavar="FILE", help="keeps the results of rules that are done; the same command then goes on")
-    add("--out", metavar="FILE", default="out/bernoulli_vae.png", help="picture (default: %(default)s)")
     given = parser.parse_args(argv)
-    names = given.rules.split(",")
-    unknown = [name for name in names if name not in mg.estimators.__all__]
-    if unknown:
-        parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
-    if given.steps < 1 or given.batch < 1:
-        parser.error(f"--steps and --batch: expected 1 or more, got {given.steps} and {given.batch}")
-    try:
-        mg.devices.usable(given.device)
-    except RuntimeError as error:
-        parser.error(str(error))
-    Path(given.out).parent.mkdir(parents=True, exist_ok=True)
-    rules = {name: TEN.get(name, getattr(mg.estimators, name)) for name in names}
+    given.out.parent.mkdir(parents=True, exist_ok=True)     # refused now rather than after training
+    rules = {name: TEN.get(name, getattr(mg.estimators, name)) for name in given.rules}
     try:
         with warnings.catch_warnings(record=True) as notes:
             digits = mg.data.digits(given.data)
@@ -280,13 +265,9 @@ def main(argv=None):
         return 130
     print(f"{digits.source}: {len(images)} digits to train on")
     print(table(results))
-    draw(results, rules, given.out)
-    print(f"picture: {given.out}")
+    lesson.close(draw(results, rules), given.out, TRY)
     return 0
 
 
 if __name__ == "__main__":
     sys.exit(main())
-
-# Change and try: --rules LeaveOneOut,ARMS,DoubleControlVariate, with more evaluations a step.  A temperature of 0.1 for
-# GumbelSigmoid, in ``TEN``.  A rate of 0.003: which rules profit, and which no longer arrive?

@@ -18,12 +18,10 @@ rule of ``mg.estimators`` meets the same small problem, whose exact gradient g i
 A rule that learns is first shown the problem 100 times; then its memory is frozen.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil, floor, log, log10
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import NamedTuple
@@ -31,18 +29,18 @@ from typing import NamedTuple
 import numpy as np
 
 import minigrad as mg
-
-try:
-    from matplotlib.figure import Figure
-    from tqdm import tqdm
-except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+from demos import lesson
 
 BATCH = 100             # copies of a problem in one pass
 WARM_UP = 100           # passes in which a rule may learn
 OUTCOMES = 300          # of a rule's noise, at most, that are enumerated rather than sampled
 CHEAP = 20              # evaluations; a rule that takes more gets fewer samples, in proportion
 SURE = 5.0              # standard errors that a bias has to exceed before it counts as one
+TRY = """
+  A bit that is nearly sure of itself, toy(0.499, p=0.01): which rules notice?
+  In compare, other options for a rule, LeaveOneOut(samples=8), say: is it worth its evaluations?
+  A rule of your own: on which side of the frontier does it fall?
+"""
 
 
 # ---- problems ------------------------------------------------------------------------------------------------
@@ -266,7 +264,7 @@ def measure(problem, gradient, name, make, samples, seed):
 def compare(problem, rules=mg.estimators.__all__, samples=10_000, seed=0):
     """Results of the rules that fit, the cheapest first, and {name: reason} of those that do not."""
     gradient, results, misfits = exact_gradient(problem), [], {}
-    for name in tqdm(rules, unit="rule", leave=False):
+    for name in lesson.progress(rules, unit="rule", leave=False):
         try:
             results.append(measure(problem, gradient, name, getattr(mg.estimators, name), samples, seed))
         except ValueError as reason:
@@ -313,15 +311,14 @@ def layer_table(results, params):
     return "\n".join(lines)
 
 
-def draw(title, results, path):
+def draw(title, results):
     """Variance by rule, in groups of equal cost; a staircase along the frontier."""
-    blue, orange, grey = "#0072b2", "#d55e00", "#999999"        # told apart by all eyes
+    blue, red, grey = lesson.BLUE, lesson.RED, lesson.GREY
     gradient = results[0].gradient
     spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]
     seen = [x for x in spreads if x > 1e-24]
     low, high = 10.0 ** (floor(log10(min(seen, default=1e-3))) - 1), 3 * max(seen, default=1)    # low stands for 0
-    figure = Figure(figsize=(8, 1.6 + 0.2 * max(len(results), 6)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = lesson.figure(height=1.6 + 0.2 * max(len(results), 6))
 
     def place(x):
         return max(x, low)
@@ -331,8 +328,8 @@ def draw(title, results, path):
         groups.setdefault(r.evaluations, []).append(row)
         variance = r.variance.sum()
         if r.biased:
-            axes.plot(place(variance), row, "o", color=orange, fillstyle="none", label="biased: variance")
-            axes.plot(place(r.bias @ r.bias), row, "x", color=orange, label="biased: bias²")
+            axes.plot(place(variance), row, "o", color=red, fillstyle="none", label="biased: variance")
+            axes.plot(place(r.bias @ r.bias), row, "x", color=red, label="biased: bias²")
         else:
             axes.plot(place(variance), row, "o", color=blue, label="no bias found: variance")
     for i, (count, rows) in enumerate(groups.items()):
@@ -353,47 +350,34 @@ def draw(title, results, path):
     axes.set_yticks(range(len(results)), [r.rule for r in results])
     legend = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m demos.compare_estimators", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lesson.parser(__file__, __doc__, seed=0, samples=10_000)
     add = parser.add_argument
     add("--problem", choices=PROBLEMS, default="B", help="(default: %(default)s)")
-    add("--rules", metavar="NAMES", help="of mg.estimators, with commas between (default: all)")
-    add("--samples", type=int, default=10_000, help="where noise is not enumerated (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
+    add("--rules", type=lesson.rules, default=mg.estimators.__all__, metavar="NAMES",
+        help="of mg.estimators, with commas between (default: all)")
     add("--data", metavar="FOLDER", help="that has the files of MNIST, for vae (default: as for mg.data.digits)")
-    add("--out", metavar="FILE", default="out/compare_estimators.png", help="picture (default: %(default)s)")
     given = parser.parse_args(argv)
-    rules = given.rules.split(",") if given.rules else mg.estimators.__all__
-    unknown = [name for name in rules if name not in mg.estimators.__all__]
-    if unknown:
-        parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
     if given.samples < BATCH:
-        parser.error(f"--samples: expected {BATCH} or more, got {given.samples}")
-    Path(given.out).parent.mkdir(parents=True, exist_ok=True)
-
+        parser.error(f"argument --samples: expected {BATCH} or more, got {given.samples}")
     try:
         problem = PROBLEMS[given.problem](given.data)
     except (OSError, ValueError) as error:
         parser.error(f"--data: {error}")
     print(problem.about)
-    results, misfits = compare(problem, rules, given.samples, given.seed)
+    results, misfits = compare(problem, given.rules, given.samples, given.seed)
     for name, reason in misfits.items():
         print(f"{name} does not fit: {reason}")
     if results:
         print(table(results))
         if len(problem.params) > 1:
             print(layer_table(results, problem.params))
-        draw(problem.about, results, given.out)
-        print(f"picture: {given.out}")
+        lesson.close(draw(problem.about, results), given.out, TRY)
     return 0
 
 
 if __name__ == "__main__":
     sys.exit(main())
-
-# Change and try: a bit that is nearly sure of itself, toy(0.499, p=0.01).  Give a rule other options in ``compare``:
-# LeaveOneOut(samples=8), say.  Write a rule of your own, and see on which side of the frontier it falls.

@@ -1,6 +1,7 @@
 """A closed gate saves the work of its units.  Does it save it in the backward pass as well?
 
     python -m demos.gates_that_skip
+    python -m demos.gates_that_skip --device cuda       a larger layer, timed on a GPU
 
 Forward, a block of units whose gate is 0 need not be computed.  Backward, it has no gradient of its
 own.  But the gate has: if it had been open, what would the cost have been?  The gradient that arrives
@@ -12,11 +13,12 @@ at a gate is ⟨g, the block's units⟩, and for a closed gate nobody has comput
     layer computes for it what it skipped before: half of the gain is gone.
     Gumbel-sigmoid's gates are never quite 0, so there is nothing to skip.
 
-Left: a training step, timed with either rule, in units of the same step done densely by NumPy's BLAS
-through the same graph.  Right: how much an estimate changes where closed gates go without.
+Left: a training step, timed with either rule, in units of the same step done densely, by the products
+of NumPy or CuPy through the same graph.  Right: how much an estimate changes where closed gates go without.
 """
 
 import sys
+from time import perf_counter
 
 import numpy as np
 
@@ -24,7 +26,8 @@ import minigrad as mg
 from demos import lesson
 from demos.benchmarks import measure as clock
 
-BATCH, INPUTS, UNITS, OUTPUTS, BLOCK = 128, 512, 1024, 10, 16
+SIZES = {"cpu": {"batch": 128, "inputs": 512, "units": 1024}, "cuda": {"batch": 512, "inputs": 4096, "units": 16384}}
+BLOCK, OUTPUTS = 16, 10
 DENSITIES = 0.02, 0.05, 0.1, 0.2, 0.4, 0.7
 TRY = """
   In the network, gates = mg.neurons.noisy_rectifier(logits), which is 0 where it is closed and real where not:
@@ -38,20 +41,20 @@ TRY = """
 class Network:
     """Gated linear units and a linear layer, with logits that open gates with chance ``density``."""
 
-    def __init__(self, rule, density, batch=BATCH, inputs=INPUTS, units=UNITS, block=BLOCK, dense=False):
-        numbers = mg.Generator(0)
-        self.rule, self.dense = rule, dense
+    def __init__(self, rule, density, batch, inputs, units, block=BLOCK, dense=False, device="cpu"):
+        numbers = mg.Generator(0, device=device)
+        self.rule, self.dense, self.device = rule, dense, device
         self.x = mg.tensor(numbers.normal((batch, inputs), np.float32))
-        self.y = numbers.normal((batch, OUTPUTS), np.float32)
-        logits = np.log(density / (1 - density)) + numbers.normal((batch, units // block), np.float32) / 100
+        self.y = mg.tensor(numbers.normal((batch, OUTPUTS), np.float32))
+        logits = float(np.log(density / (1 - density))) + numbers.normal((batch, units // block), np.float32) / 100
         self.logits = mg.tensor(logits, requires_grad=True, dtype="float32")
-        self.hidden = mg.nn.GatedLinear(inputs, units, numbers, block=block)
-        self.output = mg.nn.Linear(units, OUTPUTS, numbers, gated_inputs=True)
+        self.hidden = mg.nn.GatedLinear(inputs, units, numbers, block=block, device=device)
+        self.output = mg.nn.Linear(units, OUTPUTS, numbers, gated_inputs=True, device=device)
         self.optimiser = mg.optim.SGD([self.hidden, self.output], lr=1e-3, rules=[rule])
 
     def estimate(self, seed):
         """The gradient of the gates' logits, by one estimate."""
-        gates = mg.bernoulli(self.logits, self.rule, rng=mg.Generator(seed))
+        gates = mg.bernoulli(self.logits, self.rule, rng=mg.Generator(seed, device=self.device))
         if self.dense:
             units = mg.linear(self.x, self.hidden.weight, self.hidden.bias)
             units = units * mg.repeat(gates, self.hidden.block, axis=1)
@@ -66,6 +69,7 @@ class Network:
     def step(self, seed=0):
         self.estimate(seed)
         self.optimiser.step()
+        self.output.bias.numpy()        # waits for a GPU, if the step is on one
 
 
 def change(name):
@@ -81,16 +85,18 @@ def change(name):
     return float(np.linalg.norm(network.estimate(9) - whole) / max(np.linalg.norm(whole), 1e-30)), declared
 
 
-def times(densities, rounds=9, **sizes):
+def times(densities, sizes, rounds=9, device="cpu"):
     """Seconds of a training step in units of the dense one: arrays over densities by name."""
+    on_the_wall = perf_counter if device == "cuda" else None        # no process's clock runs while a GPU computes
     found = {"Reinforce": [], "StraightThrough": []}
     with clock.threads(1):
         for density in lesson.progress(densities, unit="density", leave=False, disable=None):
-            networks = {name: Network(getattr(mg.estimators, name)(), density, **sizes) for name in found}
-            networks["dense"] = Network(mg.estimators.StraightThrough(), density, dense=True, **sizes)
+            made = {**sizes, "density": density, "device": device}
+            networks = {name: Network(getattr(mg.estimators, name)(), **made) for name in found}
+            networks["dense"] = Network(mg.estimators.StraightThrough(), dense=True, **made)
             for network in networks.values():
                 network.step()          # kernels may have to be compiled
-            seconds = clock.interleaved({name: n.step for name, n in networks.items()}, rounds, burst=0.005)
+            seconds = clock.interleaved({name: n.step for name, n in networks.items()}, rounds, 0.005, on_the_wall)
             for name in found:
                 found[name].append(seconds[name] / seconds["dense"])
     return found
@@ -128,8 +134,12 @@ def draw(ratios, changes):
 
 
 def main(argv=None):
-    given = lesson.parser(__file__, __doc__).parse_args(argv)
-    ratios, changes = times(DENSITIES), {name: change(name) for name in mg.estimators.__all__}
+    parser = lesson.parser(__file__, __doc__, device="cpu")
+    given = parser.parse_args(argv)
+    if mg.devices.describe(given.device) == "cuda (simulated)":
+        parser.error("--device: expected a GPU, got one that is simulated, whose time means nothing")
+    ratios = times(DENSITIES, SIZES[given.device], device=given.device)
+    changes = {name: change(name) for name in mg.estimators.__all__}
     show(ratios, changes)
     lesson.close(draw(ratios, changes), given.out, TRY)
     return 0

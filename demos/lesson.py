@@ -1,4 +1,4 @@
-"""What the lessons share: their command line, exact answers, table and picture, and how they end.
+"""What the demos share: their command line, exact answers, table and picture, and how they end.
 
     given = lesson.parser(__file__, __doc__, seed=0, samples=1000).parse_args(argv)
     found = measure(given.samples, given.seed)
@@ -20,7 +20,7 @@ except ModuleNotFoundError as missing:
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "SKY",
-    "close", "exact", "figure", "parser", "positive", "progress", "table",
+    "close", "exact", "figure", "parser", "positive", "progress", "rules", "seed_number", "table",
 ]
 
 # Okabe & Ito (2008): told apart by all eyes.
@@ -32,6 +32,15 @@ def positive(text):
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
     return int(text)
+
+
+def rules(text):
+    names = text.split(",")
+    unknown = [name for name in names if name not in mg.estimators.__all__]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected names from {', '.join(mg.estimators.__all__)}, "
+                                         f"got {', '.join(unknown)}")
+    return names
 
 
 def seed_number(text):
@@ -48,13 +57,13 @@ def picture(text):
 
 def usable_device(text):
     try:
-        return mg.tensor(0.0, device=text).device
+        return mg.devices.usable(text)
     except (ValueError, RuntimeError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parser(file, about, *, seed=None, samples=None, device=None):
-    """A lesson's command line: --out, and those of the others that it gives a default."""
+    """A demo's command line: --out, and those of the others that it gives a default."""
     name = Path(file).stem
     made = argparse.ArgumentParser(prog=f"python -m demos.{name}", description=about,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,10 +96,10 @@ def table(header, rows):
         print("   ".join([f"{first:<{widths[0]}}", *cells]))
 
 
-def figure(rows=1, columns=1, height=3.8):
-    """An empty figure of the width that all lessons have, and its axes."""
+def figure(rows=1, columns=1, height=3.8, **options):
+    """An empty figure of the width that all demos have, and its axes, made with options of ``subplots``."""
     made = Figure(figsize=(9, height), layout="constrained")
-    return made, made.subplots(rows, columns)
+    return made, made.subplots(rows, columns, **options)
 
 
 def close(drawn, path, ideas):

@@ -85,7 +85,7 @@ def show(truth, found):
     print(f"cost exp(b), p = {P}: the gradient is {truth:.4f}")
     coldest, *others = (f"{TEMPERATURES[i]:.2g}" for i in chosen)
     lesson.table(["rule", f"bias at τ = {coldest}", *others, f"variance at τ = {coldest}", *others],
-                 [[name, *(f"{m[i, 0] - truth + 0:.4f}" for i in chosen), *(f"{m[i, 1]:.2g}" for i in chosen)]
+                 [[name, *(f"{round(m[i, 0] - truth, 4) + 0:.4f}" for i in chosen), *(f"{m[i, 1]:.2g}" for i in chosen)]
                   for name, m in found.items()])
 
 

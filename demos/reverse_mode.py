@@ -95,7 +95,7 @@ def draw_graph(axes, values):
         axes.text(*places[name], f"\n\n{cotangents[node]:.3f}", ha="center", va="center", color=lesson.RED)
     axes.set(xlim=(-0.4, 3), ylim=(-0.6, 1.4), aspect="equal")
     axes.set_axis_off()
-    axes.set_title("Values go forward, cotangents and shares back", fontsize=11)
+    axes.set_title("Values go forward (blue),\ncotangents and shares back (red)", fontsize=11)
 
 
 def draw(values, found):

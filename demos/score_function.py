@@ -93,7 +93,8 @@ def main(argv=None):
     given = lesson.parser(__file__, __doc__, seed=0, samples=4000).parse_args(argv)
     found = measure(given.samples, given.seed)
     columns = ["θ", "E[cost]", "slope", "mean", "deviation"]
-    lesson.table(columns, zip(*(found[name][::4] for name in columns), strict=True))
+    lesson.table([*columns[:3], "mean of an estimate", "its deviation"],
+                 zip(*(found[name][::4] for name in columns), strict=True))
     lesson.close(draw(found), given.out, TRY)
     return 0
 

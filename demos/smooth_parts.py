@@ -80,7 +80,7 @@ def draw(found):
     formulas = {"sts": ("stochastic times smooth", lesson.RED, p**0.5, p),
                 "rectifier": ("noisy rectifier", lesson.BLUE, p, np.log1p(np.exp(GRID)))}
     for name, colour, on, mean in formulas.values():
-        left.plot(GRID, mean, color=colour, label=f"{name}: E[h]")
+        left.plot(GRID, mean, color=colour, linewidth=4, alpha=0.5, label=f"{name}: E[h]")
         left.plot(GRID, on, "--", color=colour, label=f"{name}: P(h > 0)")
     for what in ("on", "mean"):
         values, errors = found["rectifier"][what]

@@ -13,30 +13,27 @@ Each rule learns alone, by Adam with one sample a step; a few runs side by side 
 arXiv 1703.07370, made harder by Grathwohl et al. (2018), arXiv 1711.00123.
 """
 
-import argparse
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from math import ceil
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 
 import minigrad as mg
-
-try:
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from tqdm import tqdm
-except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+from demos import lesson
 
 EXACT = "Enumerate"             # weighs both values of the bit, so it follows the exact gradient
 COLUMNS = 5
 START = 0.8                     # the logit, so p = 0.69
 NEAR = 0.15                     # how close to a value of p a run ends "at" it
-COLOURS = {"arrives": "#0072b2", "neither": "#777777", "stops at p = t": "#d55e00"}     # told apart by all eyes
+COLOURS = {"arrives": lesson.BLUE, "neither": lesson.GREY, "stops at p = t": lesson.RED}
+TRY = """
+  --target 0.501, where the bit should be 1: which rule only seemed to know?
+  --target 0.45, where the difference is fifty times as large: who arrives now?
+  In learn, give REINFORCE a baseline, mg.estimators.Reinforce(baseline="mean"): is it enough?
+"""
 
 
 def learn(name, target, steps, runs, seed, device="cpu"):
@@ -67,7 +64,8 @@ def run(rules=mg.estimators.__all__, target=0.499, steps=3000, runs=8, seed=0, d
     names = list(dict.fromkeys([EXACT, *rules]))
     job = partial(learn, target=target, steps=steps, runs=runs, seed=seed, device=device)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return dict(zip(names, tqdm(pool.map(job, names), total=len(names), unit="rule", leave=False), strict=True))
+        return dict(zip(names, lesson.progress(pool.map(job, names), total=len(names), unit="rule", leave=False),
+                        strict=True))
 
 
 def report(curves, target):
@@ -87,11 +85,10 @@ def ordered(curves, target):
     return sorted(curves.items(), key=place)
 
 
-def draw(curves, target, path):
+def draw(curves, target):
     """A panel for each rule: all runs, their mean, and the exact gradient's curve."""
     rows = ceil(len(curves) / COLUMNS)
-    figure = Figure(figsize=(9, 0.9 + 1.15 * rows), layout="constrained")
-    grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    figure, grid = lesson.figure(rows, COLUMNS, 0.9 + 1.15 * rows, sharex=True, sharey=True, squeeze=False)
     exact = curves[EXACT]
     for axes, (name, curve) in zip(grid.flat, ordered(curves, target), strict=False):
         colour = COLOURS[verdict(curve, exact, target)]
@@ -109,43 +106,25 @@ def draw(curves, target, path):
     grid[0, 0].set(ylim=(0, 1), xlim=(0, len(exact) - 1), yticks=(0, 0.5, 1))
     figure.suptitle(f"p = P(b = 1) while b learns at cost (b − t)², t = {target}\n"
                     "thick: mean of the runs; dashed: the exact gradient; dotted: p = t", fontsize=10)
-    figure.legend([Line2D([], [], color=colour, linewidth=2) for colour in COLOURS.values()], COLOURS,
-                  loc="outside lower center", ncols=len(COLOURS), frameon=False, fontsize=9)
-    figure.savefig(path, dpi=150)
+    lines = [grid[0, 0].plot([], [], color=colour, linewidth=2)[0] for colour in COLOURS.values()]
+    figure.legend(lines, COLOURS, loc="outside lower center", ncols=len(COLOURS), frameon=False, fontsize=9)
+    return figure
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m demos.toy_problem", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lesson.parser(__file__, __doc__, seed=0, device="cpu")
     add = parser.add_argument
     add("--target", type=float, default=0.499, help="t in the cost (b − t)² (default: %(default)s)")
-    add("--rules", metavar="NAMES", help="of mg.estimators, with commas between (default: all)")
-    add("--steps", type=int, default=3000, help="(default: %(default)s)")
-    add("--runs", type=int, default=8, help="of each rule (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
-    add("--device", choices=mg.devices.NAMES, default="cpu", help="that computes; one bit is faster on a CPU")
-    add("--out", metavar="FILE", default="out/toy_problem.png", help="picture (default: %(default)s)")
+    add("--rules", type=lesson.rules, default=mg.estimators.__all__, metavar="NAMES",
+        help="of mg.estimators, with commas between (default: all)")
+    add("--steps", type=lesson.positive, default=3000, metavar="N", help="of training (default: %(default)s)")
+    add("--runs", type=lesson.positive, default=8, metavar="N", help="of each rule (default: %(default)s)")
     given = parser.parse_args(argv)
-    rules = given.rules.split(",") if given.rules else mg.estimators.__all__
-    unknown = [name for name in rules if name not in mg.estimators.__all__]
-    if unknown:
-        parser.error(f"--rules: expected names from {', '.join(mg.estimators.__all__)}, got {', '.join(unknown)}")
-    if given.steps < 1 or given.runs < 1:
-        parser.error(f"--steps and --runs: expected 1 or more, got {given.steps} and {given.runs}")
-    try:
-        mg.devices.usable(given.device)
-    except RuntimeError as error:
-        parser.error(str(error))
-    Path(given.out).parent.mkdir(parents=True, exist_ok=True)
-    curves = run(rules, given.target, given.steps, given.runs, given.seed, given.device)
+    curves = run(given.rules, given.target, given.steps, given.runs, given.seed, given.device)
     report(curves, given.target)
-    draw(curves, given.target, given.out)
-    print(f"picture: {given.out}")
+    lesson.close(draw(curves, given.target), given.out, TRY)
     return 0
 
 
 if __name__ == "__main__":
     sys.exit(main())
-
-# Change and try: --target 0.501, where the bit should be 1: which rule only seemed to know?  --target 0.45, where the
-# difference is fifty times as large.  In ``learn``, give REINFORCE a baseline, Reinforce(baseline="mean").

@@ -3,7 +3,7 @@
     python -m demos.write_your_own_rule
 
 A training run does not tell: it gets somewhere with a wrong gradient, too.  Here a new rule is written
-in ten lines and examined on two layers of random bits, whose exact gradient is known by enumeration.
+in a few lines and examined on two layers of random bits, whose exact gradient is known by enumeration.
 Then three mistakes are planted in it, of the kind that one does make, and each has to be found.
 
 The rule: flip one bit and see what the cost does.  Which bit?  A unit that is nearly always on or off
@@ -28,7 +28,7 @@ TRY = """
     mg.testing.parametrize_with_checks([MyRule()]).
 """
 
-# ---- the rule, in ten lines ----------------------------------------------------------------------------------
+# ---- the rule ------------------------------------------------------------------------------------------------
 
 
 class LikelyFlip(mg.Estimator):
@@ -100,14 +100,15 @@ def examine():
 
 
 def show(reports, complaints):
-    print(f"{'rule':<12}{'largest bias':>14}{'largest gradient':>18}   {'how it is known':<24}{'complaints':>10}")
+    rows = []
     for name, report in reports.items():
         how = f"{report.runs} outcomes, exact" if report.exact else f"{report.runs} samples"
-        bias, gradient = (np.abs(flat(x)).max() for x in (report.bias, report.gradient))
-        print(f"{name:<12}{bias:>14.2g}{gradient:>18.2g}   {how:<24}{len(complaints[name]):>10}")
+        bias, gradient = (f"{np.abs(flat(x)).max():.2g}" for x in (report.bias, report.gradient))
+        rows.append([name, bias, gradient, how, len(complaints[name])])
+    lesson.table(["rule", "largest bias", "largest gradient", "how it is known", "complaints"], rows)
     for name, found in complaints.items():
         print(f"\n{name}: " + ("\n  ".join(["", *found]) if found else "passes all checks"))
-    print(f"\nSecondHand learns, and {SAMPLES} samples do not give it away (see the picture).  Enumeration does.")
+    print(f"\n{SAMPLES} samples would not give SecondHand away (see the picture).  Enumeration does.")
 
 
 def flat(arrays):

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+pytest.importorskip("matplotlib", reason="the demos need matplotlib")
 pytest.importorskip("tqdm", reason="the demos need tqdm")
 
 import minigrad as mg

@@ -279,7 +279,7 @@ def test_the_dense_network_is_the_same_network():
 
 
 def test_ratios_are_measured_for_both_rules():
-    ratios = gates_that_skip.times((0.1, 0.9), rounds=1, batch=4, inputs=8, units=16, block=4)
+    ratios = gates_that_skip.times((0.1, 0.9), {"batch": 4, "inputs": 8, "units": 16, "block": 4}, rounds=1)
     assert ratios.keys() == {"Reinforce", "StraightThrough"}
     assert all(len(found) == 2 and min(found) > 0 for found in ratios.values())
 

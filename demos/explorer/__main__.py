@@ -12,16 +12,13 @@ Every number on the page is computed here and now, the histograms' estimates amo
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from demos import lesson
 from demos.explorer import measure
-
-try:
-    from tqdm import tqdm
-except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
 
 HERE = Path(__file__).parent
 DIGITS = 6      # of each number
@@ -52,12 +49,13 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer θ, and fewer estimates in histograms")
-    add("--seed", type=int, default=0, help="of all noise (default: %(default)s)")
+    add("--seed", type=lesson.seed_number, default=0, metavar="N", help="of all noise (default: %(default)s)")
     add("--out", type=Path, metavar="FILE", default="out/explorer.html", help="page (default: %(default)s)")
     given = parser.parse_args(argv)
     thetas, draws = (np.linspace(-3, 3, 5), 512) if given.quick else (np.linspace(-4, 4, 17), 4096)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    data = measure.grid(thetas, draws, given.seed, progress=lambda jobs: tqdm(jobs, unit="rule", leave=False))
+    progress = partial(lesson.progress, unit="rule", leave=False)
+    data = measure.grid(thetas, draws, given.seed, progress=progress)
     given.out.write_text(page(data), encoding="utf-8")
     print(f"page: {given.out}")
     return 0

@@ -11,7 +11,7 @@ from minigrad.data import DigitSplits, synthetic_digits
 pytest.importorskip("matplotlib", reason="demos need the packages of the extra `demos`")
 pytest.importorskip("tqdm", reason="demos need the packages of the extra `demos`")
 
-from demos import bernoulli_vae, conditional_mnist, toy_problem
+from demos import bernoulli_vae, conditional_mnist, gates_that_skip, toy_problem
 
 IMAGES, LABELS = synthetic_digits(8, seed=0)
 IMAGES = IMAGES.reshape(8, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(8, 49)
@@ -75,7 +75,30 @@ def test_toy_problem():
     np.testing.assert_allclose(*curves, rtol=1e-10)
 
 
-@pytest.mark.parametrize("demo", [conditional_mnist, bernoulli_vae, toy_problem])
+SMALL = {"batch": 5, "inputs": 6, "units": 12, "block": 3}
+
+
+@pytest.mark.parametrize("rule", [mg.estimators.Reinforce, mg.estimators.StraightThrough])
+@pytest.mark.parametrize("dense", [False, True])
+def test_gates_that_skip(rule, dense):
+    here, there = (gates_that_skip.Network(rule(), 0.4, **SMALL, dense=dense, device=device)
+                   for device in mg.devices.NAMES)
+    for network in (here, there):
+        network.step(1)
+    np.testing.assert_allclose(mg.devices.put(there.estimate(2), "cpu"), here.estimate(2), rtol=1e-4, atol=1e-5)
+    assert there.hidden.weight.device == there.logits.device == "cuda"
+
+
+def test_steps_are_timed_on_the_device_and_simulated_ones_not_reported(capsys):
+    ratios = gates_that_skip.times((0.4,), SMALL, rounds=1, device="cuda")
+    assert all(len(found) == 1 and found[0] > 0 for found in ratios.values())
+    if mg.devices.describe("cuda") == "cuda (simulated)":
+        with pytest.raises(SystemExit):
+            gates_that_skip.main(["--device", "cuda"])
+        assert "expected a GPU, got one that is simulated" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("demo", [conditional_mnist, bernoulli_vae, toy_problem, gates_that_skip])
 def test_a_device_that_cannot_be_used_is_a_message_not_a_traceback(demo, monkeypatch, capsys):
     def unusable(device):
         raise RuntimeError("device 'cuda' cannot be used: it is away")
@@ -84,4 +107,4 @@ def test_a_device_that_cannot_be_used_is_a_message_not_a_traceback(demo, monkeyp
     with pytest.raises(SystemExit) as caught:
         demo.main(["--device", "cuda"])
     assert caught.value.code == 2
-    assert "error: device 'cuda' cannot be used: it is away" in capsys.readouterr().err
+    assert "device 'cuda' cannot be used: it is away" in capsys.readouterr().err
