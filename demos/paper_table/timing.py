@@ -115,7 +115,7 @@ def train_plain(widths, data, epochs, seed):
     network = Plain(mg.Generator(seed), widths)
     batches = [chosen for epoch in range(epochs)
                for chosen in mg.data.minibatches(len(data.train_images), recipe.batch, seed=seed, epoch=epoch)]
-    trained = PlainInMinigrad(network, lambda step: recipe.rate(step / len(batches)))
+    trained = PlainInMinigrad(network, lambda step: recipe.tuning.rate * recipe.rate(step / len(batches)))
     best = {"valid": np.inf}
     for i, chosen in enumerate(batches, 1):
         trained.step(data.train_images[chosen], data.train_labels[chosen])
