@@ -79,10 +79,12 @@ def main(options):
     print(machine())
     print(f"{options.dtype}, median of {options.rounds} interleaved rounds\n")
     rows = []
-    for size, batch, block, density in measure.progress(list(product(options.size, options.batch, options.block,
-                                                                     options.density))):
-        rows += of_layer(options, size, batch, block, density)
-    print(markdown(rows))
+    cases = list(product(options.size, options.batch, options.block, options.density))
+    for case in measure.progress(cases):
+        rows += of_layer(options, *case)
+        if case[0] not in [size for size, *_ in cases[cases.index(case) + 1:]]:
+            # Each table as soon as it is complete: time may run out before the next.
+            print(markdown([row for row in rows if row.size == case[0]]), flush=True)
     return rows
 
 
