@@ -37,7 +37,8 @@ by, also by ones.
 can read it (`errors`); the next transfer to the host raises, before it returns anything.
 
 **Determinism.** Numbers are never added by atomics: lists are sorted, sums have a fixed order, so the same call on the
-same device gives the same bits.
+same device gives the same bits. (Of the whole engine, one operation is CuPy's and adds by atomics: `ops.scatter_add`,
+the cotangent of an index, where that repeats places.)
 
 **Random bits** come from the same scalar functions as on the CPU (`philox_cpu`), bit for bit.
 """

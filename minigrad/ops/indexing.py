@@ -36,7 +36,11 @@ getitem.vjps(lambda g, out, x, *index: scatter_add(g, *index, shape=x.shape))
 
 @primitive
 def scatter_add(x, *index, shape):
-    """Zeros of ``shape`` with x added at ``index``: entries that an index repeats add up."""
+    """Zeros of ``shape`` with x added at ``index``: entries that an index repeats add up.
+
+    On a GPU they do so by CuPy's atomic additions, in no fixed order: three or more floats at one place may round
+    to other last bits in another run. Without repeats, and for two, results are the same bits.
+    """
     out = np.zeros_like(x, shape=shape)
     if any(np.ndim(i) and i.dtype != bool for i in index):
         np.add.at(out, index, x)
