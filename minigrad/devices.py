@@ -121,6 +121,8 @@ def look():
     except ImportError as error:
         return f"Numba has no CUDA target ({first_line(error)}). {INSTALL}"
     if not cuda.is_available():
+        if cuda.cuda_error() is None:
+            return f"Numba finds no libnvvm of a CUDA toolkit to compile kernels with. {INSTALL}"
         return (f"no GPU with a working driver was found ({first_line(cuda.cuda_error())}). "
                 f"See whether nvidia-smi lists one; {SIMULATE}")
     try:

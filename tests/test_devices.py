@@ -61,6 +61,8 @@ def test_what_is_missing_is_named_with_a_remedy(gpu, monkeypatch):
     assert "CuPy cannot be imported" in fault()
     assert 'pip install "minigrad-neurons[cuda]"' in fault()
     monkeypatch.setattr(numba_cuda, "is_available", lambda: False)
+    monkeypatch.setattr(numba_cuda, "cuda_error", lambda: None)
+    assert "Numba finds no libnvvm of a CUDA toolkit" in fault()
     monkeypatch.setattr(numba_cuda, "cuda_error", lambda: "\nCUDA_ERROR_NO_DEVICE (100)\n")
     assert "no GPU with a working driver was found (CUDA_ERROR_NO_DEVICE (100)). See whether nvidia-smi" in fault()
     monkeypatch.setitem(sys.modules, "numba.cuda", None)

@@ -5,7 +5,7 @@
 
 One after another, each as a process of its own and with a limit of time:
 
-    tests        tests/cuda on the GPU, at sizes that the simulator cannot do
+    tests        tests/cuda on the GPU, at sizes that the simulator cannot do; on 8 cores if pytest-xdist is there
     memcheck     the products under compute-sanitizer: no address out of bounds
     racecheck    the same: no two threads in each other's way in shared memory
     ptx          registers, shared memory and spills of every kernel
@@ -24,6 +24,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 
@@ -80,6 +81,8 @@ def main(argv=None):
 def steps(quick):
     """The steps, in the order in which they are run."""
     python, pytest = sys.executable, ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    # Most of the time of the tests goes into compiling, which takes a core for each process.
+    workers = ["-n", str(min(8, os.cpu_count()))] if find_spec("xdist") and not arrays.simulated() else []
     products = ["tests/cuda/test_products.py", "-k", "not any_shape and not float64"]
     sanitizer = shutil.which("compute-sanitizer", path=os.pathsep.join(
         [os.environ.get("PATH", ""), "/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer"]))
@@ -90,8 +93,9 @@ def steps(quick):
         return Step(tool, [sanitizer, "--tool", tool, "--error-exitcode", "1", "--launch-timeout", "60", python, "-c",
                            UNPOOLED, "-q", "-p", "no:cacheprovider", *products], 60, lacks)
 
+    chosen = [*products[:2], "windows or nothing"] if quick else [*workers, "tests/cuda"]
     return [
-        Step("tests", [python, *pytest, *([*products[:2], "windows or nothing"] if quick else ["tests/cuda"])], 180),
+        Step("tests", [python, *pytest, *chosen], 180),
         sanitized("memcheck"),
         sanitized("racecheck"),
         Step("ptx", [python, "-m", "tests.cuda_ptx"], 50,
