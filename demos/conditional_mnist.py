@@ -78,7 +78,7 @@ class SmoothGates(mg.nn.Module):
         self.table = mg.tensor(self.noise)          # moves with the module
 
     def training(self, logits, rng):
-        logits = logits + self.table[rng.integers(len(self.noise), logits.shape)]
+        logits = logits + self.table[rng.integers(len(self.noise), logits.shape)].astype(logits.dtype)
         return mg.neurons.stochastic_times_smooth(logits, rng=rng), usage_penalty(mg.sigmoid(logits))
 
     def test(self, logits, cut):
