@@ -326,7 +326,7 @@ def picture(records, path):
     for method, found in rows.items():
         place = 1000 * found["step"]["minigrad"], 100 * found["test"]
         axes.plot(*place, "D", color="#d55e00", markersize=6)
-        axes.annotate(method, place, (-8, 0), textcoords="offset points", ha="right", va="center", fontsize=9)
+        axes.annotate(method, place, (0, 7), textcoords="offset points", rotation=75, ha="left", fontsize=9)
     axes.plot([], [], "D", color="#d55e00", label="the paper's rows")
     axes.set(xscale="log", xlabel=f"milliseconds of a training step of {BATCH} digits, one thread",
              ylabel="wrong answers on test digits (%)")
