@@ -1,7 +1,8 @@
 """The one decorator under which kernels are compiled.
 
 Serial code that releases the GIL, kept on disk between processes. `reassoc` and `contract` allow
-sums to be vectorised and multiply-adds to be fused; infinities and NaN keep their meaning.
+sums to be vectorised and multiply-adds to be fused; infinities and NaN keep their meaning, and come
+of division by 0 as they do in NumPy.
 
 The cache notices a change of the file a kernel is in, not of one that it calls into: after editing
 `tile`, say, remove the cache or name a fresh folder in NUMBA_CACHE_DIR.
@@ -17,7 +18,7 @@ _FAST = {"reassoc", "contract", "nsz"}
 
 def kernel(function, fastmath=_FAST):
     """Compile `function` lazily, once per dtype, with a cache on disk where one is writable."""
-    options = {"nogil": True, "fastmath": fastmath}
+    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder for the cache is writable

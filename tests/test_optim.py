@@ -53,6 +53,19 @@ def test_adam_is_algorithm_1():
             assert found[t - 1][i] == pytest.approx(value, rel=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4), (2, 3, 4)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_adam_moves_each_entry_by_its_own_gradient_in_any_order_of_memory(shape, order):
+    rng = np.random.default_rng(0)
+    start, gradient = (np.array(rng.standard_normal(shape), np.float32) for _ in range(2))
+    x = mg.tensor(np.asarray(start, order=order), requires_grad=True)
+    optimiser = Adam([x], lr=0.5, epsilon=1.0)
+    x.grad = gradient                                        # in the first step, mean and root of square are corrected
+    optimiser.step()                                         # to g and |g|
+    assert x.dtype == np.float32
+    np.testing.assert_allclose(x.numpy(), start - 0.5 * gradient / (np.abs(gradient) + 1), rtol=1e-6, atol=1e-7)
+
+
 def test_the_norm_of_what_enters_a_unit_is_limited():
     weight = parameter([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     bias = parameter([30.0, 40.0])

@@ -17,6 +17,7 @@ import numpy as np
 
 import minigrad as mg
 from demos.conditional_mnist import (
+    LONG,
     METHODS,
     RECIPES,
     BinaryGates,
@@ -25,7 +26,6 @@ from demos.conditional_mnist import (
     Run,
     SigmoidGates,
     SmoothGates,
-    Tuning,
     chunks,
     evaluate,
     usage_penalty,
@@ -83,9 +83,10 @@ class OrdinaryNetwork(mg.nn.Module):
 
 ROWS = METHODS | {
     "sts-code": METHODS["sts"]._replace(gates=SmoothGatesOfTheCode),
+    # The gater that REINFORCE starts from, for good: what does REINFORCE add?
+    "sbn-fixed": METHODS["sbn"]._replace(tuning={"long": LONG._replace(gain=6.0, gater_rate=0.0)}),
     # The same networks with nothing that closes gates: what do closed gates cost?
-    "straight-through-unpenalised": Method(
-        lambda: HalfOpenGates(mg.estimators.StraightThrough()), tuning={"long": Tuning(rate=0.2, gater_rate=0.1)}),
+    "straight-through-unpenalised": Method(lambda: HalfOpenGates(mg.estimators.StraightThrough())),
     "rectifier-unpenalised": Method(partial(RectifierGates, noise=False)),
     "sigmoid-2000": Method(partial(SigmoidGates, noise=False)),
     "ordinary-rectifier": Method(partial(RectifierGates, noise=False), network=OrdinaryNetwork),
@@ -96,7 +97,7 @@ ROWS = METHODS | {
 # ---- the runs --------------------------------------------------------------------------------------------------
 
 # Of every recipe but the paper's: their rates fall to 0, so their length is part of them.
-EPOCHS = {"quick": 5, "long": 16}
+EPOCHS = {"quick": 5, "long": 40}
 PATIENCE = 50               # epochs without a lower validation error after which the paper's recipe stops
 ENOUGH = 1000               # epochs that no run of it reaches
 

@@ -180,10 +180,10 @@ def train_policy(data, epochs, seed, usage, variety, rate):
     network.policy.bias.data += np.log(TARGET / (1 - TARGET))
     rule = mg.estimators.Reinforce(baseline="optimal")
     per_epoch = len(mg.data.minibatches(len(data.train_images), recipe.batch, seed=seed, epoch=0))
-    optimiser = mg.optim.SGD([
+    optimiser = recipe.tuning.optimiser([
         {"parameters": [network.hidden, network.output], "lr": lambda step: first * recipe.rate(step / steps)},
         {"parameters": network.policy, "lr": lambda step: rate * first * recipe.rate(step / steps)},
-    ], momentum=recipe.tuning.momentum, rules=[rule])
+    ], rules=[rule])
     steps, best = epochs * per_epoch, {"valid": np.inf}
     for epoch in range(epochs):
         for chosen in mg.data.minibatches(len(data.train_images), recipe.batch, seed=seed, epoch=epoch):
