@@ -235,7 +235,7 @@ class Adam(Optimiser):
     def update(self, x, lr, mean, square):
         (beta1, beta2), t = self.betas, self.steps + 1
         if x.device == "cpu":
-            from minigrad.kernels.adam import adam      # not before it is needed: it loads Numba
+            from minigrad.kernels.adam import adam  # not before it is needed: it loads Numba
 
             adam(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** -0.5, self.epsilon)
             x.data = x.value        # counts as a change, like any assignment

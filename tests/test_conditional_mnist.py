@@ -66,6 +66,74 @@ def test_the_papers_recipe(few_digits):
             assert np.linalg.norm(x.numpy(), axis=1).max() < 2.0001
 
 
+# ---- the long recipe ----------------------------------------------------------------------------------------
+
+
+def test_the_long_recipe(few_digits):
+    for method in "straight-through", "sbn", "baseline-rectifier":
+        run = demo.Run(settings(recipe="long", method=method, epochs=4), few_digits)
+        for _ in range(4):
+            run.train_epoch(SilentBar())
+        assert run.history[-1]["cost"] < 0.8 * run.history[0]["cost"]
+        assert isinstance(run.optimiser, mg.optim.Adam)
+        rates = [run.optimiser.rates["group 0: 0.weight"](step) for step in (0, 12, 18, 24)]       # of 24
+        np.testing.assert_allclose(rates, [0.0015, 0.0015, 0.00075, 0], rtol=1e-12)
+
+
+def test_gater_and_experts_see_different_noise_on_the_same_digits(few_digits, monkeypatch):
+    run = demo.Run(settings(recipe="long"), few_digits)
+    seen = []
+    for name in "logits", "scores":
+        def spy(x, *gates, original=getattr(run.network, name)):
+            seen.append(x.numpy())
+            return original(x, *gates)
+        monkeypatch.setattr(run.network, name, spy)
+    run.training_step(run.images[:50], run.labels[:50])
+    noises = [x - run.images.numpy()[:50] for x in seen]
+    assert len(noises) == 2
+    correlation = np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]
+    assert abs(correlation) < 6 / np.sqrt(noises[0].size)    # hit by one sound test in 5e8
+
+
+def test_noisy_digits_have_the_mean_and_variance_that_they_should():
+    images = mg.tensor(np.tile(np.float32([0, 0.25, 1]), (100_000, 1)))
+    made = demo.noisy(images, mg.Generator(3)).numpy()
+    assert made.dtype == np.float32
+    variance = np.array([0, 0.25, 1]) ** 2 * 0.3 / 0.7 + 1 / 12
+    error = np.sqrt(variance / 100_000)
+    np.testing.assert_array_less(np.abs(made.mean(axis=0, dtype=np.float64) - [0, 0.25, 1]), 6 * error)
+    np.testing.assert_allclose(made.var(axis=0, dtype=np.float64), variance, rtol=0.02)
+    assert np.abs(made[:, 0]).max() <= 0.5
+
+
+def test_a_contrast_is_the_difference_of_two_digits_of_two_classes(few_digits):
+    images, labels = few_digits.train_images, few_digits.train_labels
+    layer = mg.nn.Linear(784, 40, mg.Generator(1))
+    demo.contrasts(layer, images, labels, mg.Generator(2))
+    entering = layer(images).numpy()
+    np.testing.assert_allclose(entering.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(entering.std(axis=0), 1, rtol=1e-4)
+    of_two_classes = labels[:, None] != labels
+    differences = (images[:, None] - images)[of_two_classes]
+    differences /= np.linalg.norm(differences, axis=1, keepdims=True)
+    weight = layer.weight.numpy()
+    cosines = (weight / np.linalg.norm(weight, axis=1, keepdims=True)) @ differences.T
+    np.testing.assert_allclose(cosines.max(axis=1), 1, rtol=1e-5)
+
+
+def test_sharp_gates_are_open_for_a_tenth_of_the_digits_each(few_digits):
+    images = few_digits.train_images
+    network = mg.nn.ConditionalNetwork(mg.Generator(1))
+    before = network.logits(images).numpy()
+    demo.sharpen(network, 3.0, mg.tensor(images))
+    after = network.logits(images).numpy()
+    np.testing.assert_allclose(after - after.mean(axis=0), 3 * (before - before.mean(axis=0)), atol=1e-4)
+    assert set((after > 0).sum(axis=0)) <= {29, 30, 31}
+
+
+# ---- gates --------------------------------------------------------------------------------------------------
+
+
 def test_a_tenth_of_the_gates_are_open_where_the_threshold_was_chosen(few_digits):
     run = demo.Run(settings(), few_digits)
     gate = run.test_gate()
