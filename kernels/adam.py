@@ -1,4 +1,4 @@
-"""A step of Adam in one pass over memory: NumPy makes a dozen, which takes five times as long."""
+"""A step of Adam in one pass over memory, where NumPy makes a dozen."""
 
 import math
 

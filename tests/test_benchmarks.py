@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("threadpoolctl")
 
-from demos.benchmarks import gated, layer, step
+from demos.benchmarks import adam, gated, layer, step
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,13 @@ def test_a_library_that_computes_something_else_is_found():
     assert set(layer.agreeing(made, {"minigrad": ours, "NumPy": dense}, "both")) == {"minigrad", "NumPy"}
     with pytest.raises(AssertionError, match="wrong"):
         layer.agreeing(made, {"minigrad": ours, "wrong": lambda i: tuple(2 * a for a in dense(i))}, "both")
+
+
+def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
+    seconds = adam.main(["--quick", "--rounds", "3"])
+    assert {"minigrad", "NumPy"} <= set(seconds)
+    assert min(seconds.values()) > 0
+    assert "a step of Adam on 7910 parameters" in capsys.readouterr().out
 
 
 def test_networks_that_learn_otherwise_are_found():

@@ -82,15 +82,14 @@ def test_the_long_recipe(few_digits):
 
 def test_gater_and_experts_see_different_noise_on_the_same_digits(few_digits, monkeypatch):
     run = demo.Run(settings(recipe="long"), few_digits)
-    seen = []
-    for name in "logits", "scores":
-        def spy(x, *gates, original=getattr(run.network, name)):
-            seen.append(x.numpy())
-            return original(x, *gates)
-        monkeypatch.setattr(run.network, name, spy)
+    seen, network = {}, mg.nn.ConditionalNetwork
+    for name, method in ("gater", network.logits), ("experts", network.scores):
+        def spy(self, x, *gates, name=name, method=method):
+            seen[name] = x.numpy()
+            return method(self, x, *gates)
+        monkeypatch.setattr(network, method.__name__, spy)
     run.training_step(run.images[:50], run.labels[:50])
-    noises = [x - run.images.numpy()[:50] for x in seen]
-    assert len(noises) == 2
+    noises = [seen[name] - run.images.numpy()[:50] for name in ("gater", "experts")]
     correlation = np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]
     assert abs(correlation) < 6 / np.sqrt(noises[0].size)    # hit by one sound test in 5e8
 

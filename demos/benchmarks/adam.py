@@ -1,0 +1,95 @@
+"""What a step of Adam takes, for all parameters of the paper's network, next to NumPy's and torch's.
+
+    python -m demos.benchmarks.adam
+"""
+
+import argparse
+from importlib.util import find_spec
+
+import numpy as np
+
+import minigrad as mg
+from demos.benchmarks import measure
+from demos.benchmarks.layer import assert_close
+
+RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
+
+
+def parameters(scale):
+    """Arrays of float32 of the shapes of the paper's network, its widths divided by `scale`."""
+    network = mg.nn.ConditionalNetwork(mg.Generator(0), inputs=784 // scale, hidden=400 // scale, units=2000 // scale)
+    return [x.numpy() for x in network.parameters()]
+
+
+def in_minigrad(start, gradients):
+    leaves = [mg.tensor(x, requires_grad=True) for x in start]
+    optimiser = mg.optim.Adam(leaves, RATE, BETAS, EPSILON)
+    for x, gradient in zip(leaves, gradients, strict=True):
+        x.grad = gradient
+    return optimiser.step, lambda: [x.numpy() for x in leaves]
+
+
+def in_numpy(start, gradients):
+    """The formulas as they are written in ``minigrad.optim``, an array at a time."""
+    (beta1, beta2), steps = BETAS, 0
+    start = [x.copy() for x in start]
+    means, squares = ([np.zeros_like(x) for x in start] for _ in range(2))
+
+    def step():
+        nonlocal steps
+        steps += 1
+        for x, gradient, mean, square in zip(start, gradients, means, squares, strict=True):
+            if not np.isfinite(gradient).all():
+                raise ValueError("expected finite gradients")
+            mean *= beta1
+            mean += (1 - beta1) * gradient
+            square *= beta2
+            square += (1 - beta2) * gradient**2
+            root = np.sqrt(square) / (1 - beta2**steps) ** 0.5
+            x -= RATE / (1 - beta1**steps) * mean / (root + EPSILON)
+    return step, lambda: start
+
+
+def in_torch(start, gradients, **options):
+    import torch
+
+    leaves = [torch.tensor(x, requires_grad=True) for x in start]
+    for x, gradient in zip(leaves, gradients, strict=True):
+        x.grad = torch.tensor(gradient)
+    return (torch.optim.Adam(leaves, RATE, BETAS, EPSILON, **options).step,
+            lambda: [x.detach().numpy() for x in leaves])
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=21, help="in which they take turns (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a small network, to see whether it works")
+    given = parser.parse_args(argv)
+
+    start = parameters(scale=20 if given.quick else 1)
+    gradients = [np.empty_like(x) for x in start]        # in the same order of memory, or torch's fused step goes wrong
+    for x in gradients:
+        x[...] = np.random.default_rng(0).standard_normal(x.shape)
+    makers = {"minigrad": in_minigrad, "NumPy": in_numpy}
+    if find_spec("torch"):
+        makers |= {"torch": in_torch, "torch, fused": lambda *given: in_torch(*given, fused=True)}
+    with measure.threads(1):
+        made = {name: make(start, gradients) for name, make in makers.items()}
+        for _ in range(3):
+            for step, _ in made.values():
+                step()
+        for name, (_, result) in made.items():
+            for wanted, found in zip(made["minigrad"][1](), result(), strict=True):
+                assert_close(name, found, wanted)
+        seconds = measure.interleaved({name: step for name, (step, _) in made.items()}, given.rounds, burst=0.05)
+        print(measure.machine())
+        print(measure.thread_counts())
+    print(f"a step of Adam on {sum(x.size for x in start)} parameters, float32, median of {given.rounds} rounds")
+    for name, time in seconds.items():
+        print(f"{name:14}{1000 * time:8.2f} ms  {time / seconds['minigrad']:5.2f} × minigrad's")
+    return seconds
+
+
+if __name__ == "__main__":
+    measure.without_presets()
+    main()
