@@ -83,6 +83,9 @@ class OrdinaryNetwork(mg.nn.Module):
 
 ROWS = METHODS | {
     "sts-code": METHODS["sts"]._replace(gates=SmoothGatesOfTheCode),
+    # The variant that the paper mentions and found no better.
+    "straight-through-slope": METHODS["straight-through"]._replace(
+        gates=lambda: BinaryGates(mg.estimators.StraightThroughSlope())),
     # The gater that REINFORCE starts from, for good: what does REINFORCE add?
     "sbn-fixed": METHODS["sbn"]._replace(tuning={"long": LONG._replace(gain=6.0, gater_rate=0.0)}),
     # The same networks with nothing that closes gates: what do closed gates cost?

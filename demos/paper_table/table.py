@@ -54,6 +54,7 @@ CLAIMS = [
     Claim("Does noise help sigmoid gates?", "baseline-sigmoid-noise", "baseline-sigmoid"),
     *(Claim("Is straight-through the best of the noisy ones?", "straight-through", other)
       for other in ("noisy-rectifier", "sts", "sbn")),
+    Claim("Does the slope of σ help straight-through?", "straight-through-slope", "straight-through"),
     Claim("Does REINFORCE teach the gater anything?", "sbn", "sbn-fixed"),
     Claim("Does √p, as in the paper, beat p, as in its code?", "sts", "sts-code"),
     Claim("Do closed gates cost accuracy? Binary ones", "straight-through", "straight-through-unpenalised"),
