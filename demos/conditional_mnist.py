@@ -150,8 +150,8 @@ class Method(NamedTuple):
 # would lose what the gater's initial weights can tell apart.
 CLOSED = log(OPEN / (1 - OPEN))
 
-# Of the long recipe. Sharp gates let the experts learn under little noise. The slower REINFORCE moves the gater from
-# there, the better: what its noise unlearns is more than what it learns.
+# The usual tuning of the long recipe.  A gain makes gates sharp, so that experts learn under little noise; from there
+# REINFORCE hardly moves the gater, for its noise unlearns more than it learns.
 LONG = Tuning(mg.optim.Adam, rate=0.0015)
 
 METHODS = {
@@ -217,7 +217,7 @@ RECIPES = {
 
 
 def noisy(images, rng):
-    """Digits with three pixels of ten hidden, the others raised to make up for it, and uniform noise of ±½ on all."""
+    """Digits with a pixel hidden with probability 0.3, or raised to make up for it, and uniform noise of ±½ on all."""
     return mg.neurons.multiplicative_noise(images, 0.3, rng=rng) + (rng.uniform(images.shape, images.dtype) - 0.5)
 
 
@@ -226,7 +226,7 @@ def contrasts(layer, images, labels, rng):
 
     What enters a unit has mean 0 and variance 1 over the images.
     """
-    units = len(layer.weight.numpy())
+    units = len(layer.weight)
     one, other = rng.integers(len(images), (2, 2 * units))
     of_two_classes = np.flatnonzero(labels[one] != labels[other])[:units]
     weight = images[one[of_two_classes]] - images[other[of_two_classes]]

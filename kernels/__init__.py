@@ -3,7 +3,7 @@
 A gated layer computes only the blocks of units whose gate is not 0. This package turns gates into
 lists of open blocks, keeps activations packed (open blocks only) between layers, and holds the
 forward and backward kernels, plus the counter-based random bits behind the gates, and Adam's step.
-It knows arrays, not graphs: ``reference`` is the specification in plain NumPy, and every function of
+It knows arrays, not graphs: ``reference`` is the specification in plain NumPy, and every function for
 gated layers is tested against it. Arrays are NumPy's, or of a GPU (``arrays``), whose kernels are in
 ``cuda``.
 

@@ -13,7 +13,7 @@ def adam(x, gradient, mean, square, rate, betas, scale, epsilon):
 
     Parameters
     ----------
-    x, gradient, mean, square : arrays of one shape and dtype, in any order of memory.
+    x, gradient, mean, square : arrays without gaps, of one shape, dtype and order of memory.
     rate, scale : with the corrections of Adam's first steps in them.
 
     >>> import numpy as np
@@ -23,12 +23,12 @@ def adam(x, gradient, mean, square, rate, betas, scale, epsilon):
     (array([0.83333333]), array([1.]), array([1.]))
     """
     numbers = rate, betas[0], 1 - betas[0], betas[1], 1 - betas[1], scale, epsilon
-    _adam(x, gradient, mean, square, *map(x.dtype.type, numbers))
+    flat = (array.ravel("K") for array in (x, gradient, mean, square))      # views, whatever the shape
+    _adam(*flat, *map(x.dtype.type, numbers))
 
 
 @kernel
 def _adam(x, gradient, mean, square, rate, beta1, rest1, beta2, rest2, scale, epsilon):
-    x, gradient, mean, square = x.flat, gradient.flat, mean.flat, square.flat
     for i in range(len(x)):
         m = beta1 * mean[i] + rest1 * gradient[i]
         v = beta2 * square[i] + rest2 * gradient[i] * gradient[i]

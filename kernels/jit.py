@@ -1,8 +1,8 @@
 """The one decorator under which kernels are compiled.
 
 Serial code that releases the GIL, kept on disk between processes. `reassoc` and `contract` allow
-sums to be vectorised and multiply-adds to be fused; infinities and NaN keep their meaning, and come
-of division by 0 as they do in NumPy.
+sums to be vectorised and multiply-adds to be fused; infinities and NaN keep their meaning.
+Division by 0 gives them, as in NumPy: a check for it would keep loops from being vectorised.
 
 The cache notices a change of the file a kernel is in, not of one that it calls into: after editing
 `tile`, say, remove the cache or name a fresh folder in NUMBA_CACHE_DIR.

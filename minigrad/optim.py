@@ -237,7 +237,9 @@ class Adam(Optimiser):
         if x.device == "cpu":
             from minigrad.kernels.adam import adam  # not before it is needed: it loads Numba
 
-            adam(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** -0.5, self.epsilon)
+            gradient = x.grad if x.grad.strides == x.value.strides else like(x.value, x.grad)
+            adam(x.value, gradient, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** -0.5,
+                 self.epsilon)
             x.data = x.value        # counts as a change, like any assignment
             return
         mean *= beta1

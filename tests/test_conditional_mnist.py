@@ -76,8 +76,10 @@ def test_the_long_recipe(few_digits):
             run.train_epoch(SilentBar())
         assert run.history[-1]["cost"] < 0.8 * run.history[0]["cost"]
         assert isinstance(run.optimiser, mg.optim.Adam)
-        rates = [run.optimiser.rates["group 0: 0.weight"](step) for step in (0, 12, 18, 24)]       # of 24
-        np.testing.assert_allclose(rates, [0.0015, 0.0015, 0.00075, 0], rtol=1e-12)
+        share = {"sbn": 0.005}.get(method, 1)
+        for name, first in ("group 0: 0.weight", 0.0015), ("group 1: 0.weight", 0.0015 * share):
+            rates = [run.optimiser.rates[name](step) for step in (0, 12, 18, 24)]       # of 24
+            np.testing.assert_allclose(rates, first * np.array([1, 1, 0.5, 0]), rtol=1e-12)
 
 
 def test_gater_and_experts_see_different_noise_on_the_same_digits(few_digits, monkeypatch):
@@ -91,7 +93,7 @@ def test_gater_and_experts_see_different_noise_on_the_same_digits(few_digits, mo
     run.training_step(run.images[:50], run.labels[:50])
     noises = [seen[name] - run.images.numpy()[:50] for name in ("gater", "experts")]
     correlation = np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]
-    assert abs(correlation) < 6 / np.sqrt(noises[0].size)    # hit by one sound test in 5e8
+    assert abs(correlation) < 6 / np.sqrt(noises[0].size)    # a correct program exceeds it once in 5e8
 
 
 def test_noisy_digits_have_the_mean_and_variance_that_they_should():
@@ -102,11 +104,12 @@ def test_noisy_digits_have_the_mean_and_variance_that_they_should():
     error = np.sqrt(variance / 100_000)
     np.testing.assert_array_less(np.abs(made.mean(axis=0, dtype=np.float64) - [0, 0.25, 1]), 6 * error)
     np.testing.assert_allclose(made.var(axis=0, dtype=np.float64), variance, rtol=0.02)
+    np.testing.assert_allclose(np.corrcoef(made.T), np.eye(3), atol=0.02)
     assert np.abs(made[:, 0]).max() <= 0.5
 
 
 def test_a_contrast_is_the_difference_of_two_digits_of_two_classes(few_digits):
-    images, labels = few_digits.train_images, few_digits.train_labels
+    images, labels = few_digits.train_images[:100], few_digits.train_labels[:100]
     layer = mg.nn.Linear(784, 40, mg.Generator(1))
     demo.contrasts(layer, images, labels, mg.Generator(2))
     entering = layer(images).numpy()
@@ -118,6 +121,7 @@ def test_a_contrast_is_the_difference_of_two_digits_of_two_classes(few_digits):
     weight = layer.weight.numpy()
     cosines = (weight / np.linalg.norm(weight, axis=1, keepdims=True)) @ differences.T
     np.testing.assert_allclose(cosines.max(axis=1), 1, rtol=1e-5)
+    assert len(set(cosines.argmax(axis=1))) > 35
 
 
 def test_sharp_gates_are_open_for_a_tenth_of_the_digits_each(few_digits):

@@ -54,14 +54,16 @@ def test_adam_is_algorithm_1():
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (3, 4), (2, 3, 4)])
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_adam_moves_each_entry_by_its_own_gradient_in_any_order_of_memory(shape, order):
+@pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
+def test_adam_moves_each_entry_by_its_own_gradient_in_any_order_of_memory(shape, orders):
     rng = np.random.default_rng(0)
     start, gradient = (np.array(rng.standard_normal(shape), np.float32) for _ in range(2))
-    x = mg.tensor(np.asarray(start, order=order), requires_grad=True)
+    x = mg.tensor(np.asarray(start, order=orders[0]), requires_grad=True)
     optimiser = Adam([x], lr=0.5, epsilon=1.0)
-    x.grad = gradient                                        # in the first step, mean and root of square are corrected
-    optimiser.step()                                         # to g and |g|
+    for share in 0.25, 0.75:
+        (x * np.asarray(share * gradient, order=orders[1])).sum().backward()
+    optimiser.step()
+    # The first step corrects mean and root to g and |g|.
     assert x.dtype == np.float32
     np.testing.assert_allclose(x.numpy(), start - 0.5 * gradient / (np.abs(gradient) + 1), rtol=1e-6, atol=1e-7)
 

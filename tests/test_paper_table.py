@@ -137,6 +137,18 @@ def test_the_rows_that_the_paper_does_not_have(row, few, tmp_path):
                                                  "ordinary-linear"))
 
 
+@pytest.mark.parametrize("recipe", ["quick", "long"])
+def test_a_fixed_gater_stays_and_its_experts_learn(recipe):
+    digits = rows.digits("quick")
+    settings = {"method": "sbn-fixed", "recipe": recipe, "epochs": 2, "block": 1, "seed": 0, "batch": 200}
+    training = conditional_mnist.Run(settings, digits, rows.ROWS["sbn-fixed"])
+    before = training.network.state_dict()
+    training.train_epoch(SimpleNamespace(update=lambda: None))
+    after = training.network.state_dict()
+    changed = {name.split(".")[0] for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"experts", "output"}
+
+
 def test_the_gates_of_those_rows():
     rng, logits = mg.Generator(0), mg.tensor(np.zeros((10, 2000), np.float32))
     paper, code = (rows.ROWS[row].gates() for row in ("sts", "sts-code"))

@@ -68,8 +68,9 @@ def main(argv=None):
 
     start = parameters(scale=20 if given.quick else 1)
     gradients = [np.empty_like(x) for x in start]        # in the same order of memory, or torch's fused step goes wrong
+    rng = np.random.default_rng(0)
     for x in gradients:
-        x[...] = np.random.default_rng(0).standard_normal(x.shape)
+        x[...] = rng.standard_normal(x.shape)
     makers = {"minigrad": in_minigrad, "NumPy": in_numpy}
     if find_spec("torch"):
         makers |= {"torch": in_torch, "torch, fused": lambda *given: in_torch(*given, fused=True)}

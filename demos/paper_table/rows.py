@@ -17,7 +17,6 @@ import numpy as np
 
 import minigrad as mg
 from demos.conditional_mnist import (
-    LONG,
     METHODS,
     RECIPES,
     BinaryGates,
@@ -83,12 +82,13 @@ class OrdinaryNetwork(mg.nn.Module):
 
 ROWS = METHODS | {
     "sts-code": METHODS["sts"]._replace(gates=SmoothGatesOfTheCode),
-    # The variant that the paper mentions and found no better.
+    # The variant that did worse in the paper.
     "straight-through-slope": METHODS["straight-through"]._replace(
         gates=lambda: BinaryGates(mg.estimators.StraightThroughSlope())),
     # The gater that REINFORCE starts from, for good: what does REINFORCE add?
-    "sbn-fixed": METHODS["sbn"]._replace(tuning={"long": LONG._replace(gain=6.0, gater_rate=0.0)}),
-    # The same networks with nothing that closes gates: what do closed gates cost?
+    "sbn-fixed": METHODS["sbn"]._replace(tuning={
+        recipe: tuning._replace(gater_rate=0.0) for recipe, tuning in METHODS["sbn"].tuning.items()}),
+    # The same networks with nothing that closes gates, from half of them open: what do closed gates cost?
     "straight-through-unpenalised": Method(lambda: HalfOpenGates(mg.estimators.StraightThrough())),
     "rectifier-unpenalised": Method(partial(RectifierGates, noise=False)),
     "sigmoid-2000": Method(partial(SigmoidGates, noise=False)),

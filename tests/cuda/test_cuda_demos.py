@@ -31,9 +31,12 @@ class Bar:
         pass
 
 
-@pytest.mark.parametrize("method", ["straight-through", "sbn", "sts", "noisy-rectifier", "baseline-sigmoid-noise"])
-def test_the_papers_experiment(method):
-    settings = {"method": method, "recipe": "paper", "epochs": 1, "batch": 4, "block": 2, "seed": 0}
+@pytest.mark.parametrize(("method", "recipe"), [
+    *((method, "paper") for method in ("straight-through", "sbn", "sts", "noisy-rectifier", "baseline-sigmoid-noise")),
+    ("straight-through", "long"),
+])
+def test_the_papers_experiment(method, recipe):
+    settings = {"method": method, "recipe": recipe, "epochs": 1, "batch": 4, "block": 2, "seed": 0}
     histories = {}
     for device in mg.devices.NAMES:
         run = conditional_mnist.Run(settings, DIGITS, small(method), device)

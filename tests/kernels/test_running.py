@@ -192,6 +192,15 @@ def test_no_folder_for_the_cache(monkeypatch):
     assert double(3) == 6
 
 
+def test_division_by_0_is_numpys():
+    @jit.kernel
+    def ratio(x, y):
+        return x / y
+
+    assert ratio(1.0, 0.0) == np.inf
+    assert np.isnan(ratio(0.0, 0.0))
+
+
 def test_warmup_covers_both_dtypes_and_refuses_others():
     kernels.warmup(np.float32)
     kernels.warmup(np.float64)
