@@ -222,7 +222,7 @@ def test_the_section_says_what_was_measured_and_leaves_the_rest_blank():
         "7", "9", "minutes", "0.200", "0.01", "0.02", "0.0099", "11.0 %", "10.0 %", "1.5"]
     noise = cells(text, "Does noise help rectifier gates?")
     assert noise[2:] == ["paper", "+1.15 ± 0.64", "2", "worse"]
-    assert cells(text, "Does √p, as in the paper, beat p, as in its code?")[3:] == ["–", "–", "–"]
+    assert cells(text, "Does √p, as in the paper, beat p, as in its code?")[2:] == ["–", "–", "–", "–"]
     assert "finished 2026-11-21, with minigrad 0.1.0 on a machine" in text
     assert "or after 20 minutes of computing." in text
     assert table.section({}) == "No run has finished yet."

@@ -211,14 +211,15 @@ def details(records, rows, recipes):
 
 
 def claims(records, recipes):
-    """The table of what the differences between rows say."""
+    """The table of what the differences between rows say; a claim that nothing was run for has a blank line."""
     lines = []
     for claim in CLAIMS:
-        for recipe in recipes:
-            found = [100 * difference for difference in differences(records, claim.one, claim.other, recipe)]
-            shown = plus_minus(*interval(found), "+") if found else None
-            lines.append([claim.question, f"`{claim.one}` − `{claim.other}`", recipe, shown, len(found) or None,
-                          verdict(found)])
+        points = {recipe: [100 * difference for difference in differences(records, claim.one, claim.other, recipe)]
+                  for recipe in recipes}
+        for recipe in [recipe for recipe in recipes if points[recipe]] or [None]:
+            found = points.get(recipe, [])
+            lines.append([claim.question, f"`{claim.one}` − `{claim.other}`", recipe,
+                          plus_minus(*interval(found), "+") if found else None, len(found) or None, verdict(found)])
     return report.table(["claim", "difference", "recipe", "points", "seeds", "so"], lines)
 
 
