@@ -151,7 +151,7 @@ class Method(NamedTuple):
 CLOSED = log(OPEN / (1 - OPEN))
 
 # The usual tuning of the long recipe.  A gain makes gates sharp, so that experts learn under little noise; from there
-# REINFORCE hardly moves the gater, for its noise unlearns more than it learns.
+# REINFORCE moves the gater only a little, for what it does is mostly noise.
 LONG = Tuning(mg.optim.Adam, rate=0.0015)
 
 METHODS = {
@@ -292,10 +292,10 @@ class Run:
 
     def training_step(self, images, labels):
         """One step on a minibatch: its costs, its scores and its gates, where they were computed."""
-        seen = [noisy(images, self.rng) if self.recipe.noise else images for _ in range(2)]
-        logits = self.network.logits(seen[0])
+        for_gater, for_experts = (noisy(images, self.rng) if self.recipe.noise else images for _ in range(2))
+        logits = self.network.logits(for_gater)
         gates, sparsity = self.gates.training(logits, self.rng)
-        scores = self.network.scores(seen[1], gates)
+        scores = self.network.scores(for_experts, gates)
         costs = mg.cross_entropy(scores, labels)
         loss = mg.expected(costs) + self.penalty * sparsity
         self.optimiser.zero_grad()

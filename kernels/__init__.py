@@ -3,8 +3,8 @@
 A gated layer computes only the blocks of units whose gate is not 0. This package turns gates into
 lists of open blocks, keeps activations packed (open blocks only) between layers, and holds the
 forward and backward kernels, plus the counter-based random bits behind the gates, and Adam's step.
-It knows arrays, not graphs: ``reference`` is the specification in plain NumPy, and every function for
-gated layers is tested against it. Arrays are NumPy's, or of a GPU (``arrays``), whose kernels are in
+It knows arrays, not graphs: ``reference`` is the specification in plain NumPy, and every function
+here is tested against it. Arrays are NumPy's, or of a GPU (``arrays``), whose kernels are in
 ``cuda``.
 
 Only NumPy is imported here; Numba loads, and kernels compile, at the first call that needs them.

@@ -67,3 +67,16 @@ def packed_linear_dh(g, weight, gates, block):
 def packed_linear_dw(g, h):
     """dV = gᵀ h."""
     return g.T @ h
+
+
+def adam(x, gradient, mean, square, rate, betas, correction, epsilon):
+    """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − rate · m / (√v / correction + ε), for m, v = mean, square.
+
+    In place.  ``rate`` and ``correction`` make up for the zeros that Adam's averages start from.
+    """
+    beta1, beta2 = betas
+    mean *= beta1
+    mean += (1 - beta1) * gradient
+    square *= beta2
+    square += (1 - beta2) * gradient**2
+    x -= rate * mean / (np.sqrt(square) / correction + epsilon)

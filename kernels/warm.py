@@ -35,4 +35,4 @@ def warmup(dtype=np.float32):
     uniforms = np.empty((1, 2), dtype)
     philox_cpu.uniforms(np.uint64(0), 0, 0, 0, uniforms)
     philox_cpu.gates(bias, uniforms[0], np.empty(2, dtype))
-    adam.adam(x, x, x, x, 0.0, (0.0, 0.0), 1.0, 1.0)
+    adam.compiled()(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))

@@ -13,6 +13,7 @@ finite are reported when the loss, say, is next fetched: by name and step, but a
 import numpy as np
 
 from minigrad import devices
+from minigrad.kernels.adam import adam
 from minigrad.kernels.deferred import require
 from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite
@@ -234,20 +235,8 @@ class Adam(Optimiser):
 
     def update(self, x, lr, mean, square):
         (beta1, beta2), t = self.betas, self.steps + 1
-        if x.device == "cpu":
-            from minigrad.kernels.adam import adam  # not before it is needed: it loads Numba
-
-            gradient = x.grad if x.grad.strides == x.value.strides else like(x.value, x.grad)
-            adam(x.value, gradient, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** -0.5,
-                 self.epsilon)
-            x.data = x.value        # counts as a change, like any assignment
-            return
-        mean *= beta1
-        mean += (1 - beta1) * x.grad
-        square *= beta2
-        square += (1 - beta2) * x.grad**2
-        root = np.sqrt(square) / (1 - beta2**t) ** 0.5
-        x.data -= lr / (1 - beta1**t) * mean / (root + self.epsilon)
+        adam(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
+        x.data = x.value            # counts as a change, like any assignment
 
 
 def shrinkage(weight, max_norm):

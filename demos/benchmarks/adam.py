@@ -11,6 +11,8 @@ import numpy as np
 import minigrad as mg
 from demos.benchmarks import measure
 from demos.benchmarks.layer import assert_close
+from minigrad.kernels import reference
+from minigrad.ops.gated import is_finite
 
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
 
@@ -30,23 +32,19 @@ def in_minigrad(start, gradients):
 
 
 def in_numpy(start, gradients):
-    """The formulas as they are written in ``minigrad.optim``, an array at a time."""
+    """The formulas, an array at a time."""
     (beta1, beta2), steps = BETAS, 0
-    start = [x.copy() for x in start]
+    start = [x.copy(order="K") for x in start]
     means, squares = ([np.zeros_like(x) for x in start] for _ in range(2))
 
     def step():
         nonlocal steps
         steps += 1
         for x, gradient, mean, square in zip(start, gradients, means, squares, strict=True):
-            if not np.isfinite(gradient).all():
+            if not is_finite(gradient):
                 raise ValueError("expected finite gradients")
-            mean *= beta1
-            mean += (1 - beta1) * gradient
-            square *= beta2
-            square += (1 - beta2) * gradient**2
-            root = np.sqrt(square) / (1 - beta2**steps) ** 0.5
-            x -= RATE / (1 - beta1**steps) * mean / (root + EPSILON)
+            reference.adam(x, gradient, mean, square, RATE / (1 - beta1**steps), BETAS, (1 - beta2**steps) ** 0.5,
+                           EPSILON)
     return step, lambda: start
 
 
