@@ -70,9 +70,10 @@ def packed_linear_dw(g, h):
 
 
 def adam(x, gradient, mean, square, rate, betas, correction, epsilon):
-    """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − rate · m / (√v / correction + ε), for m, v = mean, square.
+    """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − rate · m / (√v / correction + ε).
 
-    In place.  ``rate`` and ``correction`` make up for the zeros that Adam's averages start from.
+    For m = mean and v = square, in place.  ``rate`` and ``correction`` make up for the zeros that the averages
+    start from.
     """
     beta1, beta2 = betas
     mean *= beta1
