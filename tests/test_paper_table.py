@@ -219,7 +219,8 @@ def test_the_section_says_what_was_measured_and_leaves_the_rest_blank():
     assert cells(text, "`sts`", "1.86")[1:] == ["1.86", "1.96", "–", "–", "–"]
     assert "`sts-code`" not in text.split("How they came about")[0]
     assert cells(text, "`sbn`", "paper")[2:] == [
-        "7", "9", "minutes", "0.200", "0.01", "0.02", "0.0099", "11.0 %", "10.0 %", "1.5"]
+        "7", "9", "minutes", "0.200", "0.01", "0.02", "0.0099", "11.0 %", "10.0 %", "1.5", "5.00"]
+    assert cells(text, "`baseline-rectifier`", "paper")[-1] == "1.90, 2.00"
     noise = cells(text, "Does noise help rectifier gates?")
     assert noise[2:] == ["paper", "+1.15 ± 0.64", "2", "worse"]
     assert cells(text, "Does √p, as in the paper, beat p, as in its code?")[2:] == ["–", "–", "–", "–"]
