@@ -158,6 +158,12 @@ def test_the_usage_penalty_is_least_where_a_tenth_is_open():
     np.testing.assert_allclose(probs.grad, [[0, slope], [0, slope]], atol=1e-15)
 
 
+@pytest.mark.parametrize(("method", "recipe", "weight"), [
+    ("straight-through", "paper", 0.1), ("straight-through", "long", 0.03), ("sbn", "long", 1.0)])
+def test_a_recipe_may_weigh_the_penalty_otherwise(method, recipe, weight, few_digits):
+    assert demo.Run(settings(method=method, recipe=recipe), few_digits).penalty == weight
+
+
 def test_the_rectifiers_penalty_follows_the_share_of_open_gates(few_digits):
     run = demo.Run(settings(method="noisy-rectifier"), few_digits)
     run.train_epoch(SilentBar())
