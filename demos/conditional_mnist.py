@@ -132,7 +132,7 @@ class Tuning(NamedTuple):
     gater_rate: float = 1.0         # the gater's, as a share of it
     bias: float = 0.0               # of the gater's output, at the start
     gain: float | None = None       # of the gater's last weights, see ``sharpen``
-    penalty: float | None = None    # in place of the method's
+    penalty: float | None = None    # weight λ, in place of the method's
 
 
 class Method(NamedTuple):

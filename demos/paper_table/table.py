@@ -184,7 +184,7 @@ def plus_minus(mean, half, sign=""):
 
 
 def details(records, rows, recipes):
-    """The table of how each row came about; its last column is what every mean and interval can be checked by."""
+    """The table of how each row came about, with every seed's test error: means and intervals can be checked."""
     heads = ["row", "recipe", "chosen epoch", "of", "stopped by", "θ", "training cost", "as it went", "paper's",
              "open in training", "at test", "minutes of a core", "test error of each seed"]
     lines = []
