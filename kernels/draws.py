@@ -26,7 +26,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     of 32 bits, whatever the dtype, the batch split or the number of threads.
 
     float64: (bits + 0.5) 2⁻³².  float32: (bits // 2⁹ + 0.5) 2⁻²³, since 24 bits and a half would
-    round to 1.
+    round to 1.  Gates are compared with float64 numbers, whatever the dtype of their logits.
 
     Parameters
     ----------
@@ -73,6 +73,10 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
 def bernoulli_gates(logits, u):
     """Samples 1[u < sigmoid(logits)], 0 or 1 in the dtype of the logits.
 
+    A word of 32 bits is below sigmoid(l) with a probability that is a multiple of 2⁻³².  So P(gate = 1)
+    is sigmoid(l) to 1 % for every l >= -18, in both dtypes.  Below, the steps show: it is the multiple
+    of 2⁻³² nearest to sigmoid(l), and 0 for l < -22.9.  P(gate = 0) is likewise sigmoid(-l).
+
     sigmoid(l) is 1 / (1 + e) for l >= 0 and e / (1 + e) below, with e = exp(-|l|), so that nothing
     overflows; multiplied out, the test is ``u (1 + e) < 1`` or ``u (1 + e) < e``. It is evaluated
     in float64 for both dtypes, with an exponential made of additions and multiplications only, in a
@@ -81,7 +85,8 @@ def bernoulli_gates(logits, u):
 
     Parameters
     ----------
-    logits, u : arrays of one shape and dtype, float32 or float64; u from `philox_uniforms`
+    logits : array, float32 or float64
+    u : array of the same shape, float64; from `philox_uniforms`
 
     Raises
     ------
@@ -89,7 +94,7 @@ def bernoulli_gates(logits, u):
         Shapes differ, or a logit is not finite. On a device the logits are looked at there, and the
         next transfer to the host raises.
     TypeError
-        Dtypes differ or are not floating.
+        Logits of another dtype, or u that is not float64: float32 has 23 bits, too few for the tails.
 
     Examples
     --------
@@ -99,11 +104,11 @@ def bernoulli_gates(logits, u):
     array([0., 1., 0., 1.])
     """
     check_device("u", u, logits)
-    if logits.dtype not in (np.float32, np.float64) or u.dtype != logits.dtype:
-        raise TypeError(
-            f"logits and u: expected one dtype, float32 or float64, got {logits.dtype} and {u.dtype}; "
-            "draw u in the dtype of the logits"
-        )
+    if logits.dtype not in (np.float32, np.float64):
+        raise TypeError(f"logits: expected dtype float32 or float64, got {logits.dtype}; use logits.astype(...)")
+    if u.dtype != np.float64:
+        raise TypeError(f"u: expected float64, whatever the dtype of the logits, got {u.dtype}; draw it in float64, "
+                        "since float32 has too few bits for probabilities near 0 and 1")
     if logits.shape != u.shape:
         raise ValueError(
             f"u: expected the shape of the logits {logits.shape}, got {u.shape}; draw one number per logit"
@@ -161,7 +166,7 @@ def sampled_gates(logits, seed, stream, draw, sample_offset=0):
         seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
         _check_samples(sample_offset, len(logits))
         return device_kernels().sampled_gates(logits, seed, stream, draw, sample_offset)
-    u = philox_uniforms(seed, stream, draw, sample_offset, logits.shape, logits.dtype)
+    u = philox_uniforms(seed, stream, draw, sample_offset, logits.shape)
     gates = bernoulli_gates(logits, u)
     return gates, open_blocks(gates)
 

@@ -126,6 +126,10 @@ def placed(value, device):
 def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=None):
     """Binary samples b = 1[u < σ(logits)], with ``estimator`` as their backward rule.
 
+    u has 32 bits, in float32 graphs too.  P(b = 1) is σ(logit) to 1 % for logits of −18 and more, and
+    P(b = 0) is σ(−logit) to 1 % for logits up to 18.  Further out it is the nearest multiple of 2⁻³²,
+    which is 0 beyond 22.9.  Samples are the same bits on every device.
+
     Parameters
     ----------
     logits : Tensor or array, float32 or float64.  Its last ``event_ndim`` axes are the units of one
@@ -195,11 +199,11 @@ class Bernoulli:
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
         self.rng, self.draw = copy(rng), rng.draws
-        self.noise = rng.uniform(logits.shape, logits.dtype, event_ndim, **rng.elsewhere(logits.device))
+        self.noise = rng.uniform(logits.shape, float, event_ndim, **rng.elsewhere(logits.device))
         self.replays = 0        # made by the last backward pass for this node's rule
 
     def forward(self, logits, context=None):
-        return self.rule.sample(logits, self.noise)
+        return in_dtype(self.rule.sample(logits, self.noise), logits.dtype)
 
     def demand(self, levels):
         """A rule that does not look at the gradient wants none computed."""
@@ -227,15 +231,15 @@ class Bernoulli:
         estimate = rule.backward(view)
         if not evaluation.nested:
             self.replays = evaluation.replays.made - before
-        if getattr(estimate, "shape", None) != view.shape or estimate.dtype != node.dtype:
+        if getattr(estimate, "shape", None) != view.shape or estimate.dtype not in (node.dtype, np.float64):
             got = getattr(estimate, "shape", type(estimate).__name__)
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate of (rows, units) = "
-                             f"{view.shape} and dtype {node.dtype}, got {got} and "
+                             f"{view.shape} and dtype {node.dtype} or float64, got {got} and "
                              f"{getattr(estimate, 'dtype', 'no dtype')}")
         if devices.of(estimate) != node.device:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
                              f"{devices.of(estimate)!r}. Make arrays beside others, as in np.zeros(n, like=node.value)")
-        return estimate.reshape(node.shape) / view.samples
+        return in_dtype(estimate.reshape(node.shape) / view.samples, node.dtype)
 
     def warn_of_bias_below(self, node, evaluation):
         """Warn where the rule's claim rests on gradients that come through a biased rule."""
@@ -248,6 +252,11 @@ class Bernoulli:
                                   "there, or one here that asks for no gradient", stacklevel=2)
 
 
+def in_dtype(x, dtype):
+    """An array or Tensor, converted where it has another dtype."""
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
 class BinaryNode:
     """What a rule sees of its node: the world of one sample, in rows and units.
 
@@ -255,6 +264,10 @@ class BinaryNode:
     (rows, units); ``context`` of (rows, features) or None; ``rng``, a fresh Generator, the same in
     every pass over the same sample.  On request, if declared in ``needs``: ``grad``, ``cost``,
     ``cost_at`` and with it ``cost_flipped``, ``cost_and_grad_at``, ``inner``.
+
+    ``logits``, ``probs`` and ``noise`` are float64, also in a float32 graph: numbers near 1 are too coarse
+    in float32, so 1 − p and 1 − u would be wrong.  Everything else has the dtype of the graph.  A rule may
+    compute in float64; what it returns, and the values that it asks about, are rounded to the graph's dtype.
     """
 
     def __init__(self, node, g, evaluation, create_graph=False):
@@ -270,15 +283,15 @@ class BinaryNode:
         self.samples, self.coupled = objective.layout(self._terms, self._axes, primitive.name)
 
     def _rows(self, x):
-        if self._differentiable:
-            return x.reshape(self.shape)
+        if self._differentiable:        # then primitives compute, which take one dtype
+            return in_dtype(x.reshape(self.shape), np.float64)
         return self._evaluation.value(x).reshape(self.shape)
 
-    @property
+    @cached_property
     def logits(self):
-        return self._rows(self._node.parents[0][1])
+        return in_dtype(self._rows(self._node.parents[0][1]), np.float64)
 
-    @property
+    @cached_property
     def probs(self):
         return ops.sigmoid(self.logits)
 
@@ -306,7 +319,8 @@ class BinaryNode:
         self._declared("grad")
         if self._g is None:
             raise self._no_gradient("grad")
-        return self._g.reshape(self.shape) * self.samples
+        g = in_dtype(self._g, np.float64) if self._differentiable else self._g
+        return g.reshape(self.shape) * self.samples
 
     @property
     def cost(self):
@@ -395,10 +409,10 @@ class BinaryNode:
             "the sample through nothing that has a derivative. Use a rule that works from costs")
 
     def _checked(self, value):
-        if value.shape[-2:] != self.shape or value.ndim > 3 or value.dtype != self._node.dtype:
+        if value.shape[-2:] != self.shape or value.ndim > 3 or value.dtype not in (self._node.dtype, np.float64):
             raise ValueError(f"{self._rule!r}: expected a value of (rows, units) = {self.shape} and dtype "
-                             f"{self._node.dtype}, got {value.shape} and {value.dtype}")
-        return value
+                             f"{self._node.dtype} or float64, got {value.shape} and {value.dtype}")
+        return in_dtype(value, self._node.dtype)
 
     def _replay(self, value):
         return self._evaluation.replay({self._node: value.reshape(self._node.shape)})

@@ -49,7 +49,6 @@ def masked_gates(key0, key1, stream, draw, sample_offset, logits, out, masks, ma
     rows_of_square = cuda.shared.array(32, np.uint32)
     examples, blocks = logits.shape
     rows, block_masks = layout.bits(masks, examples, blocks)
-    double = logits.itemsize == 8
     lane = cuda.threadIdx.x
     v = cuda.blockIdx.x % ((examples + 31) // 32)
     w = cuda.blockIdx.x // ((examples + 31) // 32)
@@ -67,7 +66,7 @@ def masked_gates(key0, key1, stream, draw, sample_offset, logits, out, masks, ma
                         if not math.isfinite(logit):
                             out[i, j] = 0
                             marks[LOGITS] = 1
-                        elif gate(logit, unit_interval(words[k], double)):
+                        elif gate(logit, unit_interval(words[k], True)):
                             out[i, j] = 1
                             row |= np.uint32(1) << np.uint32(j % 32)
                         else:

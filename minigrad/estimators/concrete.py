@@ -103,7 +103,7 @@ class GumbelRao(Concrete):
 
     def backward(self, node):
         rows, units = node.shape
-        v = node.rng.uniform((rows, self.samples, units), node.logits.dtype, event_ndim=2)
+        v = node.rng.uniform((rows, self.samples, units), event_ndim=2)
         toward = np.where(node.value == 1, node.logits, -node.logits)[:, None]
         distance = ops.softplus(toward + np.log1p(-v)) - np.log(v)      # of logit + L from 0
         return node.grad * self.slope(distance).mean(axis=1)

@@ -125,7 +125,6 @@ class Rebar(Scaled):
     def control(self, node, temperature):
         """h, from one relaxed evaluation."""
         b, u = node.value, node.noise
-        temperature = temperature.astype(node.logits.dtype)
         y = ops.sigmoid((node.logits + logistic(u)) / temperature)
         cost, slope = node.cost_and_grad_at(y)
         score = b - node.probs
@@ -175,7 +174,6 @@ class DoubleControlVariate(Scaled):
 
 def several(rule, node):
     """Costs, their gradients and bits of the node's own sample and of more, as arrays (K, rows, …)."""
-    others = [rule.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
-              for _ in range(rule.samples - 1)]
+    others = [rule.sample(node.logits, node.rng.uniform(node.shape)) for _ in range(rule.samples - 1)]
     costs, slopes = map(np.stack, zip((node.cost, node.grad), *map(node.cost_and_grad_at, others), strict=True))
     return costs, slopes, np.stack([node.value, *others])

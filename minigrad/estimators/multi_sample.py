@@ -42,7 +42,7 @@ class LeaveOneOut(Estimator):
         self.samples = at_least_two(self, samples)
 
     def backward(self, node):
-        return leave_one_out(node, np.stack([self.sample(node.logits, node.rng.uniform(node.shape, node.logits.dtype))
+        return leave_one_out(node, np.stack([self.sample(node.logits, node.rng.uniform(node.shape))
                                              for _ in range(self.samples - 1)]))
 
     def __repr__(self):
@@ -79,7 +79,7 @@ class ARMS(LeaveOneOut):
         rows, units = node.shape
         one_is_rare = node.logits < 0
         w = np.where(one_is_rare, node.noise, 1 - node.noise)
-        e = -np.log(node.rng.uniform((rows, others, units), node.logits.dtype, event_ndim=2))
+        e = -np.log(node.rng.uniform((rows, others, units), event_ndim=2))
         d = (w ** (1 / others))[:, None] * e / e.sum(axis=1, keepdims=True)
         w = (1 - d) ** others
         u = np.where(one_is_rare[:, None], w, 1 - w)

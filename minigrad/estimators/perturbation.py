@@ -27,8 +27,7 @@ class SPSA(Estimator):
         self.c = c
 
     def backward(self, node):
-        up = node.rng.uniform(node.shape, node.logits.dtype) < 0.5
-        step = np.where(up, self.c, -self.c).astype(node.logits.dtype)
+        step = np.where(node.rng.uniform(node.shape) < 0.5, self.c, -self.c)
         above = node.cost_at(self.sample(node.logits + step, node.noise))
         below = node.cost_at(self.sample(node.logits - step, node.noise))
         return (above - below) / (2 * step)

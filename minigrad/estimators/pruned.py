@@ -24,7 +24,7 @@ class PrunedFlip(Estimator):
         reach = np.cumsum(node.probs * (1 - node.value), axis=1)
         weight = reach[:, -1:]
         share = np.divide(reach, weight, out=np.ones_like(reach), where=weight > 0)
-        passed = node.rng.uniform((len(reach), 1), reach.dtype) >= share
+        passed = node.rng.uniform((len(reach), 1)) >= share
         chosen = passed.sum(axis=1, keepdims=True)
         difference = node.cost_flipped(chosen.T)[0] - node.cost
         return np.where(np.arange(node.shape[1], like=chosen) == chosen, weight * difference, 0)

@@ -32,7 +32,7 @@ class Relax(Estimator):
         self.state = {}
 
     def backward(self, node):
-        u, p = node.noise.astype(float), ops.sigmoid(node.logits.astype(float))
+        u = node.noise
         z = Tensor(node.logits + logistic(u), requires_grad=True)
         inputs = ops.tanh(z / 2)
         if node.context is not None:
@@ -44,12 +44,12 @@ class Relax(Estimator):
         # in units of the deviation of the costs
         output = self.network.output(parameters, inputs)
         slope = grad(output.sum(), z, create_graph=True)
-        score = node.value - p
+        score = node.value - node.probs
         estimate = score * ((node.cost - mean) / deviation - output) + score / (node.value - u) * slope
         found = grad((estimate * estimate).sum(axis=1).mean(), list(parameters.values()))
         gradients = {name: g.data for name, g in zip(parameters, found, strict=True)}
         node.propose(**self.network.learn(state, gradients, node.cost))
-        return (deviation * estimate.data).astype(node.logits.dtype)
+        return deviation * estimate.data
 
     def __repr__(self):
         return f"Relax(hidden={self.network.hidden}, rate={self.network.rate})"

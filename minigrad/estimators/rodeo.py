@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from minigrad import ops
 from minigrad.estimators.control_variates import several
 from minigrad.estimators.multi_sample import at_least_two, covariance, identity
 from minigrad.estimators.networks import Network
@@ -48,7 +47,7 @@ class Rodeo(Estimator):
         costs, slopes, bits = (x.astype(float) for x in several(self, node))
         mean, deviation = self.network.scale(self.state)
         f, g = (costs - mean) / deviation, slopes / deviation
-        score = bits - ops.sigmoid(node.logits.astype(float))
+        score = bits - node.probs
 
         # ⟨g_j, b − b_j⟩ at [k, j], for b the sample k itself and then with each of its bits flipped
         there = (g * (bits[:, None] - bits)).sum(axis=-1, keepdims=True)
@@ -65,7 +64,7 @@ class Rodeo(Estimator):
         found = grad((estimate * estimate).sum(axis=-1).mean(), list(parameters.values()))
         gradients = {name: x.data for name, x in zip(parameters, found, strict=True)}
         node.propose(**self.network.learn(self.state, gradients, node.cost))
-        return (deviation * estimate.data).astype(node.logits.dtype)
+        return deviation * estimate.data
 
     def __repr__(self):
         return f"Rodeo(samples={self.samples}, hidden={self.network.hidden}, rate={self.network.rate})"

@@ -508,11 +508,11 @@ class Overflowing(Reinforce):
 
 
 @mutant("single_precision", "dtype float32")
-class DoubleOnly(Reinforce):
-    """Estimates are float64 in a float32 graph."""
+class HalfPrecision(Reinforce):
+    """Estimates are float16 in a float32 graph."""
 
     def backward(self, node):
-        return super().backward(node).astype(np.float64)
+        return super().backward(node).astype(np.float16)
 
 
 @mutant("needs", "never asks for it")

@@ -73,7 +73,7 @@ def test_bad_arguments(change, error):
 def test_gates_follow_the_sigmoid(dtype):
     rng = np.random.default_rng(0)
     logits = np.concatenate([rng.normal(0, 4, 20000), [0, -0.0, 1e-30, 80, -80, 1e30, -1e30]]).astype(dtype)
-    u = philox_uniforms(1, 0, 0, 0, (1, len(logits)), dtype)[0]
+    u = philox_uniforms(1, 0, 0, 0, (1, len(logits)))[0]
     gates = bernoulli_gates(logits, u)
     assert gates.dtype == dtype
     wide = np.clip(logits.astype(np.float64), -700, 700)
@@ -109,7 +109,7 @@ def test_bad_logits(logits, u, error):
 def test_sampled_gates_are_drawn_compared_and_listed(dtype):
     logits = np.random.default_rng(1).normal(size=(6, 5)).astype(dtype)
     gates, blocks = sampled_gates(logits, 1, 2, 3, sample_offset=4)
-    wanted = bernoulli_gates(logits, philox_uniforms(1, 2, 3, 4, (6, 5), dtype))
+    wanted = bernoulli_gates(logits, philox_uniforms(1, 2, 3, 4, (6, 5)))
     assert gates.dtype == dtype
     np.testing.assert_array_equal(gates, wanted)
     assert blocks.same_as(open_blocks(wanted))
