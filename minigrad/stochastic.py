@@ -239,7 +239,7 @@ class Bernoulli:
         if devices.of(estimate) != node.device:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
                              f"{devices.of(estimate)!r}. Make arrays beside others, as in np.zeros(n, like=node.value)")
-        return in_dtype(estimate.reshape(node.shape) / view.samples, node.dtype)
+        return in_dtype(estimate, node.dtype).reshape(node.shape) / view.samples
 
     def warn_of_bias_below(self, node, evaluation):
         """Warn where the rule's claim rests on gradients that come through a biased rule."""

@@ -56,7 +56,7 @@ class GumbelSigmoid(Concrete):
         return ops.sigmoid((logits + logistic(u)) / self.temperature)
 
     def backward(self, node):
-        return node.grad * node.value * (1 - node.value) / self.temperature
+        return node.grad * self.slope(node.logits + logistic(node.noise))
 
 
 class GumbelStraightThrough(Concrete):

@@ -113,7 +113,7 @@ class AgainstOthers(Estimator):
     unbiased = True
 
     def backward(self, node):
-        other = self.sample(node.logits, node.rng.uniform(node.shape, node.value.dtype))
+        other = self.sample(node.logits, node.rng.uniform(node.shape))
         return (node.cost - self.baseline(node, node.cost_at(other))) * (node.value - node.probs)
 
     def baseline(self, node, other_cost):
@@ -171,7 +171,7 @@ class Relaxed(Estimator):
     def conditional(self, node):
         """z̃, and its derivative by the logit: u is θ v where b = 1, and θ + (1 − θ) v where b = 0."""
         p, q = node.probs, ops.sigmoid(-node.logits)
-        v = node.rng.uniform(node.shape, node.value.dtype)
+        v = node.rng.uniform(node.shape)
         on = self.branch(node)
         u, rest = np.where(on, p * v, p + q * v), np.where(on, q + p * (1 - v), q * (1 - v))
         return node.logits + np.log(rest) - np.log(u), np.where(on, p * (1 - v) / rest, q * v / u)
@@ -384,7 +384,7 @@ class AntitheticFresh(Antithetic):
     """b̃ from fresh noise instead of 1 − u, but with the weight that belongs to 1 − u."""
 
     def other(self, node):
-        return self.sample(node.logits, node.rng.uniform(node.shape, node.value.dtype))
+        return self.sample(node.logits, node.rng.uniform(node.shape))
 
 
 @mutant("mean", "the mean is 2 times the gradient", Antithetic())

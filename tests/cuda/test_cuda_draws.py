@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tails
 
 from minigrad import kernels
 from minigrad.kernels.arrays import simulated, to_device, to_host
@@ -83,3 +84,18 @@ def test_bad_arguments():
         kernels.sampled_gates(to_device(np.zeros((2, 3), int)), 0, 0, 0)
     with pytest.raises(ValueError, match="examples, blocks"):
         kernels.sampled_gates(to_device(np.zeros(3)), 0, 0, 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_words_that_open_gates_on_the_device(dtype):
+    logits = to_device(tails.LOGITS.astype(dtype))
+    tails.check(lambda words: to_host(kernels.bernoulli_gates(logits, to_device((words + 0.5) * 2.0**-32))))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gates_that_are_drawn_and_listed_at_once_see_the_whole_word(dtype):
+    """At the word 43 of 2**32, which is below σ(−18) and not below σ(−18.6); see test_tails."""
+    for logit, expected in ((-18.6, 0), (-18.0, 1)):
+        logits = np.full((1, 206), logit, dtype)
+        gates = kernels.sampled_gates(to_device(logits), 0, 0, 457, 664)[0]
+        assert to_host(gates)[0, 205] == expected
