@@ -1,6 +1,7 @@
 """Counters that show how much work and memory the kernels really used."""
 
 import contextlib
+import contextvars
 import math
 from dataclasses import dataclass, field
 
@@ -27,7 +28,7 @@ class Work:
         return self._blocks
 
 
-_active = []
+_active = contextvars.ContextVar("counts under way in this thread", default=())
 
 _ALIGN_FROM = 1 << 16  # bytes; below, aligning costs more than it gains
 
@@ -35,6 +36,9 @@ _ALIGN_FROM = 1 << 16  # bytes; below, aligning costs more than it gains
 @contextlib.contextmanager
 def count_work():
     """Count the bytes allocated, the blocks touched and the transfers made by kernels inside the `with`.
+
+    Calls made by this thread count, with what the kernels' own helper threads do for them; calls made by other
+    threads of yours do not. Counts may be nested: what an inner one counts, the outer one counts too.
 
     >>> import numpy as np
     >>> from minigrad.kernels import count_work, open_blocks
@@ -44,16 +48,16 @@ def count_work():
     True
     """
     work = Work()
-    _active.append(work)
+    before = _active.set((*_active.get(), work))
     try:
         yield work
     finally:
-        _active.remove(work)
+        _active.reset(before)
 
 
 def touched(blocks):
     """Report blocks touched by a kernel: their number, or a function that finds it out later."""
-    for work in _active:
+    for work in _active.get():
         if callable(blocks):
             work._unknown.append(blocks)
         else:
@@ -62,13 +66,13 @@ def touched(blocks):
 
 def transferred():
     """Report a copy between host and device."""
-    for work in _active:
+    for work in _active.get():
         work.transfers += 1
 
 
 def allocated(nbytes):
     """Report bytes allocated for a result."""
-    for work in _active:
+    for work in _active.get():
         work.bytes += nbytes
 
 

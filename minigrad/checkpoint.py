@@ -23,6 +23,7 @@ __all__ = ["load", "save", "whole_file"]
 
 FORMAT = "minigrad checkpoint"
 VERSION = 1  # goes up when a file can no longer be read by the code before it
+LONGEST = 255  # bytes of a file's name, on all common file systems
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def whole_file(path):
     """Open a new file for writing that takes the name `path` only once it is complete and on disk.
 
     Whoever opens `path`, even after a kill or a power cut at any moment, finds the old file or the new one
-    and never a part of either. (A kill may leave the unfinished file beside it: ``.<name>.<random>.part``.)
+    and never a part of either. (A kill may leave the unfinished file beside it: ``.<random>.part``.)
 
     Parameters
     ----------
@@ -40,6 +41,11 @@ def whole_file(path):
     Yields
     ------
     file : binary file, open for writing
+
+    Raises
+    ------
+    ValueError
+        A name that is too long for a file. Nothing has been written then.
 
     Examples
     --------
@@ -53,8 +59,11 @@ def whole_file(path):
     b'complete'
     """
     path = Path(path)
+    if len(os.fsencode(path.name)) > LONGEST:
+        raise ValueError(f"expected a name of at most {LONGEST} bytes for a file, got one of "
+                         f"{len(os.fsencode(path.name))}: {path.name!r}. Choose a shorter one")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(part, "xb") as file:
             yield file

@@ -24,6 +24,9 @@ RULES = 2**64 - 1
 class Generator:
     """A stream of random draws that can be named, split, saved and repeated.
 
+    Two generators with the same seed draw the same numbers.  So give one generator to all layers of a
+    network, or each layer a fork: ``rng.fork(0)``, ``rng.fork(1)``.
+
     Parameters
     ----------
     seed : int in [0, 2**64)

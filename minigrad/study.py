@@ -12,6 +12,7 @@ arrives: so workers need no folder in common.  Started again, a study runs what 
 includes what failed.  A run that takes hours saves checkpoints of its own (``minigrad.checkpoint``).
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -30,8 +31,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import minigrad
-from minigrad import kernels
-from minigrad.checkpoint import whole_file
+from minigrad import kernels, random
+from minigrad.checkpoint import LONGEST, whole_file
 
 __all__ = ["Outcome", "records", "run"]
 
@@ -51,7 +52,8 @@ def run(function, runs, folder, *, executor="local", jobs=None):
     function : callable
         At the top level of a module that workers can import, or a ``functools.partial`` of such a one.
         It returns what JSON can hold: numbers, strings, booleans, None, and lists and dicts of them.
-        (Tuples come back as lists, and the keys of dicts as strings.)
+        (Tuples come back as lists, and the keys of dicts as strings.)  Before each run the default
+        generator starts from a seed that belongs to the run's name, so no two runs draw the same.
     runs : dict
         From the name of a run, which becomes a file's, to its settings: a dict of what JSON can hold.
     folder : path-like
@@ -77,6 +79,9 @@ def run(function, runs, folder, *, executor="local", jobs=None):
         For a name that is no file's, settings that JSON cannot hold, an unknown executor, a function that
         cannot be sent to another process; or when `folder` has a result of other settings under a name.
         Nothing has been run then.
+    RuntimeError
+        Local workers cannot start.  Each imports the main script again, so in a script the call has to stand
+        under ``if __name__ == "__main__":``.  Nothing has been run then.
     KeyboardInterrupt
         After Ctrl-C.  What has a result keeps it and what has not begun never does.  Local runs that have
         begun are ended; others' workers finish theirs, without anyone to tell.
@@ -152,9 +157,10 @@ def records(folder):
 # ---- what is sent to workers ---------------------------------------------------------------------------------
 
 
-def _call(function, settings):
+def _call(function, name, settings):
     """(result in JSON, None) or (None, traceback): strings, which every executor can carry."""
     kernels.set_num_threads(1)
+    random.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     try:
         return json.dumps(function(**settings)), None
     except (Exception, SystemExit):
@@ -173,7 +179,7 @@ def _collect(executor, function, waiting, keep, limit):
             while waiting and len(running) < limit and not lost:
                 name, settings = next(iter(waiting.items()))
                 try:
-                    running[executor.submit(_call, function, settings)] = name, settings
+                    running[executor.submit(_call, function, name, settings)] = name, settings
                 except BrokenExecutor:
                     return lost | dict(running.values())
                 del waiting[name]
@@ -214,13 +220,24 @@ ONE_THREAD = dict.fromkeys(
 def _run_locally(function, waiting, keep, jobs):
     """Together first; what was running when a worker died, alone."""
     try:
-        pickle.dumps(function)
+        pickled = pickle.dumps(function)
     except Exception as error:
         raise TypeError(f"run: expected a function that another process can import, got {function!r} ({error}); "
                         "define it at the top level of a module") from error
+    main = sys.modules["__main__"]
+    if b"__main__" in pickled and not hasattr(main, "__file__"):
+        raise TypeError(f"run: expected a function that another process can import, got {function!r}, which was "
+                        "defined in a notebook or at a prompt; put it into a .py file and import it from there")
     lost = {}
     while waiting:
         with _processes(min(jobs, len(waiting))) as executor:
+            try:
+                executor.submit(_begun).result()
+            except BrokenExecutor as error:
+                raise RuntimeError(
+                    "run: the workers ended while they were starting, and no run has begun. Each worker imports the "
+                    'main script again: put the call of run under "if __name__ == \'__main__\':", and look above '
+                    "for an error that the script raises when it is imported") from error
             lost |= _collect(executor, function, waiting, keep, limit=jobs)
     for name, settings in lost.items():
         with _processes(1) as executor:
@@ -256,6 +273,10 @@ def _begin(lifeline):
     """In a worker: leave Ctrl-C to its parent, and end as soon as that closes the lifeline, by will or by dying."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def _begun():
+    """Nothing; that it returns shows that a worker has started."""
 
 
 def _end_with(lifeline):
@@ -297,6 +318,9 @@ def _check(runs, executor, jobs):
         if not (isinstance(name, str) and re.fullmatch(r"\w[\w .,=+-]*", name)):
             raise ValueError(f"run: expected names of letters, digits and ' .,=+-_', which begin with one of the "
                              f"first two, got {name!r}; they become the names of files")
+        if len(name.encode()) > LONGEST - len(".error.txt"):
+            raise ValueError(f"run: expected names of at most {LONGEST - len('.error.txt')} bytes, which become the "
+                             f"names of files, got one of {len(name.encode())}: {name!r}; choose a shorter one")
         if not isinstance(settings, dict):
             raise TypeError(f"run: expected a dict of the arguments of the function for {name!r}, got {settings!r}")
         try:

@@ -53,6 +53,13 @@ def dies(x, calls, times):
     return x * x
 
 
+def drawn(count):
+    """The first draws of the default generator, which nobody here seeds."""
+    from minigrad import random
+
+    return random.default.uniform((count,)).tolist()
+
+
 def arithmetic():
     import numpy as np
     from threadpoolctl import threadpool_info

@@ -271,3 +271,12 @@ def test_a_new_file_has_the_ordinary_permissions(tmp_path):
     (tmp_path / "ordinary").touch()
     checkpoint.save(tmp_path / "run.ckpt", {})
     assert os.stat(tmp_path / "run.ckpt").st_mode == os.stat(tmp_path / "ordinary").st_mode
+
+
+def test_a_name_too_long_for_a_file_is_refused(tmp_path):
+    """The longest possible name works, and what is a byte longer names itself."""
+    checkpoint.save(tmp_path / ("n" * 255), {"one": 1})
+    assert checkpoint.load(tmp_path / ("n" * 255)) == {"one": 1}
+    with pytest.raises(ValueError, match="a name of at most 255 bytes for a file, got one of 256: 'nnn"):
+        checkpoint.save(tmp_path / "new" / ("n" * 256), {"one": 1})
+    assert not (tmp_path / "new").exists()

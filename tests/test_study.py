@@ -71,6 +71,47 @@ def test_every_run_is_called_with_its_settings_and_its_result_is_kept(tmp_path):
     assert study.records(tmp_path / "new")["x = 3"] == record
 
 
+def test_every_run_has_a_default_generator_of_its_own(tmp_path):
+    """Whichever worker it runs on, and again when it is run again."""
+    runs = {f"run {i}": {"count": 3} for i in range(4)}
+    found = [study.run(study_runs.drawn, runs, tmp_path / str(jobs), jobs=jobs).results for jobs in (2, 1)]
+    assert len({tuple(draws) for draws in found[0].values()}) == 4
+    assert found[0] == found[1]
+
+
+def test_a_name_too_long_for_a_file_is_refused_before_anything_runs(tmp_path):
+    runs = {"short": {"x": 1}, "n" * 246: {"x": 2}}
+    with pytest.raises(ValueError, match=r"names of at most 245 bytes.*got one of 246: 'nnn"):
+        study.run(study_runs.square, runs, tmp_path)
+    assert not list(tmp_path.iterdir())
+    name = "é" * 122
+    assert study.run(study_runs.fails, {name: {"how": "with a message"}}, tmp_path, jobs=1).failures.keys() == {name}
+
+
+def test_a_script_that_does_not_guard_its_call_is_told_so(tmp_path):
+    """Workers import the script, which starts a study, which starts workers."""
+    script = tmp_path / "script.py"
+    script.write_text(f"from minigrad import study\nfrom tests.study_runs import square\n"
+                      f"study.run(square, {{'one': {{'x': 1}}}}, {str(tmp_path / 'out')!r}, jobs=1)\n")
+    with command(script) as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: run: the workers ended while they were starting, and no run has begun.")
+    assert """put the call of run under "if __name__ == '__main__':\"""" in last
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_function_from_a_notebook_is_refused(tmp_path):
+    """Its __main__ is no file, like that of python -c."""
+    code = (f"from minigrad import study\ndef f(x): return x\n"
+            f"study.run(f, {{'one': {{'x': 1}}}}, {str(tmp_path / 'out')!r})")
+    with command("-c", code) as process:
+        _, said = process.communicate(timeout=60)
+    assert "defined in a notebook or at a prompt; put it into a .py file and import it" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_arithmetic_of_a_run_has_one_thread(tmp_path, monkeypatch):
     pytest.importorskip("threadpoolctl", reason="counting the threads of BLAS needs threadpoolctl")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")

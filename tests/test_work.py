@@ -4,13 +4,14 @@ Gates are constants here, or come from a rule that does not look at closed gates
 needs the gradient of closed units, which is dense.
 """
 
+import threading
 import tracemalloc
 
 import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels import count_work, threads
+from minigrad.kernels import count_work, philox_uniforms, threads
 
 B, D, G, K, C = 32, 96, 64, 16, 24
 DENSITIES = 1 / 32, 1 / 16, 1 / 8
@@ -138,3 +139,35 @@ def test_a_step_gives_the_same_bits_on_one_thread_and_on_two(monkeypatch):
     finally:
         mg.set_num_threads(before)
     assert results[0] == results[1]
+
+
+def test_counts_may_be_nested_and_threads_count_apart():
+    """Counters are told from each other though they be equal, and each counts what is done while it is open."""
+    def made():
+        return philox_uniforms(0, 0, 0, 0, (4, 8)).nbytes
+
+    with count_work() as outer:
+        with count_work() as first:
+            pass
+        with count_work() as inner:
+            size = made()
+        made()
+    made()
+    assert (first.bytes, inner.bytes, outer.bytes) == (0, size, 2 * size)
+
+    opened, counted, found = threading.Barrier(2), threading.Barrier(2), {}
+
+    def counts(name, times):
+        with count_work() as work:
+            opened.wait(10)
+            for _ in range(times):
+                made()
+            counted.wait(10)
+        found[name] = work.bytes
+
+    both = [threading.Thread(target=counts, args=pair) for pair in (("one", 1), ("three", 3))]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert found == {"one": size, "three": 3 * size}

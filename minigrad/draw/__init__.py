@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minigrad import devices, ops
+from minigrad.checkpoint import whole_file
 from minigrad.draw.dot import dot
 from minigrad.draw.item import Item
 from minigrad.draw.svg import svg
@@ -69,7 +70,8 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
             raise TypeError(f"draw: expected Tensors, got {type(x).__name__}")
     drawn = FORMATS[format](items(outputs, values, names))
     if path is not None:
-        Path(path).write_text(drawn, encoding="utf-8")
+        with whole_file(path) as file:
+            file.write(drawn.encode())
     return drawn
 
 
