@@ -54,7 +54,8 @@ def sdd(x, weight, blocks, block):
     touched(blocks.n_open)
     x, weight = tile.prepared(x), tile.prepared(weight)
     ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
-    threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values)
+    threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values,
+                alive=(x, weight))
     return values
 
 
@@ -68,7 +69,7 @@ def sdd_both(x, weight, blocks, block):
     touched(pairs)
     ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
     threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), tile.operand(weight), values)
+                np.ascontiguousarray(x.values), tile.operand(weight), values, alive=weight)
     return values
 
 
@@ -87,12 +88,13 @@ def dsd(values, weight, blocks, out):
         allocated(entries.nbytes)
         ranges = threads.shares(blocks.indptr, multiply_adds)
         threads.run(tile.dw, ranges, _panel(len(weight), out.itemsize), blocks.indptr, blocks.indices,
-                    entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1))
+                    entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1),
+                    alive=(weight, out))
         return out
     panel = _panel(len(out), out.itemsize)
     panels = -(-out.shape[1] // panel)
     ranges = threads.shares(np.arange(panels + 1), multiply_adds)
-    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), out)
+    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), out, alive=weight)
     return out
 
 
@@ -107,7 +109,7 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     touched(pairs)
     ranges = threads.shares(x_blocks.indptr, pairs * values.shape[1] * x_block)
     threads.run(tile.dsd_both, ranges, *_lists(blocks), x_blocks.indptr, x_blocks.indices, values,
-                tile.operand(weight), out)
+                tile.operand(weight), out, alive=weight)
     return out
 
 
@@ -120,7 +122,7 @@ def dw(values, x, blocks, out, keep, rate):
     x, target = tile.prepared(x), tile.prepared(out)
     ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
     threads.run(tile.dw, ranges, _panel(len(x), x.itemsize), *_lists(blocks), values, tile.operand(x),
-                tile.operand(target), keep, values.dtype.type(rate))
+                tile.operand(target), keep, values.dtype.type(rate), alive=(x, target))
     if target is not out:
         out[...] = target
 
@@ -135,7 +137,7 @@ def dw_both(values, x, blocks, out, rate):
     touched(pairs)
     ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
     threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), tile.operand(target), values.dtype.type(rate))
+                np.ascontiguousarray(x.values), tile.operand(target), values.dtype.type(rate), alive=target)
     if target is not out:
         out[...] = target
 

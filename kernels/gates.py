@@ -89,10 +89,10 @@ class OpenBlocks:
 
 
 @functools.cache
-def _compiled_pass():
-    from .lists import list_open
+def _lists():
+    from . import lists
 
-    return list_open
+    return lists
 
 
 def check_gates(gates):
@@ -149,11 +149,21 @@ def open_blocks(gates):
         return kernels_for(gates).open_blocks(gates)
     if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
         gates = gates.copy()
-    return blocks_of(gates, *_compiled_pass()(gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates))
+    numbers = gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates
+    counts = np.empty(gates.shape[1], np.int32)
+    n_open, odd = _lists().count_open(numbers, counts)
+    buffer = room_for_lists(gates.shape, n_open)
+    _lists().list_open(numbers, counts, n_open, buffer)
+    return blocks_of(gates, buffer, n_open, odd)
+
+
+def room_for_lists(shape, n_open):
+    """An array for `lists.list_open` to fill."""
+    return np.empty(sum(shape) + 3 * n_open + 3, np.int32)
 
 
 def blocks_of(gates, buffer, n_open, odd):
-    """The OpenBlocks of `gates` from what `lists.list_open` returned for them."""
+    """The OpenBlocks of `gates` from what `lists.count_open` returned and `lists.list_open` wrote for them."""
     if not math.isfinite(odd) and not np.isfinite(gates).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
         raise ValueError(

@@ -8,10 +8,15 @@ The cache notices a change of the file a kernel is in, not of one that it calls 
 `tile`, say, remove the cache or name a fresh folder in NUMBA_CACHE_DIR.
 """
 
+import atexit
+import functools
 import sys
 
 import numba
 from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
+
+from .threads import on_worker
 
 _FAST = {"reassoc", "contract", "nsz"}
 
@@ -20,14 +25,31 @@ def kernel(function, fastmath=_FAST):
     """Compile `function` lazily, once per dtype, with a cache on disk where one is writable."""
     options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return compiled_on_worker(numba.njit(cache=True, **options)(function))
     except RuntimeError:  # no folder for the cache is writable
-        return numba.njit(**options)(function)
+        return compiled_on_worker(numba.njit(**options)(function))
 
 
 def exact(function):
     """Like `kernel`, with IEEE arithmetic as written: no reordering, no fusing."""
     return kernel(function, fastmath=False)
+
+
+def compiled_on_worker(dispatcher):
+    """Have what Numba does at the first call for some types, compile or load, done by a worker (`threads`).
+
+    An interrupt while Numba compiles would leave it with a lock held, or crash the process.
+    """
+    if here := getattr(dispatcher, "_compile_for_args", None):      # a plain function under NUMBA_DISABLE_JIT
+        dispatcher._compile_for_args = functools.partial(on_worker, here)
+    return dispatcher
+
+
+@atexit.register
+def _finish():
+    """Wait for a compilation that goes on after an interrupt: LLVM must not be taken down under it."""
+    with global_compiler_lock:
+        pass
 
 
 class _Announce(event.Listener):

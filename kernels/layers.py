@@ -16,7 +16,7 @@ import numpy as np
 from . import threads, work
 from .arrays import is_array, is_device
 from .backend import check_device, kernels_for
-from .gates import OpenBlocks, blocks_of, check_gates, open_blocks
+from .gates import OpenBlocks, blocks_of, check_gates, open_blocks, room_for_lists
 from .packed import Packed
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -67,8 +67,11 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
         _check("bias", bias, (len(weight),), x)
     if examples == 1 and blocks is None and _in_one_call(x, weight, bias, gates):
         _check_gate_shape(gates, (examples, units))
-        values, *lists = _one_example().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, block)
-        blocks = blocks_of(gates, *lists)
+        values, counts = np.empty((units, block), x.dtype), np.empty(units, np.int32)
+        buffer = room_for_lists(gates.shape, units)
+        n_open, odd = _one_example().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias,
+                                             counts, buffer, values)
+        blocks, values = blocks_of(gates, buffer, n_open, odd), values[:n_open]
         work.allocated(values.nbytes)
         work.touched(blocks.n_open)
         return Packed(values, blocks, block)

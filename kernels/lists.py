@@ -1,4 +1,8 @@
-"""The compiled pass behind `gates.open_blocks`."""
+"""The compiled passes behind `gates.open_blocks`.
+
+They fill arrays that they are given, and return numbers. (To return an array Numba runs Python code, where an
+interrupt would turn into a SystemError.)
+"""
 
 import numpy as np
 
@@ -6,14 +10,13 @@ from .jit import kernel
 
 
 @kernel
-def list_open(gates):
-    """(buffer, n_open, odd): the lists of OpenBlocks, one after another in one buffer.
+def count_open(gates, counts):
+    """(n_open, odd): how many gates are open; `counts` is filled with their number in each block.
 
-    Order in the buffer: indptr, block_indptr, positions, examples, indices, one spare place. `odd`
-    is 0 if all gates are 0 or 1, and finite only if all gates are.
+    `odd` is 0 if all gates are 0 or 1, and finite only if all gates are.
     """
     n_examples, n_blocks = gates.shape
-    counts = np.zeros(n_blocks, np.int32)
+    counts[:] = 0
     odd = 0.0
     for i in range(n_examples):
         row = gates[i]
@@ -25,10 +28,18 @@ def list_open(gates):
     n_open = 0
     for j in range(n_blocks):
         n_open += counts[j]
+    return n_open, odd
 
+
+@kernel
+def list_open(gates, counts, n_open, buffer):
+    """Fill the buffer with the lists of OpenBlocks, one after another; `counts` is used up.
+
+    Order in the buffer: indptr, block_indptr, positions, examples, indices, one spare place.
+    """
+    n_examples, n_blocks = gates.shape
     first = n_examples + 1
     second = first + n_blocks + 1
-    buffer = np.empty(second + 3 * n_open + 1, np.int32)
     indptr = buffer[:first]
     block_indptr = buffer[first:second]
     positions = buffer[second:second + n_open]
@@ -56,4 +67,3 @@ def list_open(gates):
             examples[np.uint64(place)] = i
             positions[np.uint64(place)] = position
             counts[j] = place + 1
-    return buffer, n_open, odd
