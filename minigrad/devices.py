@@ -25,6 +25,8 @@ import re
 import threading
 import warnings
 
+import numpy as np
+
 from minigrad.kernels import arrays
 
 #: The names that ``device=`` takes.
@@ -73,6 +75,12 @@ def put(array, device):
     except MemoryError as error:
         raise MemoryError(f"device 'cuda': no memory for an array of shape {array.shape} and dtype {array.dtype} "
                           f"({error}). Use smaller batches, or drop what is not needed") from error
+
+
+def beside(like, sequence):
+    """A list of numbers or indices as an array on the device of the array ``like``; of integers if it is empty."""
+    array = np.asarray(sequence)
+    return put(array if array.size else array.astype(int), of(like))
 
 
 def check_cpu(name, x):

@@ -190,7 +190,7 @@ class Bernoulli:
     """The primitive of one binary node: it keeps the uniforms, so that a replay draws the same."""
 
     stochastic = True
-    graded = casts = False
+    graded = casts = integers = False
     carries = None
     products = ("the rule's estimate", None)        # of the logits and the context
 

@@ -6,14 +6,14 @@ which is all that ``graph`` needs to evaluate it again or to differentiate it.  
 inputs and nothing holds the node, so a graph is freed as soon as its outputs are dropped.
 """
 
+from functools import partial
+
 import numpy as np
 
 from minigrad import devices, graph, ops
 from minigrad.graph import recording, tick
 from minigrad.kernels import Packed, arrays
-from minigrad.ops.primitive import recorders, table
-
-FLOATS = (np.dtype("float64"), np.dtype("float32"))
+from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, recorders, table
 
 
 class Tensor:
@@ -181,7 +181,8 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __getitem__(self, index):
-        return ops.getitem(self, *(index if isinstance(index, tuple) else (index,)))
+        index = index if isinstance(index, tuple) else (index,)
+        return ops.getitem(self, *(list(i) if isinstance(i, (tuple, range)) else i for i in index))
 
     # -- NumPy's method names ----------------------------------------------------------------------
 
@@ -252,14 +253,17 @@ class Tensor:
         return f"tensor({text}, dtype={self.dtype}{place}{made}{', requires_grad=True' * self.requires_grad})"
 
 
-def record(primitive, args, options):
+def record(primitive, args, options, tracked=False):
     """Compute ``primitive`` on Tensors, and remember it where recording is on.
 
     A result is remembered if it can change: if an argument requires a gradient or was remembered
-    itself.  (A comparison with a random sample has no gradient, but a replay must see it change.)
+    itself, or if ``tracked`` says so.  (A comparison with a random sample has no gradient, but a replay must see
+    it change.)
     """
     operands, parents = [], []
-    tracked, requires_grad, version = primitive.stochastic, False, 0
+    requires_grad, version = False, 0
+    tracked = tracked or primitive.stochastic
+    common, odd = None, False           # the dtype of the arguments, and whether one has another or is no number
     for x in args:
         if type(x) is Tensor:
             product = None
@@ -274,9 +278,24 @@ def record(primitive, args, options):
                 tracked = True
             version += x.version
             parents.append((len(operands), x, product))
-            operands.append(x.value)
-        else:
-            operands.append(beside(args, x) if type(x) is list else x)
+            x = x.value
+        elif type(x) is float or type(x) is int:
+            operands.append(x)
+            continue
+        elif type(x) is list:
+            place = next(beside.value for beside in args if type(beside) is Tensor)
+            return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args], options)
+        operands.append(x)
+        dtype = getattr(x, "dtype", None)
+        if dtype is not common:
+            if common is None:
+                common = dtype
+            else:
+                odd = True
+    if odd or (common is not FLOAT64 and common is not FLOAT32):
+        floating = converted(primitive, args, partial(floated, tracked=tracked))
+        if floating is not args:
+            return record(primitive, floating, options)
     try:
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError) as error:
@@ -286,11 +305,9 @@ def record(primitive, args, options):
             value = np.asarray(value)
         elif devices.of(value) != "cpu" and primitive is not ops.to_device and (error := mixed(primitive, operands)):
             raise error
-    dtype = value.dtype
-    for _, x, _ in parents:
-        if x.value.dtype is not dtype:
-            requires_grad &= dtype.kind == "f"
-            check_dtypes(primitive, operands, dtype)
+    if value.dtype is not common:
+        requires_grad &= value.dtype.kind == "f"
+        check_dtype(primitive, value.dtype)
     out = Tensor(value)
     if tracked and recording.on:
         out.requires_grad = requires_grad
@@ -323,12 +340,6 @@ def explained(error, primitive, operands):
     return kind(f"{primitive.name}: {error}")
 
 
-def beside(args, x):
-    """A list of numbers as an array, on the device of the first Tensor among the arguments."""
-    device = next(tensor.device for tensor in args if type(tensor) is Tensor)
-    return devices.put(np.asarray(x), device)
-
-
 def mixed(primitive, operands):
     """The error for arrays on different devices, since nothing is moved unasked; None where they are on one."""
     places = [devices.of(x) for x in operands if arrays.is_array(x) or isinstance(x, Packed)]
@@ -338,17 +349,21 @@ def mixed(primitive, operands):
     return None
 
 
-def check_dtypes(primitive, operands, dtype):
-    """Refuse a floating result whose floating operands had another dtype: no silent cast."""
-    if dtype.kind not in "fiub":
-        raise TypeError(f"{primitive.name}: expected real numbers, got a result of dtype {dtype}. "
-                        "Take real and imaginary parts first")
-    if primitive.casts or dtype.kind != "f":
-        return
-    given = [x.dtype for x in operands if hasattr(x, "dtype") and x.dtype.kind == "f"]
-    if any(d != dtype for d in given):
-        raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got "
-                        f"{', '.join(map(str, given))}. Convert with .astype, or a number with float()")
+def floated(x, dtype, tracked):
+    """An integer argument, a Tensor or an array, in the floating dtype that a primitive computes with.
+
+    Of a Tensor the conversion is recorded if the result will be, so that a replay sees other integers.
+    """
+    if isinstance(x, Tensor):
+        return record(ops.astype, (x,), {"dtype": dtype}, tracked)
+    return x.astype(dtype)
+
+
+def check_dtype(primitive, dtype):
+    """Refuse a result that no Tensor holds."""
+    if dtype not in FLOATS and dtype.kind not in "iub":
+        raise TypeError(f"{primitive.name}: expected real numbers in float64, float32 or integers, got a result of "
+                        f"dtype {dtype}. Convert with .astype(np.float64), or take real and imaginary parts first")
 
 
 recorders[Tensor] = record

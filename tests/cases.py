@@ -141,7 +141,7 @@ row(ops.scatter_add, scattered, normal(3), np.array([0, 0, 2]), shape=(4,))
 row(ops.scatter_add, scattered, normal(2, 2), slice(1, None), np.array([2, 0]), shape=(3, 4))
 row(ops.take_along_axis, np.take_along_axis, normal(2, 3), np.array([[0, 0], [2, 1]]), axis=1)
 row(ops.take_along_axis, np.take_along_axis, normal(3, 2), np.array([[1, 2]]), axis=0)
-row(ops.add_along_axis, lambda x, i, axis, shape: np.array([[x[0].sum(), 0, 0], [0, x[1, 1], x[1, 0]]]),
+row(ops.add_along_axis, lambda x, i, axis, shape: np.array([[x[0].sum(), 0, 0], [0, x[1, 1], x[1, 0]]], x.dtype),
     normal(2, 2), np.array([[0, 0], [2, 1]]), axis=1, shape=(2, 3))
 row(ops.one_hot, lambda labels, classes: np.eye(classes)[labels], np.array([[2, 0], [1, 1]]),
     order=0, classes=3)

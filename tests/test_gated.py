@@ -193,7 +193,7 @@ def test_adding_a_number_to_packed_units_is_refused_with_the_remedy():
     ({"block": 5}, ValueError, "block"), ({"block": 0}, ValueError, "block"), ({"block": 1.5}, ValueError, "block"),
     ({"gates": np.ones((B, G + 1))}, ValueError, "gates"), ({"gates": np.full((B, G), np.nan)}, ValueError, "finite"),
     ({"x": np.ones((B, D + 1))}, ValueError, "expected"), ({"bias": np.ones(3)}, ValueError, "bias"),
-    ({"gates": np.ones((B, G), np.int64)}, TypeError, "gates"),
+    ({"gates": np.ones((B, G), np.float32)}, TypeError, "gated_linear: expected floating arguments of one dtype"),
     ({"x": np.ones((B, D), np.float32)}, TypeError, "float"),
 ])
 def test_what_a_gated_layer_refuses(change, error, message):

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad.ops import alternatives
 from minigrad.ops.logic import where
-from minigrad.ops.primitive import as_the_argument, primitive
+from minigrad.ops.primitive import FLOATS, as_the_argument, primitive
 
 __all__ = [
     "absolute", "add", "astype", "divide", "exp", "expm1", "log", "log1p", "multiply", "negative", "power",
@@ -17,7 +17,7 @@ def as_scalar(x, dtype):
     return x if hasattr(x, "dtype") else dtype.type(x)
 
 
-@primitive
+@primitive(integers=True)
 def add(x, y):
     """x + y."""
     return x + y
@@ -27,7 +27,7 @@ add.vjps(lambda g, out, x, y: g,
          lambda g, out, x, y: g)
 
 
-@primitive
+@primitive(integers=True)
 def subtract(x, y):
     """x - y."""
     return x - y
@@ -37,7 +37,7 @@ subtract.vjps(lambda g, out, x, y: g,
               lambda g, out, x, y: -g)
 
 
-@primitive
+@primitive(integers=True)
 def multiply(x, y):
     """x · y."""
     return x * y
@@ -57,7 +57,7 @@ divide.vjps(lambda g, out, x, y: g / y,
             lambda g, out, x, y: -(g * out) / y)
 
 
-@primitive
+@primitive(integers=True)
 def negative(x):
     """-x."""
     return np.negative(x)
@@ -76,7 +76,7 @@ def reciprocal(x):
 reciprocal.vjps(lambda g, out, x: -g * out * out)
 
 
-@primitive
+@primitive(integers=True)
 def absolute(x):
     """|x|, whose derivative at 0 is taken to be 0."""
     return np.absolute(x)
@@ -95,7 +95,7 @@ def sign(x):
 sign.vjps(None)
 
 
-@primitive
+@primitive(integers=True)
 def square(x):
     """x²."""
     return np.square(x)
@@ -114,7 +114,7 @@ sqrt.vjps(lambda g, out, x: g / (2 * out))
 sqrt.demand = as_the_argument
 
 
-@primitive
+@primitive(integers=True)
 def power(x, y):
     """x to the power y.
 
@@ -176,9 +176,13 @@ log1p.vjps(lambda g, out, x: g / (1 + x))
 log1p.demand = as_the_argument
 
 
-@primitive
+@primitive(integers=True)
 def astype(x, dtype):
-    """x converted to another dtype; the cotangent is converted back."""
+    """x converted to another dtype: float64, float32, integers or booleans; the cotangent is converted back."""
+    dtype = np.dtype(dtype)
+    if dtype not in FLOATS and dtype.kind not in "iub":
+        raise TypeError(f"astype: expected float64, float32, an integer or a boolean dtype, got {dtype}. "
+                        "float16 is not supported: use float32")
     return x.astype(dtype)
 
 

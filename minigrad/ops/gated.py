@@ -64,7 +64,7 @@ def dense(value):
     return value.to_dense() if isinstance(value, (Packed, Factored)) else value
 
 
-@primitive
+@primitive(integers=True)
 def to_dense(x):
     """Packed units as an ordinary array, with zeros for the closed blocks."""
     return dense(x)
@@ -73,7 +73,7 @@ def to_dense(x):
 to_dense.vjps(lambda g, out, x: g)
 
 
-@primitive
+@primitive(integers=True)
 def linear(x, weight, bias=None):
     """x @ weight.T + bias, for weight (units, inputs) and bias (units,).
 
@@ -87,7 +87,9 @@ def linear(x, weight, bias=None):
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: expected bias {weight.shape[:1]}, one per unit, got {bias.shape}")
     out = np.matmul(x, weight.T)
-    return out if bias is None else np.add(out, bias, out=out)
+    if bias is None:
+        return out
+    return np.add(out, bias, out=out) if out.dtype == bias.dtype else out + bias
 
 
 def linear_x(g, out, x, weight, bias=None, *, wanted):
@@ -124,7 +126,7 @@ def gated_linear(x, weight, bias, gates, *, block=1):
     x : (B, D), dense or the packed units of another gated layer.
     weight : (G·block, D), in any memory order.
     bias : (G·block,), or None.
-    gates : (B, G), binary or real, of the dtype of x.
+    gates : (B, G), binary or real. Booleans are open where they are true.
     block : units per gate.
 
     Returns
@@ -192,5 +194,6 @@ def opened(g, gates, block):
 
 gated_linear.vjps(gated_x, gated_weight, gated_bias, gated_gates)
 gated_linear.graded = True
+gated_linear.conditions = (3,)      # boolean gates are known to be binary
 # Closed units matter to one product only: that of the gates, where closed gates want a gradient.
 gated_linear.demand = lambda levels: ALL if levels.get(3) == ALL else OPEN

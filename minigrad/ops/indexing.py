@@ -5,6 +5,7 @@ Indices are arguments, not options, so that a replay sees them change.
 
 import numpy as np
 
+from minigrad import devices
 from minigrad.kernels import arrays
 from minigrad.kernels.deferred import require
 from minigrad.ops.errors import misfit
@@ -13,9 +14,14 @@ from minigrad.ops.primitive import primitive
 __all__ = ["add_along_axis", "getitem", "one_hot", "scatter_add", "take_along_axis"]
 
 
-@primitive
+@primitive(integers=True)
 def getitem(x, *index):
-    """x[index]: integers, slices, None, Ellipsis, integer arrays and boolean masks, as in NumPy.
+    """x[index]: integers, slices, None, Ellipsis, arrays or lists of integers and boolean masks, as in NumPy.
+
+    Raises
+    ------
+    IndexError
+        An index beyond the ends of x, of floats, or of anything else.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -23,6 +29,7 @@ def getitem(x, *index):
     >>> x.grad
     array([2., 0., 1.])
     """
+    index = as_arrays(x, index)
     check_range("getitem", x, index)
     try:
         return x[index]
@@ -34,13 +41,14 @@ def getitem(x, *index):
 getitem.vjps(lambda g, out, x, *index: scatter_add(g, *index, shape=x.shape))
 
 
-@primitive
+@primitive(integers=True)
 def scatter_add(x, *index, shape):
     """Zeros of ``shape`` with x added at ``index``: entries that an index repeats add up.
 
     On a GPU they do so by CuPy's atomic additions, in no fixed order: three or more floats at one place may round
     to other last bits in another run. Without repeats, and for two, results are the same bits.
     """
+    index = as_arrays(x, index)
     out = np.zeros_like(x, shape=shape)
     if any(np.ndim(i) and i.dtype != bool for i in index):
         np.add.at(out, index, x)
@@ -50,6 +58,11 @@ def scatter_add(x, *index, shape):
 
 
 scatter_add.vjps(lambda g, out, x, *index, shape: getitem(g, *index))
+
+
+def as_arrays(x, index):
+    """An index into x whose lists, tuples and ranges are arrays."""
+    return tuple(devices.beside(x, i) if isinstance(i, (list, tuple, range)) else i for i in index)
 
 
 def check_range(name, x, index):
@@ -85,7 +98,7 @@ def along(indices, axis, shape):
     return tuple(index)
 
 
-@primitive
+@primitive(integers=True)
 def take_along_axis(x, indices, axis=-1):
     """Entries of x at ``indices``, an integer array with as many axes, along ``axis``.
 
@@ -107,7 +120,7 @@ take_along_axis.vjps(
     lambda g, out, x, indices, axis=-1: add_along_axis(g, indices, axis=axis, shape=x.shape), None)
 
 
-@primitive
+@primitive(integers=True)
 def add_along_axis(x, indices, axis, shape):
     """Zeros of ``shape`` with x added at ``indices`` along ``axis``."""
     out = np.zeros_like(x, shape=shape)

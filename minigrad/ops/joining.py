@@ -12,7 +12,7 @@ from minigrad.ops.shaping import axes_of, expand_dims
 __all__ = ["concatenate", "split", "stack"]
 
 
-@primitive
+@primitive(integers=True)
 def join(*arrays, axis):
     """The primitive behind ``concatenate``, with one argument per array."""
     try:

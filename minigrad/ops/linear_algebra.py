@@ -17,7 +17,7 @@ def rows(x):
     return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-@primitive
+@primitive(integers=True)
 def matmul(x, y):
     """The matrix product x @ y of vectors, matrices, or stacks of matrices that broadcast.
 

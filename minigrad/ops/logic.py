@@ -74,7 +74,7 @@ for comparison in (less, less_equal, greater, greater_equal, equal, not_equal, l
 logical_not.vjps(None)
 
 
-@primitive
+@primitive(integers=True)
 def where(condition, x, y):
     """x where ``condition`` holds, y elsewhere; the condition has no derivative.
 
@@ -95,7 +95,7 @@ where.vjps(None,
            lambda g, out, condition, x, y: where(condition, 0, g))
 
 
-@primitive
+@primitive(integers=True)
 def mask(x, m):
     """x where m is not zero and exactly 0 elsewhere, whatever x is there; m has no derivative.
 
@@ -114,7 +114,7 @@ def share(g, wins, ties):
     return where(wins, g, where(ties, g / 2, 0))
 
 
-@primitive
+@primitive(integers=True)
 def maximum(x, y):
     """The larger of x and y; equal arguments share the cotangent equally."""
     return np.maximum(x, y)
@@ -124,7 +124,7 @@ maximum.vjps(lambda g, out, x, y: share(g, greater(x, y), equal(x, y)),
              lambda g, out, x, y: share(g, greater(y, x), equal(x, y)))
 
 
-@primitive
+@primitive(integers=True)
 def minimum(x, y):
     """The smaller of x and y; equal arguments share the cotangent equally."""
     return np.minimum(x, y)

@@ -12,11 +12,27 @@ returns the cotangent of its own argument.  Summing over broadcast axes is not i
 engine does that once, for all of them (``graph.fit``).  Products that are written with primitives
 and operators can be differentiated again, because a primitive computes when it is given arrays and
 records when it is given Tensors.
+
+Integers and booleans are converted before the function and its products see them (``converted``). Beside a
+floating argument they take its dtype. Alone they become float64, unless the primitive gives integers for
+integers, as ``add`` does: then it says ``@primitive(integers=True)``. An argument without a derivative is no
+number to compute with, but an index, a label or a condition, and stays as it is.
 """
+
+from functools import partial
+
+import numpy as np
+
+from minigrad.kernels import arrays
 
 # How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the
 # entries at which the value itself is not zero (the open blocks of a gated layer).
 NOTHING, OPEN, ALL = 0, 1, 2
+
+FLOAT64, FLOAT32 = FLOATS = np.dtype("float64"), np.dtype("float32")
+
+#: Python's numbers.
+PYTHON = (bool, int, float, complex)
 
 #: Every primitive by name.  It can be listed, tested row by row and drawn.
 table = {}
@@ -46,13 +62,17 @@ class Primitive:
         argument to the level wanted of its cotangent; None, as for most, if they read it all.
     graded : whether the products take a keyword ``wanted``, the level asked of their argument.
     casts : whether floating arguments may differ in dtype from the result.
+    integers : whether integers alone give integers, as in NumPy; otherwise they are converted to float64.
+    conditions : the numbers of arguments whose booleans stay booleans, though they have a product.
     carries : how it computes many alternatives in one call (``ops.alternatives``); None if it does not.
     """
 
     stochastic = False
 
-    def __init__(self, forward):
+    def __init__(self, forward, integers=False):
         self.forward = forward
+        self.integers = integers
+        self.conditions = ()
         self.name = self.__name__ = forward.__name__
         self.__doc__ = forward.__doc__
         self.__module__ = forward.__module__
@@ -67,7 +87,9 @@ class Primitive:
         for x in (*args, *options.values()):
             if type(x) in recorders:
                 return recorders[type(x)](self, *self.bound(args, options))
-        return self.forward(*args, **options)
+        if options and any(isinstance(x, np.generic) or arrays.is_array(x) for x in options.values()):
+            args, options = self.bound(args, options)
+        return self.forward(*converted(self, args), **options)
 
     def bound(self, args, options):
         """The call with those arguments by position that have a product, whichever way they were given."""
@@ -117,8 +139,58 @@ class OneForEach:
         return product
 
 
-def primitive(forward):
-    """Enter ``forward`` into the table as a primitive; its products follow with ``.vjps``."""
-    made = Primitive(forward)
+def is_number(primitive, argnum):
+    """Whether an argument is a number to compute with, and so has a derivative; others are indices, say."""
+    products = primitive.products
+    return type(products) is OneForEach or (argnum < len(products) and products[argnum] is not None)
+
+
+def converted(primitive, args, astype=lambda x, dtype: x.astype(dtype)):
+    """The arguments of a call with integers and booleans made floating; ``args`` itself where none has to be.
+
+    >>> converted(table["multiply"], (np.ones(2, "float32"), np.array([3, 4])))
+    (array([1., 1.], dtype=float32), array([3., 4.], dtype=float32))
+
+    Raises
+    ------
+    TypeError
+        Floating arguments of two dtypes, or numbers other than integers, float64 and float32.
+    """
+    first = getattr(args[0], "dtype", None) if args else None
+    if (first is FLOAT64 or first is FLOAT32) and all(getattr(x, "dtype", None) is first for x in args):
+        return args
+    integers, dtypes, floating = [], {}, not primitive.integers
+    for i, x in enumerate(args):
+        dtype = np.dtype(type(x)) if type(x) in PYTHON else getattr(x, "dtype", None)
+        if dtype is None or not is_number(primitive, i):
+            continue
+        if dtype.kind in "iub":
+            if dtype.kind != "b" or i not in primitive.conditions:
+                integers.append(i)
+        elif type(x) is float:
+            floating = True             # it takes the dtype of the arrays that it meets
+        elif dtype in FLOATS or primitive.casts:
+            dtypes[dtype] = None
+        else:
+            raise TypeError(f"{primitive.name}: expected real numbers in float64, float32, integers or booleans, got "
+                            f"dtype {dtype}. Convert with .astype(np.float64), or take real and imaginary parts")
+    if len(dtypes) > 1:
+        raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got "
+                        f"{', '.join(map(str, dtypes))}. Convert with .astype, or a number with float()")
+    if not integers or not (dtypes or floating):
+        return args
+    common = next(iter(dtypes), FLOAT64)
+    return tuple(x if i not in integers else astype(x, common) if hasattr(x, "dtype") else float(x)
+                 for i, x in enumerate(args))
+
+
+def primitive(forward=None, *, integers=False):
+    """Enter ``forward`` into the table as a primitive; its products follow with ``.vjps``.
+
+    ``@primitive(integers=True)`` is for a function that gives integers for integers.
+    """
+    if forward is None:
+        return partial(primitive, integers=integers)
+    made = Primitive(forward, integers)
     table[made.name] = made
     return made

@@ -32,7 +32,7 @@ def entries(x, axis):
     return math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
 
 
-@primitive
+@primitive(integers=True)
 def sum(x, axis=None, keepdims=False):
     """Sum over ``axis``."""
     return np.sum(x, axis=axis, keepdims=keepdims)
@@ -70,7 +70,7 @@ def slope_of_extreme(g, out, x, axis=None, keepdims=False):
     return tied * spread(g / sum(tied, axis=axis, keepdims=keepdims), x, axis, keepdims)
 
 
-@primitive
+@primitive(integers=True)
 def max(x, axis=None, keepdims=False):
     """Largest entry over ``axis``; entries that tie share the cotangent equally."""
     return np.max(x, axis=axis, keepdims=keepdims)
@@ -79,7 +79,7 @@ def max(x, axis=None, keepdims=False):
 max.vjps(slope_of_extreme)
 
 
-@primitive
+@primitive(integers=True)
 def min(x, axis=None, keepdims=False):
     """Smallest entry over ``axis``; entries that tie share the cotangent equally."""
     return np.min(x, axis=axis, keepdims=keepdims)
@@ -106,7 +106,7 @@ def argmin(x, axis=None, keepdims=False):
 argmin.vjps(None)
 
 
-@primitive
+@primitive(integers=True)
 def cumsum(x, axis):
     """Sums of the entries so far along ``axis``, an int."""
     return np.cumsum(x, axis=axis)
@@ -115,10 +115,8 @@ def cumsum(x, axis):
 cumsum.vjps(lambda g, out, x, axis: flip(cumsum(flip(g, axis), axis=axis), axis))
 
 
-def largest(name, x, axis):
+def largest(x, axis):
     """The largest entry over ``axis``, which is kept with length 1; -inf where there is none."""
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected floating numbers, got dtype {x.dtype}. Use .astype(float)")
     axes = axes_of(axis, x.ndim)
     if any(x.shape[a] == 0 for a in axes):
         return np.full_like(x, -np.inf, shape=tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
@@ -133,7 +131,7 @@ def logsumexp(x, axis=None, keepdims=False):
     >>> mg.logsumexp(mg.tensor([1000.0, 1000.0]))
     tensor(1000.69314718, dtype=float64)
     """
-    top = largest("logsumexp", x, axis)
+    top = largest(x, axis)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):                  # the logarithm of an empty sum is -inf
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top

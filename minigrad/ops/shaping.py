@@ -35,7 +35,7 @@ def axes_of(axis, ndim):
     return tuple(a % ndim for a in axes)
 
 
-@primitive
+@primitive(integers=True)
 def broadcast_to(x, shape):
     """x repeated along new axes and along axes of length 1, to ``shape``."""
     return np.broadcast_to(x, shape)
@@ -44,7 +44,7 @@ def broadcast_to(x, shape):
 broadcast_to.vjps(lambda g, out, x, shape: g)       # the engine sums over broadcast axes
 
 
-@primitive
+@primitive(integers=True)
 def reshape(x, shape):
     """The same entries in another shape; one length may be -1."""
     return np.reshape(x, shape)
@@ -53,7 +53,7 @@ def reshape(x, shape):
 reshape.vjps(lambda g, out, x, shape: reshape(g, shape=x.shape))
 
 
-@primitive
+@primitive(integers=True)
 def expand_dims(x, axis):
     """x with a new axis of length 1 at ``axis`` (an int or a tuple) of the result."""
     return np.expand_dims(x, axis)
@@ -62,7 +62,7 @@ def expand_dims(x, axis):
 expand_dims.vjps(lambda g, out, x, axis: reshape(g, shape=x.shape))
 
 
-@primitive
+@primitive(integers=True)
 def squeeze(x, axis=None):
     """x without its axes of length 1, or without those in ``axis`` alone."""
     return np.squeeze(x, axis)
@@ -71,7 +71,7 @@ def squeeze(x, axis=None):
 squeeze.vjps(lambda g, out, x, axis=None: reshape(g, shape=x.shape))
 
 
-@primitive
+@primitive(integers=True)
 def transpose(x, axes=None):
     """x with its axes in the order ``axes``, by default reversed."""
     return np.transpose(x, axes)
@@ -87,7 +87,7 @@ def reordered_back(g, out, x, axes=None):
 transpose.vjps(reordered_back)
 
 
-@primitive
+@primitive(integers=True)
 def swapaxes(x, axis1, axis2):
     """x with two axes exchanged."""
     return np.swapaxes(x, axis1, axis2)
@@ -96,7 +96,7 @@ def swapaxes(x, axis1, axis2):
 swapaxes.vjps(lambda g, out, x, axis1, axis2: swapaxes(g, axis1, axis2))
 
 
-@primitive
+@primitive(integers=True)
 def moveaxis(x, source, destination):
     """x with the axes ``source`` (an int or a tuple) moved to ``destination``, the others in order."""
     return np.moveaxis(x, source, destination)
@@ -105,7 +105,7 @@ def moveaxis(x, source, destination):
 moveaxis.vjps(lambda g, out, x, source, destination: moveaxis(g, destination, source))
 
 
-@primitive
+@primitive(integers=True)
 def flip(x, axis=None):
     """x with its entries in reverse order along ``axis`` (an int, a tuple, or None for all)."""
     return np.flip(x, axis)
@@ -114,7 +114,7 @@ def flip(x, axis=None):
 flip.vjps(lambda g, out, x, axis=None: flip(g, axis))
 
 
-@primitive
+@primitive(integers=True)
 def roll(x, shift, axis=None):
     """x with its entries moved by ``shift`` places along ``axis``, and round the end."""
     return np.roll(x, shift, axis)

@@ -8,7 +8,7 @@ from minigrad.ops.primitive import primitive
 __all__ = ["to_device"]
 
 
-@primitive
+@primitive(integers=True)
 def to_device(x, device):
     """x on ``device``, "cpu" or "cuda"; its cotangent is moved back.
 

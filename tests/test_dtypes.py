@@ -1,0 +1,232 @@
+"""Integers and booleans of every width, at every argument of every primitive: what they give is what floats give."""
+
+import warnings
+
+import numpy as np
+import pytest
+from cases import cases
+
+import minigrad as mg
+from minigrad import ops
+from minigrad.ops.primitive import is_number
+from minigrad.tensor import Tensor
+
+SMALL = [np.dtype(name) for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")]
+FLOATS = [np.dtype("float64"), np.dtype("float32")]
+
+#: Primitives that give floats for integers, although NumPy's function of that name gives integers.
+FLOATING = {"reciprocal", "gated_linear"}
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def floating(x):
+    """Whether an input of a row is a floating array, or a list of them."""
+    return getattr(x[0] if isinstance(x, list) else x, "dtype", np.dtype(object)).kind == "f"
+
+
+def changed(x, change):
+    return [change(part) for part in x] if isinstance(x, list) else change(x)
+
+
+def whole(values):
+    """A change of an array to integers of its shape."""
+    return lambda x: np.resize(values, x.shape)
+
+
+def value_of(call, *inputs):
+    """What a call gives, as an array; or the type of its error."""
+    try:
+        out = ops.dense(call(*inputs))
+    except (TypeError, ValueError) as error:
+        return TypeError if isinstance(error, TypeError) else ValueError
+    return out.data if isinstance(out, Tensor) else np.asarray(out)
+
+
+def slopes_of(case, inputs):
+    """Value, first and second derivatives of a row at its inputs, of which the floating ones are leaves."""
+    leaves = [x for part in inputs for x in (part if isinstance(part, list) else [part])
+              if isinstance(x, Tensor) and x.requires_grad]
+    out = case.call(*inputs)
+    found = [ops.dense(out.value)]
+    if out.requires_grad:
+        g = Tensor(np.linspace(1, 2, out.size).reshape(out.shape).astype(out.dtype))
+        slopes = mg.grad(out, leaves, g, create_graph=case.order > 1)
+        found += [ops.dense(x.value) for x in slopes]
+        total = sum((x.to_dense() * x.to_dense()).sum() for x in slopes)
+        if total.requires_grad:
+            total.backward()
+            found += [x.grad for x in leaves if x.grad is not None]
+    return found
+
+
+def fitting(case, positions):
+    """Integers for some inputs of a row, small ones where it takes no others, as a change of its float64 arrays."""
+    for values in ([3, 1, 20, 0, 2], [1, 0, 1]):
+        inputs = [changed(x, whole(values)) if i in positions else x for i, x in enumerate(case.inputs)]
+        floats = [changed(x, np.float64) if i in positions else x for i, x in enumerate(inputs)]
+        if value_of(case.call, *floats) is not ValueError:
+            return inputs
+    raise AssertionError(f"no integers fit {case}")
+
+
+def rows(least):
+    """Rows with at least so many floating inputs, and the numbers of these."""
+    for case in cases:
+        positions = [i for i, x in enumerate(case.inputs) if floating(x)]
+        if len(positions) >= least:
+            yield pytest.param(case, positions, id=str(case))
+
+
+@pytest.mark.parametrize(("case", "positions"), list(rows(least=2)))
+def test_beside_floats_integers_are_such_floats(case, positions):
+    for position in positions:
+        inputs = fitting(case, [position])
+        for dtype in FLOATS:
+            def leaf(x, dtype=dtype):
+                return mg.tensor(x, dtype=dtype, requires_grad=True)
+
+            def constant(x, small, dtype=dtype):
+                return x.astype(small).astype(dtype)
+
+            for small in SMALL:
+                want, want_plain, got, got_plain, got_array = ([] for _ in range(5))
+                for i, x in enumerate(inputs):
+                    if not floating(case.inputs[i]):
+                        for made in (want, want_plain, got, got_plain, got_array):
+                            made.append(x)
+                        continue
+                    here = i == position
+                    want.append(changed(x, lambda x: mg.tensor(constant(x, small))) if here else changed(x, leaf))
+                    got.append(changed(x, lambda x: mg.tensor(x.astype(small))) if here else changed(x, leaf))
+                    got_array.append(changed(x, lambda x: x.astype(small)) if here else changed(x, leaf))
+                    want_plain.append(changed(x, lambda x: constant(x, small) if here else x.astype(dtype)))
+                    got_plain.append(changed(x, lambda x: x.astype(small if here else dtype)))
+                right = slopes_of(case, want)
+                for found in (slopes_of(case, got), slopes_of(case, got_array)):
+                    assert [x.dtype for x in found] == [x.dtype for x in right], (position, small)
+                    for a, b in zip(found, right, strict=True):
+                        np.testing.assert_array_equal(a, b, err_msg=f"argument {position} of {small}")
+                plain, right = value_of(case.call, *got_plain), value_of(case.call, *want_plain)
+                assert plain.dtype == right.dtype
+                np.testing.assert_array_equal(plain, right)
+
+
+@pytest.mark.parametrize(("case", "positions"), list(rows(least=1)))
+def test_integers_alone_give_integers_as_in_numpy_or_float64(case, positions):
+    made = ops.table.get(case.name)
+    inputs = fitting(case, positions)
+    for small in SMALL:
+        integers = [changed(x, lambda x: x.astype(small)) if i in positions else x for i, x in enumerate(inputs)]
+        floats = [changed(x, lambda x: x.astype(small).astype(np.float64)) if i in positions else x
+                  for i, x in enumerate(inputs)]
+        tensors = [changed(x, mg.tensor) if i in positions else x for i, x in enumerate(integers)]
+        plain, recorded = value_of(case.call, *integers), value_of(case.call, *tensors)
+        if plain is TypeError or plain is ValueError:       # NumPy subtracts and negates no booleans
+            assert plain is recorded is value_of(case.expected, *integers), small
+            continue
+        assert plain.dtype == recorded.dtype
+        np.testing.assert_array_equal(plain, recorded)
+        numpys = value_of(case.expected, *integers)
+        if plain.dtype.kind == "f":
+            assert plain.dtype == np.float64
+            np.testing.assert_array_equal(plain, value_of(case.call, *floats))
+            assert case.name in FLOATING or numpys is TypeError or numpys.dtype.kind == "f" or case.name == "astype", (
+                f"{case.name} of integers gives integers in NumPy: declare it with @primitive(integers=True)")
+        else:
+            np.testing.assert_array_equal(plain, numpys)
+            assert made is None or made.integers or not is_number(made, positions[0])
+
+
+@pytest.mark.parametrize("number", [3, True, *(small.type(3) for small in SMALL)], ids=repr)
+def test_numbers_are_as_arrays_of_them(number):
+    for name in ("sigmoid", "exp", "tanh", "reciprocal", "softplus", "gammaln", "sqrt", "log1p"):
+        want = ops.table[name](np.float64(number))
+        for got in (ops.table[name](number), ops.table[name](mg.tensor(number)).data):
+            assert (got.dtype, got) == (np.float64, want)
+    for dtype in FLOATS:
+        x = mg.tensor([1.5, 2.0], dtype=dtype, requires_grad=True)
+        for call in (lambda n: x - n, lambda n: n - x, lambda n: x / n, lambda n: n / x, lambda n: x ** n,
+                     lambda n: n ** x, lambda n: mg.maximum(x, n), lambda n: mg.where(True, n, x),
+                     lambda n: mg.xlogy(n, x), lambda n: mg.binary_cross_entropy(x, n > 2)):
+            got, want = call(number), call(float(number))
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got.data, want.data, rtol=1e-6)
+            (slope,), (right,) = mg.grad(got.sum(), [x]), mg.grad(want.sum(), [x])
+            assert slope.dtype == dtype
+            np.testing.assert_allclose(slope.data, right.data, rtol=1e-6)
+
+
+def test_reported_values():
+    """What failed: computed in float16, or wrapped round at the ends of the small type."""
+    assert ops.sigmoid(np.uint8(3)) == pytest.approx(0.9525741268)
+    assert ops.exp(np.uint8(20)) == pytest.approx(4.851651954e8)
+    x = mg.tensor(2.0, requires_grad=True)
+    y = np.uint8(3) ** x
+    y.backward()
+    assert (y.dtype, y.item(), x.grad) == (np.float64, 9, pytest.approx(9 * np.log(3)))
+    zero = mg.tensor(np.array([0, 1], np.uint8))
+    x = mg.tensor([2.0, 2.0], dtype="float32", requires_grad=True)
+    y = zero - x * zero - zero * np.float32(300)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.data, [0, -301])
+    np.testing.assert_array_equal(x.grad, [0, -1])
+    np.testing.assert_array_equal(mg.tensor([3, 4]).mean().data, 3.5)
+    assert mg.expected(mg.tensor(np.array([250, 250], np.uint8))).item() == 250
+
+
+@pytest.mark.parametrize("dtype", ["float16", "longdouble", "complex64", "object", ">f8"])
+def test_other_dtypes_are_refused(dtype):
+    odd = np.ones(2).astype(dtype)
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    for call in (lambda: x * odd, lambda: odd + x, lambda: mg.maximum(x, odd), lambda: ops.exp(odd),
+                 lambda: ops.add(odd, 1), lambda: ops.matmul(x, odd), lambda: mg.concatenate([x, odd])):
+        with pytest.raises(TypeError, match=r"^\w+: expected real numbers in float64, float32, .* got dtype"):
+            call()
+    with pytest.raises(TypeError, match="tensor: expected float64, float32"):
+        mg.tensor(odd)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "complex128", "longdouble"])
+def test_nothing_is_converted_to_another_dtype(dtype):
+    for x in (mg.tensor([1.0]), np.ones(1)):
+        with pytest.raises(TypeError, match="astype: expected float64, float32"):
+            ops.astype(x, dtype=dtype)
+    with pytest.raises(TypeError, match="one_hot: expected real numbers"):
+        mg.one_hot(mg.tensor([1]), 2, dtype=dtype)
+
+
+def test_float64_beside_float32_is_refused_wherever_they_stand():
+    wide, narrow = np.ones(2), np.ones(2, np.float32)
+    for x, y in ((mg.tensor(wide), mg.tensor(narrow)), (mg.tensor(wide), narrow), (wide, mg.tensor(narrow)),
+                 (mg.tensor(narrow), [0.5, 1.5]), (mg.tensor(narrow), np.float64(0.5))):
+        for call in (ops.add, ops.power, ops.maximum, lambda x, y: ops.where(True, x, y)):
+            with pytest.raises(TypeError, match="expected floating arguments of one dtype, got float"):
+                call(x, y)
+            with pytest.raises(TypeError, match="expected floating arguments of one dtype, got float"):
+                call(y, x)
+
+
+def test_a_replay_sees_other_integers():
+    n = mg.tensor(np.array([1, 2], np.uint8))
+    w = mg.tensor([2.0, 3.0], dtype="float32", requires_grad=True)
+    out = (n * w).sum()
+    (again,) = mg.replay([out], {n: np.array([200, 100], np.uint8)})
+    assert (again, again.dtype) == (700, np.float32)
+    open_ = (w > 2.5) * w
+    (again,) = mg.replay([open_], {w: np.array([3.0, 2.0], np.float32)})
+    np.testing.assert_array_equal(again, [3, 0])
+
+
+def test_every_alternative_sees_its_own_comparison():
+    logits = mg.tensor([[0.0, 0.0]], requires_grad=True)
+    for rule in (mg.estimators.LocalExpectation(), mg.estimators.Enumerate()):
+        b = mg.bernoulli(logits, rule, rng=mg.Generator(1))
+        logits.grad = None
+        mg.expected((mg.equal(b, 1) * np.array([[1.0, 2.0]]) + b.astype("uint8") * 3.0).sum(axis=1)).backward()
+        np.testing.assert_allclose(logits.grad, [[1.0, 1.25]])
