@@ -50,6 +50,7 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "flip": "a axis",
     "full_like": "a fill_value dtype order subok shape",
     "max": "a axis out keepdims",
+    "may_share_memory": "a b max_work",
     "mean": "a axis dtype out keepdims",
     "min": "a axis out keepdims",
     "moveaxis": "a source destination",

@@ -10,14 +10,15 @@ its rule where the primitive draws a random bit (``stochastic``).  This file onl
 each is asked once, in the right order, for what somebody wants.
 """
 
-import threading
-from contextlib import contextmanager
+import functools
+import inspect
+from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
 
 import numpy as np
 
-from minigrad import devices, ops
+from minigrad import devices, ops, sharing
 from minigrad.kernels import Packed, arrays
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
@@ -26,32 +27,59 @@ from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
 COMPACT = (Packed, ops.Factored)
 
 
-class Recording(threading.local):
-    """Whether primitives remember what they computed, in each thread."""
-
-    on = True
-
-
-recording = Recording()
+#: How many ``no_grad`` blocks are open, in each thread and each asynchronous task.
+paused = ContextVar("paused", default=0)
 tick = count(1).__next__            # the clock that orders the nodes
 
 
-@contextmanager
-def no_grad():
-    """Compute without recording.
+class no_grad:
+    """Compute without recording, in a ``with`` block or in a decorated function.
+
+    Inside, ``w -= x`` and the like change a leaf in place.  What is computed inside is a constant for every graph
+    that uses it.  A replay that would have to change it raises an error; where that matters use ``.detach()``
+    in place of ``no_grad``.
+
+    Raises
+    ------
+    TypeError
+        A decorated generator function or ``async`` function.  It would run when the decorator's work is done.
 
     >>> import minigrad as mg
-    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> w = mg.tensor(3.0, requires_grad=True)
+    >>> (w * w).backward()
     >>> with mg.no_grad():
-    ...     y = x * x
-    >>> y.requires_grad
+    ...     w -= 0.5 * w.grad
+    >>> w
+    tensor(0., dtype=float64, requires_grad=True)
+    >>> @mg.no_grad()
+    ... def square(x):
+    ...     return x * x
+    >>> square(w).requires_grad
     False
     """
-    before, recording.on = recording.on, False
-    try:
-        yield
-    finally:
-        recording.on = before
+
+    def __init__(self, *arguments):
+        if arguments:
+            raise TypeError("no_grad: expected no argument. Write @mg.no_grad(), with parentheses")
+
+    def __enter__(self):
+        paused.set(paused.get() + 1)
+
+    def __exit__(self, *error):
+        paused.set(paused.get() - 1)
+
+    def __call__(self, function):
+        if any(kind(function) for kind in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
+                                           inspect.isasyncgenfunction)):
+            raise TypeError(f"no_grad: expected an ordinary function, got {function.__name__}, whose body runs after "
+                            "the call has returned. Write `with mg.no_grad():` in its body, around what is computed "
+                            "between one yield or await and the next")
+
+        @functools.wraps(function)
+        def unrecorded(*args, **options):
+            with no_grad():
+                return function(*args, **options)
+        return unrecorded
 
 
 def ancestors(outputs, stops=()):
@@ -83,11 +111,29 @@ def keepers(outputs, nodes):
     return list(kept)
 
 
-def stale(node):
-    """The error for a node one of whose arguments was assigned to since the node was recorded."""
-    return ValueError(
-        f"{node.primitive.name}: expected its arguments as they were when it was recorded, but one "
-        "was changed in place since. Run the forward computation again before backward or replay")
+def check_unchanged(node):
+    """Refuse a node one of whose arguments was changed since the node was recorded."""
+    if sum(x.changes[0] for _, x, _ in node.parents) != node.changes_before:
+        what = "one was changed in place since"
+    elif (place := sharing.first_changed(node.watched)) is not None:
+        what = f"the array given as argument {place} was changed since. Pass a copy of a buffer that is filled again"
+    else:
+        return
+    raise ValueError(f"{node.primitive.name}: expected its arguments as they were when it was recorded, but {what}. "
+                     "Run the forward computation again before backward or replay")
+
+
+class Freed:
+    """What a node has in place of its inputs when ``backward(free=True)`` has dropped them: any use raises."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __iter__(self):
+        raise ValueError(f"{self.name}: expected a whole graph, but backward(free=True) has freed it. Leave free=True "
+                         "away for all passes but the last, or run the forward computation again")
+
+    __len__ = __getitem__ = lambda self, *index: iter(self)
 
 
 def on_open_blocks(product, g, out, operands, options):
@@ -221,20 +267,26 @@ class Evaluation:
     def changed_by(self, replaced, outputs):
         """The nodes that depend on those in ``replaced``, in order of creation."""
         changed, found = set(replaced), []
+        oldest = min(x.order for x in changed)
         for node in ancestors(outputs, stops=self.fixed.union(replaced)):
-            if any(x in changed for _, x, _ in node.parents):
-                if sum(x.version for _, x, _ in node.parents) != node.parents_version:
-                    raise stale(node)
+            depends = False
+            for _, x, _ in node.parents:
+                depends = depends or x in changed
+                if x.hidden > oldest:
+                    raise unseen(x, node.primitive.name)
+            if depends:
+                check_unchanged(node)
                 changed.add(node)
                 found.append(node)
         return found
 
-    def backward(self, targets=None, create_graph=False):
+    def backward(self, targets=None, create_graph=False, free=False):
         """Cotangents of the nodes and leaves in ``targets``, as a dict; one nobody reached is absent.
 
         By default the targets are all leaves that require a gradient, and the nodes that retain
         theirs.  The walk is iterative, from the last node made to the first, so depth costs no
-        recursion.
+        recursion.  With ``free`` it drops the inputs of the nodes behind it, except for those that the rule of
+        a random node ahead may replay.
         """
         nodes = self.nodes()
         if targets is None:
@@ -247,13 +299,38 @@ class Evaluation:
                 if type(output.value) is Packed and not create_graph:
                     cotangent = as_wanted(cotangent, output.value, wanted[output])
                 cotangents[output] = cotangents[output] + cotangent if output in cotangents else cotangent
-        for node, sought in reversed(plan):
+        if free:
+            plan = self.freeing(nodes, plan, wanted)
+        else:
+            plan.reverse()
+        del nodes
+        for node, sought in plan:
             g = cotangents.get(node) if kept and node in kept else cotangents.pop(node, None)
             if g is not None or node.primitive.stochastic:
                 for x, cotangent in self.pull_back(node, g, sought, wanted, create_graph):
                     other = cotangents.get(x)
                     cotangents[x] = cotangent if other is None else other + cotangent
         return {x: cotangents[x] for x in targets if x in cotangents}
+
+    def freeing(self, nodes, plan, wanted):
+        """The steps of ``plan``, the last first; a node is freed when its step is done and no rule needs it."""
+        steps = dict(plan)
+        plan.clear()
+        rules = sum(node.primitive.stochastic for node in steps)
+        done = []
+        while nodes:
+            node = nodes.pop()
+            if node in steps:
+                yield node, steps.pop(node)
+                rules -= node.primitive.stochastic
+                wanted.pop(node)
+            done.append(node)
+            if not rules:
+                self.objective[0] = None
+                for node in done:
+                    node.parents = node.operands = Freed(node.primitive.name)
+                    node.watched = ()
+                done.clear()
 
     def pull_back(self, node, g, sought, wanted, create_graph):
         """Cotangents of a node's arguments from its own: a list of (argument, cotangent)."""
@@ -295,15 +372,15 @@ class Evaluation:
         """
         wanted, plan = dict.fromkeys(targets, ALL), []
         for node in nodes:
-            sought, version = [], 0
+            sought, changes = [], 0
             for parent in node.parents:
                 _, x, product = parent
-                version += x.version
+                changes += x.changes[0]
                 if product is not None and x in wanted:
                     sought.append(parent)
             if sought:
-                if version != node.parents_version:
-                    raise stale(node)
+                if node.watched or changes != node.changes_before:
+                    check_unchanged(node)
                 plan.append((node, sought))
                 demand = node.primitive.demand
                 if demand is not None:
@@ -324,8 +401,16 @@ class Counter:
     made = 0
 
 
+def unseen(x, where):
+    """The error for a replay that meets a value that may depend on a replaced one, unrecorded."""
+    return ValueError(
+        f"replay: {where} uses a value of shape {x.shape} that was computed under no_grad, perhaps from what is "
+        "replaced, so it cannot be computed again. Compute it with recording on, and use .detach() to stop "
+        "its gradient")
+
+
 def replay(outputs, replaced):
-    """Values of ``outputs`` when the nodes in ``replaced`` have other values, without recording.
+    """Values of ``outputs`` when the nodes or leaves in ``replaced`` have other values, without recording.
 
     Parameters
     ----------
@@ -341,7 +426,9 @@ def replay(outputs, replaced):
     TypeError
         A Tensor in place of the list of outputs or of an array.
     ValueError
-        A value of another shape, dtype or device, or an input that was changed in place since recording.
+        A value of another shape, dtype or device; an input that was changed since recording; a leaf that
+        requires no gradient, since what is computed from such leaves alone is not recorded; or a value
+        computed under ``no_grad`` that may depend on what is replaced.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -354,10 +441,22 @@ def replay(outputs, replaced):
         if type(x) in recorders:
             raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
                             "Write [output], or use .numpy()")
+    for x in outputs:
+        sharing.check_fresh(x)
     for node, value in replaced.items():
+        if not arrays.is_array(sharing.plain(value, "replay")):
+            raise TypeError(f"replay: expected an array as value, got {value!r}. Use np.array(...)")
+        if node.primitive is None and not node.requires_grad:
+            raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not: "
+                             "what was computed from it alone was not recorded, and would keep its old value. "
+                             "Make it with requires_grad=True and compute the outputs again")
         if value.shape != node.shape or value.dtype != node.dtype or devices.of(value) != node.device:
             raise ValueError(
                 f"replay: expected a value of shape {node.shape} and dtype {node.dtype} on {node.device!r}, "
                 f"got {value.shape} and {value.dtype} on {devices.of(value)!r}")
     again = Evaluation(outputs).replay(replaced)
-    return [again.value(x) for x in outputs]
+    oldest = min((x.order for x in replaced), default=np.inf)
+    for x in outputs:
+        if x.hidden > oldest:
+            raise unseen(x, "the list of outputs")
+    return [again.value(x).copy() if x.primitive is None or x.is_view else again.value(x) for x in outputs]

@@ -58,15 +58,15 @@ class Module:
         devices.usable(device)
         for x in named(self, Tensor, every=True).values():
             if x.primitive is None and x.device != device:
-                x.value, x.gradient = devices.put(x.value, device), None
-                x.version += 1
+                x.value, x.gradient = devices.put(x.data, device), None
+                x.changed()
         for rule in self.rules():
             rule.to(device)
         return self
 
     def state_dict(self):
         """A copy of all parameters (NumPy arrays) and of the rules' memories (dicts of arrays), by name."""
-        state = {name: np.array(x.numpy()) for name, x in self.named_parameters().items()}
+        state = {name: np.array(devices.put(x.data, "cpu")) for name, x in self.named_parameters().items()}
         return state | {name: rule.state_dict() for name, rule in self.named_rules().items()}
 
     def load_state_dict(self, state):

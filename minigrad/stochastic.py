@@ -27,7 +27,7 @@ from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN
-from minigrad.tensor import Tensor, record
+from minigrad.tensor import Tensor, record, tensor
 
 
 class Estimator:
@@ -163,7 +163,7 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
         raise TypeError(f"bernoulli: expected an estimator, a rule such as mg.estimators.StraightThrough(), "
                         f"got {estimator!r}. It decides what gradient the logits get")
     if not isinstance(logits, Tensor):
-        logits = Tensor(logits if arrays.is_device(logits) else np.asarray(logits))
+        logits = tensor(logits)
     if logits.dtype.kind != "f":
         raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
     require(np.isfinite(logits.value).all(), lambda: ValueError(
@@ -178,7 +178,7 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
     arguments = (logits,)
     if context is not None:
         if not isinstance(context, Tensor):
-            context = Tensor(context if arrays.is_device(context) else np.asarray(context))
+            context = tensor(context)
         if context.shape[:len(samples)] != samples:
             raise ValueError(f"bernoulli: expected a context whose leading axes are the samples' {samples}, "
                              f"got shape {context.shape}")

@@ -6,12 +6,13 @@ which is all that ``graph`` needs to evaluate it again or to differentiate it.  
 inputs and nothing holds the node, so a graph is freed as soon as its outputs are dropped.
 """
 
+import operator
 from functools import partial
 
 import numpy as np
 
-from minigrad import devices, graph, ops
-from minigrad.graph import recording, tick
+from minigrad import devices, graph, ops, sharing
+from minigrad.graph import paused, tick
 from minigrad.kernels import Packed, arrays
 from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, recorders, table
 
@@ -21,13 +22,25 @@ class Tensor:
 
     Attributes
     ----------
-    data : the value, an array on ``device``.  Assigning to it (``w.data = x``, ``w.data -= lr * w.grad``) is how a
-        leaf is changed in place; a graph recorded before then refuses backward and replay.
-        (Writing into single entries of the array, ``w.data[0] = 1``, goes unnoticed: don't, between
-        a forward computation and its backward.)
+    data : the value, an array on ``device``; of a view of a leaf (``w.T``, ``w[0]``) a copy.  Assigning to it
+        (``w.data = x``, ``w.data -= lr * w.grad``) changes a leaf in place.
     requires_grad : whether backward leads to this Tensor.
     grad : an array like ``data`` that ``backward`` adds to, or None; leaves have one, and nodes
         after ``retain_grad()``.
+
+    Notes
+    -----
+    What may change, and what happens then:
+
+    - A leaf may be changed with ``w.data = x``, ``w.data -= x``, an optimiser's step, or under ``no_grad`` with
+      ``w -= x``.  Graphs recorded before then refuse backward and replay, and views of the leaf can no longer
+      be used.  Writing to entries of the array, ``w.data[0] = 1``, goes unnoticed: don't, between a forward
+      computation and its backward.
+    - A NumPy array that was passed to a function may be changed once backward has run.  If it is changed
+      before, backward and replay raise an error.  Arrays of at most 1024 bytes are copied, so changes do
+      not matter.  Of larger ones 32 entries are compared: a buffer that was filled again is noticed,
+      and one changed entry is, in general, not.
+    - The result of a computation cannot be changed.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -38,15 +51,20 @@ class Tensor:
 
     requires_grad = False
     gradient = None         # what .grad shows; that of a gated weight stays factored until it is looked at
-    version = 0             # how often .data was assigned to
     retains_grad = False
+    # Whose memory the value lies in (``sharing``).
+    changes = (0,)          # how often that memory was changed: a list which a leaf and its views share
+    born = 0                # how often it had been when the value was made
+    is_view = False
+    hidden = 0              # for a value computed without recording: 1 + the order of the newest node in it
     # What a node remembers of the call that made it; leaves have none of it.
     primitive = None
     operands = ()           # the arguments as the primitive saw them: arrays, numbers, ...
     parents = ()            # (argnum, Tensor, product) for each argument that is a Tensor
     options = {}
     order = 0
-    parents_version = 0
+    changes_before = 0      # the sum of the parents' changes at the call
+    watched = ()            # large NumPy operands, with some of their entries
 
     def __init__(self, value, requires_grad=False):
         self.value = value
@@ -56,21 +74,42 @@ class Tensor:
 
     @property
     def data(self):
+        if self.is_view:
+            sharing.check_fresh(self)
+            return self.value.copy()
         return ops.dense(self.value)
 
     @data.setter
     def data(self, value):
+        self.check_leaf("data")
+        value = value if arrays.is_device(value) else np.asarray(sharing.plain(value, "data"))
+        self.check_like(value, "data")
+        self.value = value if value is self.value else value.copy(order="K")
+        self.changed()
+
+    def check_leaf(self, caller):
+        """Refuse to change what has no memory of its own."""
         if self.primitive is not None:
             raise ValueError(
-                f"data: expected a leaf, got the result of {self.primitive.name}, which is what its "
+                f"{caller}: expected a leaf, got the result of {self.primitive.name}, which is what its "
                 "inputs make it. Change the leaves and compute it again, or make a leaf: mg.tensor(x.numpy())")
-        value = value if arrays.is_device(value) else np.asanyarray(value)
+        if self.is_view:
+            raise ValueError(f"{caller}: expected a leaf, got a view, such as w.T or w[0], of another tensor's memory. "
+                             "Assign to .data of that tensor, or make a leaf: mg.tensor(x.numpy())")
+
+    def check_like(self, value, caller):
+        """Refuse a new value of another shape, dtype or device."""
         if value.shape != self.shape or value.dtype != self.dtype or devices.of(value) != self.device:
-            raise ValueError(f"data: expected an array of shape {self.shape} and dtype {self.dtype} on "
+            raise ValueError(f"{caller}: expected an array of shape {self.shape} and dtype {self.dtype} on "
                              f"{self.device!r}, got {value.shape} and {value.dtype} on {devices.of(value)!r}. "
                              "Make a new tensor to change these, or move a module with .to(device)")
-        self.value = value if value is self.value else value.copy(order="K")
-        self.version += 1
+
+    def changed(self):
+        """Count a change of the value: graphs recorded before refuse backward, and views can no longer be used."""
+        if self.is_view or type(self.changes) is tuple:     # it has had no count of its own so far
+            self.changes, self.is_view = [self.changes[0]], False
+        self.changes[0] += 1
+        self.born = self.changes[0]
 
     @property
     def grad(self):
@@ -80,7 +119,7 @@ class Tensor:
     @grad.setter
     def grad(self, gradient):
         gradient = None if gradient is None else cotangent_of(self, gradient, "grad")
-        self.gradient = gradient.data if isinstance(gradient, Tensor) else gradient
+        self.gradient = np.copy(gradient.data) if isinstance(gradient, Tensor) else gradient
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -89,25 +128,50 @@ class Tensor:
     device = property(lambda self: devices.of(self.value))
 
     def numpy(self):
-        """The value as a NumPy array.  What is computed from it is invisible to backward and replay.
+        """The value as a NumPy array that cannot be written to, on every device.
 
-        From a GPU it is a copy, for which the host waits.
+        Of a leaf it is a copy, so that it stays as it is when the leaf is changed.  Of the result of a
+        computation, which nobody changes, it is the value itself.  From a GPU it is a copy, for which
+        the host waits.  What is computed from it is invisible to backward and replay.  To get an array
+        that can be written to, use ``np.array(x.numpy())``.
+
+        >>> import minigrad as mg
+        >>> w = mg.tensor([1.0, 2.0])
+        >>> before = w.numpy()
+        >>> w.data += 1.0
+        >>> before, w.numpy()
+        (array([1., 2.]), array([2., 3.]))
         """
-        return devices.put(self.data, "cpu")
+        array = devices.put(self.data, "cpu")
+        if array is self.value:
+            array = array.copy(order="K") if self.primitive is None else array.view()
+        array.setflags(write=False)
+        return array
 
     def item(self):
         """The single entry as a Python number, likewise invisible to backward and replay."""
         if self.size != 1:
             raise ValueError(f"item: expected a tensor with one entry, got shape {self.shape}. "
                              "Index it first, or use .numpy()")
-        return self.numpy().item()
+        return devices.put(self.data, "cpu").item()
 
     def to_dense(self):
         """Packed units as an ordinary array, with zeros for closed blocks; recorded."""
         return ops.to_dense(self)
 
     def detach(self):
-        """The same value, which passes no gradient back.  A replay still sees it change."""
+        """The same value, which passes no gradient back.  A replay still sees it change.
+
+        Of a leaf it is a copy, so that it keeps its value when the leaf is changed.
+
+        >>> import minigrad as mg
+        >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
+        >>> before = w.detach()
+        >>> w.data += 1.0
+        >>> (w * before).sum().backward()
+        >>> w.grad
+        array([1., 2.])
+        """
         return ops.stop_gradient(self)
 
     def to(self, device):
@@ -120,19 +184,39 @@ class Tensor:
 
     # -- the gradient ------------------------------------------------------------------------------
 
-    def backward(self, gradient=None, create_graph=False):
+    def backward(self, gradient=None, create_graph=False, free=False):
         """Add the gradient of this scalar to ``.grad`` of every leaf it was made of.
+
+        It changes nothing else, so it can run again.  A graph keeps the values of all its nodes until the last
+        output is dropped.  In a loop of ``loss = f()`` and ``loss.backward()`` the name ``loss`` is bound to
+        the old graph until the new one is complete, so memory holds two graphs.  With ``free=True`` it holds one.
 
         Parameters
         ----------
         gradient : cotangent of this tensor, an array of its shape; needed unless it has one entry.
         create_graph : record the backward pass too; gradients then have to be taken with
             ``mg.grad(..., create_graph=True)``, which returns them as Tensors.
+        free : drop what each node remembers as soon as no later step of this pass needs it.  Tensors that you
+            hold keep their values (``loss.item()`` works), but another backward or replay through them
+            raises an error.  The rules of random nodes may evaluate the graph below them again; what comes
+            after the first random node is therefore dropped when the last rule has run.
 
         Raises
         ------
         ValueError
-            Not a scalar and no ``gradient``; or nothing it was made of requires a gradient.
+            Not a scalar and no ``gradient``; nothing it was made of requires a gradient; a leaf or a NumPy
+            operand was changed since the forward computation; or an earlier pass has freed the graph.
+
+        >>> import minigrad as mg
+        >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
+        >>> loss = mg.exp(w).sum()
+        >>> loss.backward(free=True)
+        >>> round(loss.item(), 3)
+        10.107
+        >>> loss.backward()
+        Traceback (most recent call last):
+            ...
+        ValueError: sum: expected a whole graph, but backward(free=True) has freed it. Leave free=True away ...
         """
         if create_graph:
             raise ValueError("backward: .grad is an array and cannot be differentiated again. "
@@ -143,7 +227,7 @@ class Tensor:
                                               for node in evaluation.nodes()):
             raise ValueError("backward: expected a tensor computed from one that requires a gradient; "
                              "nothing here does. Make a leaf with requires_grad=True, outside no_grad()")
-        for x, g in evaluation.backward().items():
+        for x, g in evaluation.backward(free=free).items():
             if x.gradient is not None:
                 x.gradient = x.gradient + g
             else:
@@ -247,10 +331,37 @@ class Tensor:
                         "assign a whole new array to .data of a leaf")
 
     def __repr__(self):
-        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        if self.changes[0] != self.born:
+            return f"tensor(view of a leaf that was changed since, shape={self.shape}, dtype={self.dtype})"
+        text = np.array2string(devices.put(self.data, "cpu"), separator=", ", prefix="tensor(")
         made = f", by={self.primitive.name}" if self.primitive else ""
         place = "" if self.device == "cpu" else f", device={devices.describe(self.device)!r}"
         return f"tensor({text}, dtype={self.dtype}{place}{made}{', requires_grad=True' * self.requires_grad})"
+
+
+def in_place(symbol, compute):
+    """The method behind an operator such as ``+=``: it changes a leaf under ``no_grad``, and nothing else."""
+    def update(self, other):
+        if not paused.get():
+            raise TypeError(f"{symbol}: a Tensor that is recorded cannot be changed in place. Write x = x {symbol[:-1]} y "
+                            f"for a new Tensor. To change a leaf, assign to x.data, or use {symbol} under mg.no_grad()")
+        self.check_leaf(symbol)
+        found = compute(self, other)
+        self.check_like(found, symbol)
+        self.value[...] = ops.dense(found.value)
+        self.changed()
+        return self
+    return update
+
+
+for symbol, name in {"+=": "add", "-=": "sub", "*=": "mul", "/=": "truediv", "//=": "floordiv", "%=": "mod",
+                     "**=": "pow", "@=": "matmul", "&=": "and", "|=": "or", "^=": "xor",
+                     "<<=": "lshift", ">>=": "rshift"}.items():
+    setattr(Tensor, f"__i{name}__", in_place(symbol, getattr(operator, f"__{name}__")))
+
+
+#: Operands that are neither Tensors nor arrays, and which nobody can change.
+NUMBERS = {bool, int, float, slice, str, type(None), type(...)}
 
 
 def record(primitive, args, options, tracked=False):
@@ -260,8 +371,8 @@ def record(primitive, args, options, tracked=False):
     itself, or if ``tracked`` says so.  (A comparison with a random sample has no gradient, but a replay must see
     it change.)
     """
-    operands, parents = [], []
-    requires_grad, version = False, 0
+    operands, parents, given = [], [], []
+    requires_grad, changes = False, 0
     tracked = tracked or primitive.stochastic
     common, odd = None, False           # the dtype of the arguments, and whether one has another or is no number
     for x in args:
@@ -276,15 +387,21 @@ def record(primitive, args, options, tracked=False):
                 requires_grad = requires_grad or product is not None
             elif x.primitive is not None:
                 tracked = True
-            version += x.version
+            if x.changes[0]:
+                sharing.check_fresh(x)
+                changes += x.changes[0]
             parents.append((len(operands), x, product))
             x = x.value
-        elif type(x) is float or type(x) is int:
+        elif type(x) in NUMBERS:
             operands.append(x)
             continue
-        elif type(x) is list:
-            place = next(beside.value for beside in args if type(beside) is Tensor)
-            return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args], options)
+        else:
+            x = sharing.plain(x, primitive.name)
+            if type(x) is list:
+                place = next(beside.value for beside in args if type(beside) is Tensor)
+                return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args], options,
+                              tracked)
+            given.append(len(operands))
         operands.append(x)
         dtype = getattr(x, "dtype", None)
         if dtype is not common:
@@ -300,23 +417,49 @@ def record(primitive, args, options, tracked=False):
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError) as error:
         raise explained(error, primitive, operands) from None
-    if type(value) is not np.ndarray:
-        if isinstance(value, np.generic):
-            value = np.asarray(value)
-        elif devices.of(value) != "cpu" and primitive is not ops.to_device and (error := mixed(primitive, operands)):
+    base = None
+    if type(value) is np.ndarray:
+        base = value.base
+    elif isinstance(value, np.generic):
+        value = np.asarray(value)
+    elif devices.of(value) != "cpu":
+        base = value
+        if primitive is not ops.to_device and (error := mixed(primitive, operands)):
             raise error
     if value.dtype is not common:
         requires_grad &= value.dtype.kind == "f"
         check_dtype(primitive, value.dtype)
+    lender = None
+    for _, x, _ in parents:
+        if value is x.value or (base is not None and sharing.overlap(value, x.value)):
+            lender = x
+    for i in given:
+        if value is operands[i] or (base is not None and sharing.overlap(value, operands[i])):
+            value = value.copy()
+    remember = tracked and not paused.get()
     out = Tensor(value)
-    if tracked and recording.on:
+    if lender is not None and (lender.primitive is None or lender.is_view or not remember):
+        if primitive is ops.stop_gradient:
+            out.value = value.copy()
+        else:
+            sharing.link(out, lender)
+    if remember:
+        named = [name for name, x in options.items() if type(x) is np.ndarray] if options else ()
+        if given or named:
+            out.watched = sharing.keep(operands, given) + sharing.keep(options, named)
         out.requires_grad = requires_grad
         out.primitive = primitive
         out.operands = operands
         out.parents = parents
         out.options = options
         out.order = tick()
-        out.parents_version = version
+        out.changes_before = changes
+    else:
+        for _, x, _ in parents:
+            if x.requires_grad or x.primitive is not None:
+                out.hidden = max(out.hidden, 1 + x.order)
+            elif x.hidden:
+                out.hidden = max(out.hidden, x.hidden)
     return out
 
 
@@ -382,7 +525,8 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     Raises
     ------
     TypeError
-        A dtype other than those; a gradient asked of integers or booleans; a Tensor as ``data``.
+        A dtype other than those; a gradient asked of integers or booleans; a Tensor, a masked array or a
+        matrix as ``data``.
     ValueError
         An unknown device, or sequences of unequal length.
     RuntimeError
@@ -395,6 +539,7 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     if isinstance(data, Tensor):
         raise TypeError("tensor: expected an array or numbers, got a Tensor. Use .detach() for a "
                         "Tensor without gradient, or .numpy() for its array")
+    data = sharing.plain(data, "tensor")
     if hasattr(data, "__cuda_array_interface__"):
         arrays.device_library()
     try:
@@ -419,6 +564,7 @@ def cotangent_of(output, gradient, caller):
         return np.ones_like(ops.dense(output.value))
     if not isinstance(gradient, Tensor) and not arrays.is_array(gradient):
         raise TypeError(f"{caller}: expected an array as cotangent, got {gradient!r}. Use np.array(...)")
+    gradient = sharing.plain(gradient, caller)
     device = gradient.device if isinstance(gradient, Tensor) else devices.of(gradient)
     if gradient.shape != output.shape or gradient.dtype != output.dtype or device != output.device:
         raise ValueError(f"{caller}: expected a cotangent of shape {output.shape} and dtype {output.dtype} on "

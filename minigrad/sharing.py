@@ -1,0 +1,112 @@
+"""Whose memory a value lies in, and whether that memory is still as it was.
+
+A graph computes with arrays that somebody else may write to.  Three kinds of them need care:
+
+Leaves.  An optimiser changes them in place.  A leaf counts its changes, and a node remembers the counts of its
+inputs, so backward and replay of a graph that is older than a change raise an error.
+
+Views of leaves, such as ``w.T``, ``w[0]`` or ``w.reshape(-1)``.  They have no memory of their own.  A leaf and its
+views share one count.  A view remembers the count at which it was made; if the leaf was changed since, every use
+of the view raises an error.
+
+NumPy arrays that are passed to a primitive.  Small ones are copied.  Of large ones a few entries are compared at
+backward and at replay, because copying all of them would cost as much as the primitive itself.  So a batch buffer
+that was filled again is noticed, and a single changed entry of a large array is not.  Large arrays on a GPU are
+copied there.
+"""
+
+import functools
+
+import numpy as np
+
+from minigrad.kernels import Packed, arrays
+
+#: Arrays of at most so many bytes are copied.
+COPIED = 1024
+
+#: So many entries of larger ones are compared.
+COMPARED = 32
+
+
+def plain(x, caller):
+    """x as it is; an array of a subclass of NumPy's, such as a memmap, as an ordinary array.
+
+    Raises
+    ------
+    TypeError
+        A masked array or a matrix, or a list of them.
+
+    >>> plain(np.matrix([[1.0]]), "multiply")
+    Traceback (most recent call last):
+        ...
+    TypeError: multiply: expected an ordinary array, got a matrix, whose * is a matrix product. Use np.asarray(x)
+    """
+    for part in x if isinstance(x, (list, tuple)) else (x,):
+        if isinstance(part, np.ma.MaskedArray):
+            raise TypeError(f"{caller}: expected an ordinary array, got a masked one, whose mask would get lost. "
+                            "Use x.filled(0), and multiply by mg.tensor(~x.mask) or choose with mg.where")
+        if isinstance(part, np.matrix):
+            raise TypeError(f"{caller}: expected an ordinary array, got a matrix, whose * is a matrix product. "
+                            "Use np.asarray(x)")
+    return x.view(np.ndarray) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
+
+
+def overlap(value, x):
+    """Whether two arrays may lie in the same memory.
+
+    >>> x = np.zeros((2, 3))
+    >>> overlap(x[0], x), overlap(x + 1, x)
+    (True, False)
+    """
+    return type(value) is type(x) and arrays.is_array(x) and np.may_share_memory(value, x)
+
+
+def link(out, lender):
+    """Make ``out`` a view of ``lender``, in whose memory its value lies: they share one count of changes."""
+    if lender.primitive is None and type(lender.changes) is tuple:
+        lender.changes = [0]
+    out.changes, out.born, out.is_view = lender.changes, lender.born, True
+
+
+def check_fresh(x):
+    """Refuse a view of a leaf that was changed since."""
+    if x.changes[0] != x.born:
+        raise ValueError(
+            f"{x.primitive.name if x.primitive else 'view'}: expected the leaf of which this is a view as it was when "
+            "the view was made, but it was changed in place since. Make the view again after the change, or "
+            "make a copy before it, with .detach()")
+
+
+def keep(operands, places):
+    """Copy the arrays among ``operands`` at ``places`` that are small or on a GPU, and watch the others.
+
+    ``operands`` is a list, or a dict of options, and gets the copies.  Returns what ``first_changed`` needs:
+    a tuple of (place, array, some of its entries).
+    """
+    watched = ()
+    for place in places:
+        x = operands[place]
+        memory = x.values if type(x) is Packed else x
+        if type(memory) is np.ndarray and memory.nbytes > COPIED:
+            watched = (*watched, (place, memory, entries(memory)))
+        elif type(x) is Packed:
+            operands[place] = x.copy()
+        elif arrays.is_array(x):
+            operands[place] = x.copy(order="K")
+    return watched
+
+
+def first_changed(watched):
+    """The place of the first watched array with a changed entry among those compared; None if there is none."""
+    return next((place for place, memory, before in watched if entries(memory) != before), None)
+
+
+def entries(x):
+    """Some entries of x, as bytes.  It takes as long for a large array as for a small one."""
+    return x.flat[chosen(x.size)].tobytes()
+
+
+@functools.lru_cache(256)
+def chosen(size):
+    """Which entries of an array of ``size`` are compared: scattered, so that no axis escapes."""
+    return np.random.RandomState(size % 2**32).randint(0, size, COMPARED)
