@@ -14,6 +14,8 @@ and operators can be differentiated again, because a primitive computes when it 
 records when it is given Tensors.
 """
 
+from minigrad.ops.errors import FOREIGN, check_words
+
 # How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the
 # entries at which the value itself is not zero (the open blocks of a gated layer).
 NOTHING, OPEN, ALL = 0, 1, 2
@@ -64,6 +66,8 @@ class Primitive:
         self.carries = None
 
     def __call__(self, *args, **options):
+        if options and not FOREIGN.isdisjoint(options):
+            check_words(self.name, self.forward.__code__.co_varnames, options)
         for x in (*args, *options.values()):
             if type(x) in recorders:
                 return recorders[type(x)](self, *self.bound(args, options))
