@@ -7,7 +7,8 @@ inputs and nothing holds the node, so a graph is freed as soon as its outputs ar
 """
 
 import operator
-from functools import partial
+from functools import partial, wraps
+from inspect import signature
 
 import numpy as np
 
@@ -155,6 +156,10 @@ class Tensor:
                              "Index it first, or use .numpy()")
         return devices.put(self.data, "cpu").item()
 
+    def tolist(self):
+        """The value as nested lists of Python numbers, likewise invisible to backward and replay."""
+        return self.numpy().tolist()
+
     def to_dense(self):
         """Packed units as an ordinary array, with zeros for closed blocks; recorded."""
         return ops.to_dense(self)
@@ -254,8 +259,22 @@ class Tensor:
     def __rpow__(self, other): return record(ops.power, (other, self), {})
     def __matmul__(self, other): return record(ops.matmul, (self, other), {})
     def __rmatmul__(self, other): return record(ops.matmul, (other, self), {})
+    def __mod__(self, other): return record(ops.remainder, (self, other), {})
+    def __rmod__(self, other): return record(ops.remainder, (other, self), {})
+    def __floordiv__(self, other): return record(ops.floor_divide, (self, other), {})
+    def __rfloordiv__(self, other): return record(ops.floor_divide, (other, self), {})
+    def __divmod__(self, other): return self // other, self % other
+    def __rdivmod__(self, other): return other // self, other % self
+    def __and__(self, other): return record(ops.bitwise_and, (self, other), {})
+    def __rand__(self, other): return record(ops.bitwise_and, (other, self), {})
+    def __or__(self, other): return record(ops.bitwise_or, (self, other), {})
+    def __ror__(self, other): return record(ops.bitwise_or, (other, self), {})
+    def __xor__(self, other): return record(ops.bitwise_xor, (self, other), {})
+    def __rxor__(self, other): return record(ops.bitwise_xor, (other, self), {})
+    def __invert__(self): return record(ops.invert, (self,), {})
     def __neg__(self): return record(ops.negative, (self,), {})
     def __abs__(self): return record(ops.absolute, (self,), {})
+    def __round__(self, decimals=None): return ops.round(self, decimals=decimals or 0)
     def __lt__(self, other): return record(ops.less, (self, other), {})
     def __le__(self, other): return record(ops.less_equal, (self, other), {})
     def __gt__(self, other): return record(ops.greater, (self, other), {})
@@ -268,19 +287,11 @@ class Tensor:
         index = index if isinstance(index, tuple) else (index,)
         return ops.getitem(self, *(list(i) if isinstance(i, (tuple, range)) else i for i in index))
 
-    # -- NumPy's method names ----------------------------------------------------------------------
+    # -- NumPy's method names: these, and those of METHODS below ------------------------------------
 
-    def sum(self, axis=None, keepdims=False): return ops.sum(self, axis=axis, keepdims=keepdims)
-    def mean(self, axis=None, keepdims=False): return ops.mean(self, axis=axis, keepdims=keepdims)
-    def var(self, axis=None, keepdims=False): return ops.var(self, axis=axis, keepdims=keepdims)
-    def prod(self, axis=None, keepdims=False): return ops.prod(self, axis=axis, keepdims=keepdims)
-    def max(self, axis=None, keepdims=False): return ops.max(self, axis=axis, keepdims=keepdims)
-    def min(self, axis=None, keepdims=False): return ops.min(self, axis=axis, keepdims=keepdims)
-    def cumsum(self, axis): return ops.cumsum(self, axis=axis)
-    def clip(self, low, high): return ops.clip(self, low, high)
+    def abs(self): return ops.absolute(self)
     def astype(self, dtype): return ops.astype(self, dtype=np.dtype(dtype))
-    def squeeze(self, axis=None): return ops.squeeze(self, axis=axis)
-    def swapaxes(self, a, b): return ops.swapaxes(self, a, b)
+    def flatten(self): return ops.reshape(self, shape=(-1,))
     def ravel(self): return ops.reshape(self, shape=(-1,))
     T = property(lambda self: ops.transpose(self))
 
@@ -330,6 +341,12 @@ class Tensor:
         raise TypeError("a Tensor's entries cannot be assigned. Use mg.where or mg.concatenate, or "
                         "assign a whole new array to .data of a leaf")
 
+    def __format__(self, spec):
+        if spec and self.size != 1:
+            raise TypeError(f"format: expected a tensor with one entry for {spec!r}, got shape {self.shape}. Format "
+                            "its entries, or use np.array2string(x.numpy(), precision=...)")
+        return format(self.item(), spec) if spec else str(self)
+
     def __repr__(self):
         if self.changes[0] != self.born:
             return f"tensor(view of a leaf that was changed since, shape={self.shape}, dtype={self.dtype})"
@@ -337,6 +354,36 @@ class Tensor:
         made = f", by={self.primitive.name}" if self.primitive else ""
         place = "" if self.device == "cpu" else f", device={devices.describe(self.device)!r}"
         return f"tensor({text}, dtype={self.dtype}{place}{made}{', requires_grad=True' * self.requires_grad})"
+
+
+#: Functions that are methods as well: x.sum(axis=0) is mg.sum(x, axis=0).
+METHODS = (
+    "all", "any", "argmax", "argmin", "argsort", "clip", "cos", "cumprod", "cumsum", "diagonal", "dot", "exp", "log",
+    "log_softmax", "logsumexp", "max", "mean", "min", "norm", "prod", "relu", "repeat", "round", "sigmoid", "sin",
+    "softmax", "sort", "sqrt", "square", "squeeze", "std", "sum", "swapaxes", "tanh", "trace", "var",
+)
+
+
+def method(function):
+    """``function`` as a method, with all arguments but the first by name, as drawings and replays have them."""
+    _, *names = signature(function).parameters
+
+    @wraps(function, updated=())
+    def call(self, *args, **options):
+        if args:
+            if len(args) > len(names):
+                raise TypeError(f"{function.__name__}: expected {' and '.join(names) or 'no arguments'}, got {args}")
+            for name, x in zip(names, args, strict=False):
+                if name in options:
+                    raise TypeError(f"{function.__name__}: expected {name} once, got it twice")
+                options[name] = x
+        return function(self, **options)
+
+    return call
+
+
+for name in METHODS:
+    setattr(Tensor, name, method(getattr(ops, name)))
 
 
 def in_place(symbol, compute):

@@ -40,7 +40,7 @@ def test_text(loss):
         "%2 = first(%1) (2, 3) float64 ~ Antithetic() needs cost_at, 2 replays",
         "%3 = subtract(%2, 0.5) (2, 3) float64",
         '%4 = the "second"(%3) (2, 3) float64 ~ StraightThrough() needs grad, 0 replays',
-        "%5 = sum(%4, axis=1, keepdims=False) (2,) float64",
+        "%5 = sum(%4, axis=1) (2,) float64",
         "%6 = expected(%5) () float64",
     ]
 

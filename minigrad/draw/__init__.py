@@ -51,7 +51,7 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
     >>> print(mg.draw(mg.expected(b.sum(axis=1))))
     %0 = leaf (1, 2) float64, requires grad
     %1 = gate(%0) (1, 2) float64 ~ StraightThrough() needs grad, 0 replays
-    %2 = sum(%1, axis=1, keepdims=False) (1,) float64
+    %2 = sum(%1, axis=1) (1,) float64
     %3 = expected(%2) () float64
     >>> x = mg.tensor(3.0, requires_grad=True)
     >>> print(mg.draw(x * x - 5.0, values=True, names={"x": x}))

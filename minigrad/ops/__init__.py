@@ -3,36 +3,56 @@
 
 from minigrad.ops import (
     activations,
+    bitwise,
+    constants,
+    contraction,
+    diagonals,
     elementwise,
     gated,
     indexing,
     joining,
     linear_algebra,
     logic,
+    padding,
     reductions,
+    rounding,
     shaping,
+    sorting,
     special,
     transfer,
     trigonometry,
 )
 from minigrad.ops.activations import *
+from minigrad.ops.bitwise import *
+from minigrad.ops.constants import *
+from minigrad.ops.contraction import *
+from minigrad.ops.diagonals import *
 from minigrad.ops.elementwise import *
+from minigrad.ops.errors import with_words_checked
 from minigrad.ops.gated import *
 from minigrad.ops.gated import Factored, dense
 from minigrad.ops.indexing import *
 from minigrad.ops.joining import *
 from minigrad.ops.linear_algebra import *
 from minigrad.ops.logic import *
+from minigrad.ops.padding import *
 from minigrad.ops.primitive import Primitive, primitive, table
 from minigrad.ops.reductions import *
+from minigrad.ops.rounding import *
 from minigrad.ops.shaping import *
 from minigrad.ops.shaping import sum_to
+from minigrad.ops.sorting import *
 from minigrad.ops.special import *
 from minigrad.ops.transfer import *
 from minigrad.ops.trigonometry import *
 
-FILES = (activations, elementwise, gated, indexing, joining, linear_algebra, logic, reductions, shaping, special,
-         transfer, trigonometry)
+FILES = (activations, bitwise, constants, contraction, diagonals, elementwise, gated, indexing, joining, linear_algebra,
+         logic, padding, reductions, rounding, shaping, sorting, special, transfer, trigonometry)
 
 #: The functions on Tensors, which are also names of ``minigrad`` itself.
 __all__ = sorted(name for file in FILES for name in file.__all__)
+
+# A primitive refuses PyTorch's words for its arguments (dim, keepdim); so do the functions that are made of them.
+for name in __all__:
+    if name not in table and "axis" in globals()[name].__code__.co_varnames:
+        globals()[name] = with_words_checked(globals()[name])

@@ -1,19 +1,24 @@
 """Activations, and the costs that are made of them."""
 
+import math
+
 import numpy as np
 
+from minigrad.kernels import Packed
 from minigrad.kernels.deferred import require
 from minigrad.ops.alternatives import by_example, elementwise, over_axes
-from minigrad.ops.elementwise import exp
+from minigrad.ops.elementwise import as_scalar, exp, square
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
+from minigrad.ops.logic import equal, where
 from minigrad.ops.primitive import primitive, where_not_zero
-from minigrad.ops.reductions import largest, sum
+from minigrad.ops.reductions import largest, mean, sum
 from minigrad.ops.shaping import expand_dims
+from minigrad.ops.special import ndtr
 
 __all__ = [
-    "binary_cross_entropy", "cross_entropy", "log_sigmoid", "log_softmax", "relu", "sigmoid", "softmax",
-    "softplus",
+    "binary_cross_entropy", "cross_entropy", "elu", "gelu", "leaky_relu", "log_sigmoid", "log_softmax", "logaddexp",
+    "mse", "relu", "sigmoid", "silu", "softmax", "softplus",
 ]
 
 
@@ -25,6 +30,88 @@ def relu(x):
 
 relu.vjps(lambda g, out, x: g * (x > 0))
 relu.demand = where_not_zero
+
+
+@primitive
+def leaky_relu(x, slope=0.01):
+    """x where it is positive, and slope · x elsewhere; at 0 the derivative is taken to be ``slope``, a number.
+
+    Source: Maas, Hannun & Ng (2013).
+    """
+    return np.maximum(x, 0) + slope * np.minimum(x, 0)
+
+
+leaky_relu.vjps(lambda g, out, x, slope=0.01: where(x > 0, g, slope * g))
+
+
+@primitive
+def elu(x, alpha=1.0):
+    """x where it is positive, and alpha · (exp(x) - 1) elsewhere, for a number ``alpha``.
+
+    At 0 the derivatives are taken to be those of the left side.
+
+    Source: Clevert, Unterthiner & Hochreiter (2016).
+    """
+    return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
+
+
+elu.vjps(lambda g, out, x, alpha=1.0: where(x > 0, g, alpha * g * exp(where(x > 0, 0, x))))
+
+
+@primitive
+def silu(x):
+    """x · σ(x), also called swish.
+
+    Source: Hendrycks & Gimpel (2016); Elfwing, Uchibe & Doya (2018).
+    """
+    return x.map(silu.forward) if isinstance(x, Packed) else x * sigmoid(x)
+
+
+def slope_of_silu(g, out, x):
+    share = sigmoid(x)
+    return g * share * (1 + x * (1 - share))
+
+
+silu.vjps(slope_of_silu)
+
+
+@primitive
+def gelu(x, approximate="none"):
+    """x · Φ(x), with Φ the distribution function of the standard normal.
+
+    Parameters
+    ----------
+    approximate : "none", or "tanh" for x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2, which many published
+        networks were trained with.
+
+    Source: Hendrycks & Gimpel (2016).
+
+    >>> gelu(np.array([-1.0, 1.0])), gelu(np.array([-1.0, 1.0]), approximate="tanh")
+    (array([-0.15865525,  0.84134475]), array([-0.15880801,  0.84119199]))
+    """
+    if isinstance(x, Packed):
+        return x.map(lambda values: gelu.forward(values, approximate))
+    return x * chance(x, approximate)[0]
+
+
+def chance(x, approximate):
+    """The factor of x in ``gelu``, and its derivative."""
+    if approximate == "none":
+        return ndtr(x), exp(-square(x) / 2) / math.sqrt(2 * math.pi)
+    if approximate == "tanh":
+        # (1 + tanh u) / 2 = σ(2u), which is exact in the left tail
+        scale = 2 * math.sqrt(2 / math.pi)
+        out = sigmoid(scale * (x + 0.044715 * x * square(x)))
+        return out, out * (1 - out) * (scale * (1 + 3 * 0.044715 * square(x)))
+    raise ValueError(f"gelu: expected approximate='none' or 'tanh', got {approximate!r}")
+
+
+def slope_of_gelu(g, out, x, approximate="none"):
+    factor, slope = chance(x, approximate)
+    return g * (factor + x * slope)
+
+
+gelu.vjps(slope_of_gelu)
 
 
 @primitive
@@ -44,6 +131,24 @@ def softplus(x):
 
 
 softplus.vjps(lambda g, out, x: g * sigmoid(x))
+
+
+@primitive
+def logaddexp(x, y):
+    """log(exp(x) + exp(y)), without overflow; the derivatives are taken to be 0 where both are -inf.
+
+    >>> logaddexp(np.array([1000.0, 0.0]), np.array([1000.0, -np.inf]))
+    array([1000.69314718,    0.        ])
+    """
+    return np.logaddexp(x, y)
+
+
+def share_of_first(g, out, x, y):
+    """g · exp(x) / (exp(x) + exp(y))."""
+    return g * sigmoid(x - where(equal(out, -np.inf), 0, as_scalar(y, g.dtype)))
+
+
+logaddexp.vjps(share_of_first, lambda g, out, x, y: share_of_first(g, out, y, x))
 
 
 @primitive
@@ -143,7 +248,25 @@ binary_cross_entropy.vjps(lambda g, out, logits, targets: g * (sigmoid(logits) -
                           lambda g, out, logits, targets: -g * logits)
 
 
-for function in (relu, sigmoid, softplus, log_sigmoid, binary_cross_entropy):
+def mse(x, targets, axis=None):
+    """Mean of (x - targets)² over ``axis``: over all axes, or with axis=-1, say, one cost for each example.
+
+    Parameters
+    ----------
+    x : real.
+    targets : of the shape of x.  Shapes that broadcast are refused: (B, 1) and (B,) would make (B, B) differences.
+    axis : int, tuple of ints, or None for all.
+
+    >>> mse(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [3.0, 4.0]]), axis=-1)
+    array([2., 0.])
+    """
+    if x.shape != targets.shape:
+        raise misfit("mse", "x and targets of one shape", "Reshape one of them, or broadcast it with mg.broadcast_to.",
+                     x=x, targets=targets)
+    return mean(square(x - targets), axis=axis)
+
+
+for function in (relu, leaky_relu, elu, silu, gelu, sigmoid, softplus, log_sigmoid, logaddexp, binary_cross_entropy):
     function.carries = elementwise
 for function in (softmax, log_softmax):
     function.carries = over_axes

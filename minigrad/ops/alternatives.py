@@ -19,6 +19,7 @@ weight: out + (flipped − unit) · column, a change of rank one, instead of a m
 """
 
 from inspect import signature
+from string import ascii_letters
 
 import numpy as np
 
@@ -127,6 +128,20 @@ def over_axes(function, out, operands, lifted, options):
 def same_entries(function, out, operands, lifted, options):
     """A new shape for the same entries in the same order."""
     return of_shape(stack(lifted[0]), out.shape)
+
+
+def last_axes(function, out, operands, lifted, options):
+    """A function of x that works on its last axes, whatever stands before them."""
+    return function(stack(lifted[0]), *operands[1:], **options)
+
+
+def contracted(function, out, operands, lifted, options):
+    """A sum of products over named axes: the leading axis gets a name of its own."""
+    inputs, result = options["subscripts"].split("->")
+    name = next(name for name in ascii_letters if name not in inputs)
+    letters = [name * (i in lifted) + part for i, part in enumerate(inputs.split(","))]
+    return function(*(stack(lifted[i]) if i in lifted else x for i, x in enumerate(operands)),
+                    subscripts=f"{','.join(letters)}->{name}{result}")
 
 
 def by_example(function, out, operands, lifted, options):

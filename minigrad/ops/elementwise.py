@@ -1,5 +1,7 @@
 """Elementwise primitives: arithmetic, powers, exponentials and logarithms, each beside its derivatives."""
 
+import math
+
 import numpy as np
 
 from minigrad.ops import alternatives
@@ -7,8 +9,8 @@ from minigrad.ops.logic import where
 from minigrad.ops.primitive import FLOATS, as_the_argument, primitive
 
 __all__ = [
-    "absolute", "add", "astype", "divide", "exp", "expm1", "log", "log1p", "multiply", "negative", "power",
-    "reciprocal", "sign", "sqrt", "square", "stop_gradient", "subtract",
+    "absolute", "add", "astype", "divide", "exp", "expm1", "log", "log1p", "log2", "log10", "multiply", "negative",
+    "power", "reciprocal", "sign", "sqrt", "square", "stop_gradient", "subtract",
 ]
 
 
@@ -176,6 +178,24 @@ log1p.vjps(lambda g, out, x: g / (1 + x))
 log1p.demand = as_the_argument
 
 
+@primitive
+def log2(x):
+    """Logarithm to base 2."""
+    return np.log2(x)
+
+
+log2.vjps(lambda g, out, x: g / (math.log(2) * x))
+
+
+@primitive
+def log10(x):
+    """Logarithm to base 10."""
+    return np.log10(x)
+
+
+log10.vjps(lambda g, out, x: g / (math.log(10) * x))
+
+
 @primitive(integers=True)
 def astype(x, dtype):
     """x converted to another dtype: float64, float32, integers or booleans; the cotangent is converted back."""
@@ -199,6 +219,6 @@ def stop_gradient(x):
 stop_gradient.vjps(None)
 
 
-for function in (absolute, add, astype, divide, exp, expm1, log, log1p, multiply, negative, power, reciprocal, sign,
-                 sqrt, square, stop_gradient, subtract):
+for function in (absolute, add, astype, divide, exp, expm1, log, log10, log1p, log2, multiply, negative, power,
+                 reciprocal, sign, sqrt, square, stop_gradient, subtract):
     function.carries = alternatives.elementwise

@@ -1,4 +1,31 @@
-"""One wording for arguments that do not fit a primitive: what it expected, what it got, a remedy."""
+"""One wording for arguments that do not fit a function: what it expected, what it got, a remedy."""
+
+import functools
+
+#: What PyTorch calls two arguments, and what they are called in NumPy and here.
+PYTORCH = {"dim": "axis", "keepdim": "keepdims"}
+FOREIGN = frozenset(PYTORCH)
+
+
+def check_words(name, parameters, options):
+    """Refuse PyTorch's words for the ``parameters`` of a function, and name the right ones."""
+    for theirs, ours in PYTORCH.items():
+        if theirs in options and ours in parameters:
+            raise TypeError(f"{name}: expected {ours}, got {theirs}, which is PyTorch's word for it. "
+                            f"Write {ours}={options[theirs]!r}, as in NumPy")
+
+
+def with_words_checked(function):
+    """``function``, which refuses PyTorch's words for its arguments by name."""
+    parameters = function.__code__.co_varnames[:function.__code__.co_argcount]
+
+    @functools.wraps(function)
+    def checked(*args, **options):
+        if options and not FOREIGN.isdisjoint(options):
+            check_words(function.__name__, parameters, options)
+        return function(*args, **options)
+
+    return checked
 
 
 def misfit(name, expected, remedy, **arguments):

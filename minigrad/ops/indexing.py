@@ -11,7 +11,7 @@ from minigrad.kernels.deferred import require
 from minigrad.ops.errors import misfit
 from minigrad.ops.primitive import primitive
 
-__all__ = ["add_along_axis", "getitem", "one_hot", "scatter_add", "take_along_axis"]
+__all__ = ["add_along_axis", "gather", "getitem", "one_hot", "scatter_add", "take_along_axis"]
 
 
 @primitive(integers=True)
@@ -118,6 +118,22 @@ def take_along_axis(x, indices, axis=-1):
 
 take_along_axis.vjps(
     lambda g, out, x, indices, axis=-1: add_along_axis(g, indices, axis=axis, shape=x.shape), None)
+
+
+def gather(x, axis, indices):
+    """PyTorch's gather: entries of x at ``indices`` along ``axis``, of the shape of ``indices``.
+
+    Like ``take_along_axis``; on its other axes ``indices`` may be shorter than x, which is then read from the start.
+
+    >>> gather(np.array([[1.0, 2.0], [3.0, 4.0]]), 1, np.array([[1, 1, 0]]))
+    array([[2., 2., 1.]])
+    """
+    if x.ndim != indices.ndim or not -x.ndim <= axis < x.ndim:
+        raise misfit("gather", f"indices with an axis for each of x, and axis {axis} among them",
+                     "Use x[...] for other indices.", x=x, indices=indices)
+    axis %= x.ndim
+    cut = tuple(slice(None) if a == axis else slice(0, n) for a, n in enumerate(indices.shape))
+    return take_along_axis(getitem(x, *cut), indices, axis=axis)
 
 
 @primitive(integers=True)

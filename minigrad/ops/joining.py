@@ -7,9 +7,9 @@ import numpy as np
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem
 from minigrad.ops.primitive import primitive
-from minigrad.ops.shaping import axes_of, expand_dims
+from minigrad.ops.shaping import axes_of, expand_dims, reshape
 
-__all__ = ["concatenate", "split", "stack"]
+__all__ = ["concatenate", "hstack", "split", "stack", "vstack"]
 
 
 @primitive(integers=True)
@@ -53,6 +53,27 @@ def stack(arrays, axis=0):
         raise misfit("stack", "arrays of one shape", "Broadcast them first.",
                      **{f"arrays[{i}]": x for i, x in enumerate(arrays)})
     return join(*(expand_dims(x, axis) for x in arrays), axis=axis)
+
+
+def vstack(arrays):
+    """Arrays joined along their first axis; vectors and numbers count as rows.
+
+    >>> vstack([np.array([1.0, 2.0]), np.array([[3.0, 4.0]])])
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    return concatenate([x if x.ndim > 1 else reshape(x, shape=(1, -1)) for x in arrays])
+
+
+def hstack(arrays):
+    """Arrays joined along their second axis, or vectors and numbers along their only one.
+
+    >>> hstack([np.array([[1.0], [2.0]]), np.array([[3.0], [4.0]])])
+    array([[1., 3.],
+           [2., 4.]])
+    """
+    arrays = [x if x.ndim else reshape(x, shape=(1,)) for x in arrays]
+    return concatenate(arrays, axis=min(1, *(x.ndim - 1 for x in arrays)) if arrays else 0)
 
 
 def split(x, sections, axis=0):

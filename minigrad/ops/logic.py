@@ -10,8 +10,8 @@ from minigrad.ops.alternatives import elementwise
 from minigrad.ops.primitive import primitive, where_not_zero
 
 __all__ = [
-    "clip", "equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_not",
-    "logical_or", "mask", "maximum", "minimum", "not_equal", "where",
+    "clip", "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "mask", "maximum", "minimum", "not_equal", "where",
 ]
 
 
@@ -69,9 +69,34 @@ def logical_not(x):
     return np.logical_not(x)
 
 
-for comparison in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or):
+@primitive
+def logical_xor(x, y):
+    """Whether exactly one of x and y is true (not zero)."""
+    return np.logical_xor(x, y)
+
+
+@primitive
+def isnan(x):
+    """Whether x is NaN, entry by entry."""
+    return np.isnan(x)
+
+
+@primitive
+def isinf(x):
+    """Whether x is infinite, entry by entry."""
+    return np.isinf(x)
+
+
+@primitive
+def isfinite(x):
+    """Whether x is neither infinite nor NaN, entry by entry."""
+    return np.isfinite(x)
+
+
+for comparison in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or, logical_xor):
     comparison.vjps(None, None)
-logical_not.vjps(None)
+for question in (logical_not, isnan, isinf, isfinite):
+    question.vjps(None)
 
 
 @primitive(integers=True)
@@ -93,6 +118,11 @@ def where(condition, x, y):
 where.vjps(None,
            lambda g, out, condition, x, y: where(condition, g, 0),
            lambda g, out, condition, x, y: where(condition, 0, g))
+
+
+def not_zero(x):
+    """x as a divisor, with infinity in place of 0: what is divided by it becomes 0, and so do its derivatives."""
+    return where(equal(x, 0), np.inf, x)
 
 
 @primitive(integers=True)
@@ -134,19 +164,19 @@ minimum.vjps(lambda g, out, x, y: share(g, less(x, y), equal(x, y)),
              lambda g, out, x, y: share(g, less(y, x), equal(x, y)))
 
 
-for function in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or, logical_not,
-                 where, mask, maximum, minimum):
+for function in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or, logical_xor,
+                 logical_not, isnan, isinf, isfinite, where, mask, maximum, minimum):
     function.carries = elementwise
 
 
-def clip(x, low=None, high=None):
-    """x limited to [low, high], where None is no limit; at a limit it gets half the cotangent.
+def clip(x, min=None, max=None):
+    """x limited to [min, max], where None is no limit; at a limit it gets half the cotangent.
 
     >>> clip(np.array([-2.0, 0.5, 2.0]), 0, 1)
     array([0. , 0.5, 1. ])
     """
-    if low is not None:
-        x = maximum(x, low)
-    if high is not None:
-        x = minimum(x, high)
+    if min is not None:
+        x = maximum(x, min)
+    if max is not None:
+        x = minimum(x, max)
     return x

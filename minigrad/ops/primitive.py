@@ -24,6 +24,7 @@ from functools import partial
 import numpy as np
 
 from minigrad.kernels import arrays
+from minigrad.ops.errors import FOREIGN, check_words
 
 # How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the
 # entries at which the value itself is not zero (the open blocks of a gated layer).
@@ -84,6 +85,8 @@ class Primitive:
         self.carries = None
 
     def __call__(self, *args, **options):
+        if options and not FOREIGN.isdisjoint(options):
+            check_words(self.name, self.forward.__code__.co_varnames, options)
         for x in (*args, *options.values()):
             if type(x) in recorders:
                 return recorders[type(x)](self, *self.bound(args, options))

@@ -9,13 +9,15 @@ import numpy as np
 
 from minigrad.ops.alternatives import over_axes
 from minigrad.ops.elementwise import astype, exp
+from minigrad.ops.indexing import getitem
 from minigrad.ops.joining import concatenate, split
-from minigrad.ops.logic import equal, where
+from minigrad.ops.logic import equal, not_zero, where
 from minigrad.ops.primitive import primitive
 from minigrad.ops.shaping import axes_of, broadcast_to, flip, reshape, squeeze
 
 __all__ = [
-    "argmax", "argmin", "cumsum", "logmeanexp", "logsumexp", "max", "mean", "min", "prod", "sum", "var",
+    "all", "any", "argmax", "argmin", "cumprod", "cumsum", "logmeanexp", "logsumexp", "max", "mean", "min", "norm",
+    "prod", "std", "sum", "var",
 ]
 
 
@@ -64,6 +66,40 @@ def slope_of_variance(g, out, x, axis=None, keepdims=False, ddof=0):
 var.vjps(slope_of_variance)
 
 
+@primitive
+def std(x, axis=None, keepdims=False, ddof=0):
+    """Standard deviation over ``axis``, the square root of ``var``; its derivative at 0 is taken to be 0.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 3.0], requires_grad=True)
+    >>> x.std(ddof=1).backward()
+    >>> x.grad.round(4)
+    array([-0.7071,  0.7071])
+    """
+    return np.std(x, axis=axis, keepdims=keepdims, ddof=ddof)
+
+
+def slope_of_deviation(g, out, x, axis=None, keepdims=False, ddof=0):
+    g = g / (not_zero(out) * (entries(x, axis) - ddof))
+    return spread(g, x, axis, keepdims) * (x - mean(x, axis=axis, keepdims=True))
+
+
+std.vjps(slope_of_deviation)
+
+
+@primitive
+def norm(x, axis=None, keepdims=False):
+    """Euclidean norm over ``axis``, √(Σ x²); its derivative at 0 is taken to be 0.
+
+    >>> norm(np.array([[3.0, 4.0], [0.0, 0.0]]), axis=1)
+    array([5., 0.])
+    """
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+norm.vjps(lambda g, out, x, axis=None, keepdims=False: x * spread(g / not_zero(out), x, axis, keepdims))
+
+
 def slope_of_extreme(g, out, x, axis=None, keepdims=False):
     """All of the cotangent to the extreme entry; entries that tie share it equally."""
     tied = astype(equal(x, spread(out, x, axis, keepdims)), g.dtype)
@@ -106,6 +142,24 @@ def argmin(x, axis=None, keepdims=False):
 argmin.vjps(None)
 
 
+@primitive
+def any(x, axis=None, keepdims=False):
+    """Whether any entry over ``axis`` is true (not zero); without a derivative."""
+    return np.any(x, axis=axis, keepdims=keepdims)
+
+
+any.vjps(None)
+
+
+@primitive
+def all(x, axis=None, keepdims=False):
+    """Whether all entries over ``axis`` are true (not zero); without a derivative."""
+    return np.all(x, axis=axis, keepdims=keepdims)
+
+
+all.vjps(None)
+
+
 @primitive(integers=True)
 def cumsum(x, axis):
     """Sums of the entries so far along ``axis``, an int."""
@@ -118,7 +172,7 @@ cumsum.vjps(lambda g, out, x, axis: flip(cumsum(flip(g, axis), axis=axis), axis)
 def largest(x, axis):
     """The largest entry over ``axis``, which is kept with length 1; -inf where there is none."""
     axes = axes_of(axis, x.ndim)
-    if any(x.shape[a] == 0 for a in axes):
+    if 0 in [x.shape[a] for a in axes]:
         return np.full_like(x, -np.inf, shape=tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
     return np.max(x, axis=axis, keepdims=True)
 
@@ -147,7 +201,7 @@ def slope_of_logsumexp(g, out, x, axis=None, keepdims=False):
 logsumexp.vjps(slope_of_logsumexp)
 
 
-for function in (sum, mean, var, max, min, cumsum, logsumexp):
+for function in (sum, mean, var, std, norm, max, min, any, all, cumsum, logsumexp):
     function.carries = over_axes
 
 
@@ -173,3 +227,20 @@ def prod(x, axis=None, keepdims=False):
             low, high, rest = split(x, (half, 2 * half), axis=a)
             x = concatenate([low * high, rest], axis=a) if rest.size else low * high
     return x if keepdims else squeeze(x, axes)
+
+
+def cumprod(x, axis):
+    """Products of the entries so far along ``axis``, an int: each pass multiplies twice as many of them.
+
+    Unlike (products so far) / x, the derivative of products of pairs is right where entries are zero.
+
+    >>> cumprod(np.array([2.0, 3.0, 4.0]), axis=0)
+    array([ 2.,  6., 24.])
+    """
+    (axis,) = axes_of(axis, x.ndim)
+    before, n, step = [slice(None)] * axis, x.shape[axis], 1
+    while step < n:
+        first, rest = getitem(x, *before, slice(0, step)), getitem(x, *before, slice(step, n))
+        x = concatenate([first, rest * getitem(x, *before, slice(0, n - step))], axis=axis)
+        step *= 2
+    return x

@@ -1,0 +1,71 @@
+"""Order along an axis.  Positions have no derivative; sorted values pass theirs back to where they came from."""
+
+import numpy as np
+
+from minigrad.ops.errors import misfit
+from minigrad.ops.indexing import getitem, take_along_axis
+from minigrad.ops.primitive import primitive
+from minigrad.ops.shaping import axes_of, flip
+
+__all__ = ["argsort", "sort", "topk"]
+
+
+@primitive
+def argsort(x, axis=-1):
+    """Positions along ``axis`` that put x into ascending order; equal entries keep theirs.
+
+    NaN comes last.  Integers of x's shape, without a derivative.
+    """
+    return np.argsort(x, axis=axis, kind="stable")
+
+
+argsort.vjps(None)
+
+
+def sort(x, axis=-1):
+    """x in ascending order along ``axis``, an int.  NaN comes last.
+
+    Each cotangent goes back to the entry that was moved; of equal entries the first comes first.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([3.0, 1.0, 2.0], requires_grad=True)
+    >>> (mg.sort(x) * [1.0, 10.0, 100.0]).sum().backward()
+    >>> x.grad
+    array([100.,   1.,  10.])
+    """
+    return take_along_axis(x, argsort(x, axis=axis), axis=axis)
+
+
+def topk(x, k, axis=-1, largest=True):
+    """The k largest entries along ``axis``, in descending order, and their positions.
+
+    Parameters
+    ----------
+    x : real, with at least k entries along ``axis``.
+    k : int, from 0.
+    axis : int.
+    largest : False for the k smallest, in ascending order.
+
+    Returns
+    -------
+    (values, positions), both of x's shape with length k along ``axis``.  Of equal entries the first comes first.
+    NaN counts as larger than every number.  Only the values have a derivative.
+
+    Raises
+    ------
+    ValueError
+        k is not an integer from 0 to the length of the axis.
+
+    >>> topk(np.array([[3.0, 1.0, 2.0]]), 2)
+    (array([[3., 2.]]), array([[0, 2]]))
+    """
+    (axis,) = axes_of(axis, x.ndim)
+    length = x.shape[axis]
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= length:
+        raise misfit("topk", f"k from 0 to {length}, the length of axis {axis}", "Choose another k.", x=x, k=k)
+    if largest:     # in reverse both times, so that of equal entries the first comes first
+        order = length - 1 - flip(argsort(flip(x, axis), axis=axis), axis)
+    else:
+        order = argsort(x, axis=axis)
+    positions = getitem(order, *[slice(None)] * axis, slice(0, k))
+    return take_along_axis(x, positions, axis=axis), positions
