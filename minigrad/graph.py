@@ -166,7 +166,7 @@ class Evaluation:
         # Shared by a pass and the replays in it: what its stochastic nodes keep between them.
         self.replays = parent.replays if parent else Counter()
         self.objective = parent.objective if parent else [None]
-        self.stateful = parent.stateful if parent else {}
+        self.learning = {}      # by the id of each rule that learns: its node, and what it proposes to remember
 
     def nodes(self):
         """The nodes above the outputs, up to those whose value was replaced."""
@@ -236,6 +236,7 @@ class Evaluation:
         theirs.  The walk is iterative, from the last node made to the first, so depth costs no
         recursion.
         """
+        self.learning.clear()
         nodes = self.nodes()
         if targets is None:
             targets = keepers(self.outputs, nodes)
@@ -253,6 +254,8 @@ class Evaluation:
                 for x, cotangent in self.pull_back(node, g, sought, wanted, create_graph):
                     other = cotangents.get(x)
                     cotangents[x] = cotangent if other is None else other + cotangent
+        for node, values in self.learning.values():     # the pass has succeeded
+            node.primitive.learned(values)
         return {x: cotangents[x] for x in targets if x in cotangents}
 
     def pull_back(self, node, g, sought, wanted, create_graph):
