@@ -64,8 +64,8 @@ def learn(passes, seed):
     rule, rng, curve = mg.estimators.Reinforce(baseline=LeastVariance(decay=0.99)), mg.Generator(seed), []
     for _ in range(passes):
         mg.grad(mg.expected(play(rule, rng, BATCH)[1]), LOGITS)
-        rule.update()
-        curve.append(rule.state["weighted_cost"] / rule.state["weight"])
+        learnt = rule.state_dict()
+        curve.append(learnt["weighted_cost"] / learnt["weight"])
     return rule, np.array(curve)
 
 

@@ -246,8 +246,6 @@ def measure(problem, gradient, name, make, samples, seed):
         start = perf_counter()
         _, evaluations = trial.estimates(rng)
         seconds.append(perf_counter() - start)
-        for rule in trial.rules:
-            rule.update()
     ms = 1000 * median(seconds)
 
     if problem.small:
@@ -257,7 +255,8 @@ def measure(problem, gradient, name, make, samples, seed):
             mean, variance = (np.concatenate([x.ravel() for x in found.values()])
                               for found in (report.mean, report.variance))
             return Result(name, gradient, mean, variance, None, evaluations, ms)
-    found = np.concatenate([trial.estimates(rng)[0] for _ in range(passes(samples / BATCH))])
+    with mg.testing.frozen_memories():
+        found = np.concatenate([trial.estimates(rng)[0] for _ in range(passes(samples / BATCH))])
     return Result(name, gradient, found.mean(axis=0), found.var(axis=0, ddof=1), len(found), evaluations, ms)
 
 

@@ -285,7 +285,7 @@ class Run:
         groups = [{"parameters": parameters, "lr": lambda step, rate=rate: rate * recipe.rate(step / steps)}
                   for parameters, rate in (([network.experts, network.output], tuning.rate),
                                            (network.gater, tuning.gater_rate * tuning.rate))]
-        self.optimiser = tuning.optimiser(groups, max_norm=recipe.max_norm, rules=self.gates.rules())
+        self.optimiser = tuning.optimiser(groups, max_norm=recipe.max_norm)
 
         self.history = []           # a dict for every epoch
         self.best = {"valid": np.inf}

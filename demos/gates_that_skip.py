@@ -50,7 +50,7 @@ class Network:
         self.logits = mg.tensor(logits, requires_grad=True, dtype="float32")
         self.hidden = mg.nn.GatedLinear(inputs, units, numbers, block=block, device=device)
         self.output = mg.nn.Linear(units, OUTPUTS, numbers, gated_inputs=True, device=device)
-        self.optimiser = mg.optim.SGD([self.hidden, self.output], lr=1e-3, rules=[rule])
+        self.optimiser = mg.optim.SGD([self.hidden, self.output], lr=1e-3)
 
     def estimate(self, seed):
         """The gradient of the gates' logits, by one estimate."""

@@ -53,11 +53,10 @@ class Even(mg.Generator):
 
 
 def estimates(rule, samples):
-    """One estimate of the gradient for each u, after which the rule remembers what it learned."""
+    """One estimate of the gradient for each u, from which the rule learns."""
     logits = mg.tensor(np.full((samples, 1), LOGIT), requires_grad=True)
     bits = mg.bernoulli(logits, rule, rng=Even(0))
     mg.expected(mg.exp(bits)).backward()
-    rule.update()
     return samples * logits.grad
 
 

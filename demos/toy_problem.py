@@ -40,7 +40,7 @@ def learn(name, target, steps, runs, seed, device="cpu"):
     """p before each step and after the last, an array (steps + 1, runs)."""
     logits = mg.tensor(np.full((runs, 1), START), requires_grad=True, device=device)
     rule, rng = getattr(mg.estimators, name)(), mg.Generator(seed)
-    optimiser = mg.optim.Adam([logits], lr=0.01, rules=[rule])
+    optimiser = mg.optim.Adam([logits], lr=0.01)
     curve = np.empty((steps + 1, runs))
     for step in range(steps):
         curve[step] = logits.numpy()[:, 0]

@@ -50,7 +50,8 @@ from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E
 from minigrad.objective import expected  # noqa: E402
 from minigrad.ops import *  # noqa: E402, F403
 from minigrad.random import Generator, manual_seed  # noqa: E402
-from minigrad.stochastic import Estimator, bernoulli  # noqa: E402
+from minigrad.rule import Estimator  # noqa: E402
+from minigrad.stochastic import bernoulli  # noqa: E402
 from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
 
 __all__ = [

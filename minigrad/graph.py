@@ -212,7 +212,7 @@ class Evaluation:
         # Shared by a pass and the replays in it: what its stochastic nodes keep between them.
         self.replays = parent.replays if parent else Counter()
         self.objective = parent.objective if parent else [None]
-        self.stateful = parent.stateful if parent else {}
+        self.learning = {}      # by the id of each rule that learns: its node, and what it proposes to remember
 
     def nodes(self):
         """The nodes above the outputs, up to those whose value was replaced."""
@@ -288,6 +288,7 @@ class Evaluation:
         recursion.  With ``free`` it drops the inputs of the nodes behind it, except for those that the rule of
         a random node ahead may replay.
         """
+        self.learning.clear()
         nodes = self.nodes()
         if targets is None:
             targets = keepers(self.outputs, nodes)
@@ -310,6 +311,8 @@ class Evaluation:
                 for x, cotangent in self.pull_back(node, g, sought, wanted, create_graph):
                     other = cotangents.get(x)
                     cotangents[x] = cotangent if other is None else other + cotangent
+        for node, values in self.learning.values():     # the pass has succeeded
+            node.primitive.learned(values)
         return {x: cotangents[x] for x in targets if x in cotangents}
 
     def freeing(self, nodes, plan, wanted):

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import devices, ops
 from minigrad.kernels import arrays
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 from minigrad.tensor import Tensor, tensor
 
 __all__ = ["ConditionalNetwork", "GatedLinear", "Linear", "Module"]

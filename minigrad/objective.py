@@ -22,11 +22,12 @@ def expected(costs, over=None):
 
     Parameters
     ----------
-    costs : one cost per sample; its axes are those of the samples, the batch first.
-    over : an axis along which the samples of one example lie.  ``costs`` are then their log-weights ℓ,
-        and the result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis, the
-        importance-weighted bound, which is to be made large.  It states that ℓ[i, k] depends on sample
-        k of example i alone, which the rule ``Vimco`` makes use of.
+    costs : one cost per sample.  Its axes are those of the samples, the batch first: the axes of the logits
+        without the last ``event_ndim``.  Average over other axes first, as in ``costs.mean(axis=1)``.
+    over : the last axis of ``costs``, if the samples of one example lie along it.  ``costs`` are then their
+        log-weights ℓ, and the result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis,
+        the importance-weighted bound, which is to be made large.  It states that ℓ[i, k] depends on
+        sample k of example i alone, which the rule ``Vimco`` makes use of.
 
     Several such terms add up in a loss, each with its weight.  What enters a loss otherwise, or with
     a weight that itself depends on a binary node, counts whole for every row.
@@ -34,7 +35,9 @@ def expected(costs, over=None):
     Raises
     ------
     ValueError
-        No samples, or a cost that is not finite.
+        No samples, a cost that is not finite, or ``over`` is not the last axis.  At backward: an axis of the
+        costs, longer than 1, is no sample axis of any binary node that they depend on.  (Costs that depend
+        on no binary node may have any axes: the result is their mean.)
 
     >>> import minigrad as mg
     >>> mg.expected(mg.tensor([1.0, 2.0, 6.0]))
@@ -44,6 +47,10 @@ def expected(costs, over=None):
     """
     if over is None:
         return expected_cost(costs)
+    if over not in (-1, np.ndim(costs) - 1):
+        raise ValueError(f"expected: expected over to be the last axis of the log-weights, got over={over} for shape "
+                         f"{np.shape(costs)}. Give bernoulli logits of (examples, samples, units), and log-weights of "
+                         "(examples, samples), or move the axis: mg.moveaxis")
     return expected_cost(ops.logmeanexp(costs, axis=over), costs)
 
 
@@ -69,6 +76,11 @@ class Term:
         self.node, self.weight = node, number(np.sum(weight)) if self.inside else weight
         self.costs = node.parents[0][1] if self.inside else node
         self.log_weights = node.parents[1][1] if self.inside and len(node.parents) > 1 else None
+
+    @property
+    def samples_shape(self):
+        """What ought to be sample axes of the nodes above: those of the costs, or of their log-weights."""
+        return self.costs.shape if self.log_weights is None else self.log_weights.shape
 
     def prefix(self, axes):
         """The leading axes that the costs and the samples of a node have in common."""
@@ -138,6 +150,30 @@ class Objective:
                 else:
                     for part, its_weight in parts:
                         add_weight(weights, part, its_weight)
+        self.check_axes()
+
+    def check_axes(self):
+        """Refuse costs with an axis that no binary node above them has: what lies along it are not samples.
+
+        Most often it is an accident: (n, 1) minus (n,) is (n, n), and each row is blamed for the costs of all.
+        """
+        above = {}
+        for node in self.nodes:
+            if node.primitive.stochastic:
+                for term in self.below(node):
+                    above.setdefault(term, []).append(node)
+        for term, nodes in above.items():
+            shape = term.samples_shape
+            node = max(nodes, key=lambda node: node.ndim - node.primitive.event_ndim)
+            samples = node.shape[:node.ndim - node.primitive.event_ndim]
+            extra = [axis for axis in range(len(samples), len(shape)) if shape[axis] > 1]
+            if extra and term.inside:
+                costs, average = ("costs", "mean") if term.log_weights is None else ("log-weights", "logmeanexp")
+                raise ValueError(
+                    f"expected: {costs} of shape {shape} have an axis, {extra[0]}, that no binary node above them has; "
+                    f"node {node.primitive.name!r} has samples {samples}. Give one for each sample: average over other "
+                    f"axes first, mg.{average}({costs.replace('-', '_')}, axis={extra[0]}). Or was it an accident, "
+                    "as in (n, 1) - (n,)?")
 
     def parts(self, x, weight):
         """The random parts that a number is a weighted sum of, with their weights; None if it is none."""

@@ -1,4 +1,4 @@
-"""Optimisers: they move parameters along their gradients and have rules commit what they learnt.
+"""Optimisers: they move parameters along their gradients.
 
     optimiser = SGD(network, lr=0.1)
     optimiser.zero_grad()
@@ -17,7 +17,6 @@ from minigrad.kernels.adam import adam
 from minigrad.kernels.deferred import require
 from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite
-from minigrad.stochastic import Estimator
 from minigrad.tensor import Tensor
 
 __all__ = ["SGD", "Adam"]
@@ -34,7 +33,6 @@ class Optimiser:
         without their own.
     max_norm : largest Euclidean norm of the weights that enter one unit, a row of a weight of shape
         (units, inputs); longer ones are scaled back to it after each step.  None: no limit.
-    rules : rules whose memory a step commits, besides those found in ``parameters``.
 
     Raises
     ------
@@ -44,12 +42,12 @@ class Optimiser:
 
     memory = ()         # names of the arrays, of the parameter's shape, that ``update`` keeps for each
 
-    def __init__(self, parameters, lr=None, max_norm=None, rules=()):
+    def __init__(self, parameters, lr=None, max_norm=None):
         if max_norm is not None and not max_norm > 0:
             raise ValueError(f"{type(self).__name__}: expected max_norm > 0 or None, got {max_norm}")
         self.max_norm = max_norm
         self.steps = 0
-        self.parameters, self.rates, self.rules = {}, {}, []
+        self.parameters, self.rates = {}, {}
         grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
         for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
             rate = group.get("lr", lr)
@@ -60,8 +58,6 @@ class Optimiser:
                 name = f"group {i}: {name}" if grouped else name
                 self.parameters[name] = x
                 self.rates[name] = rate
-            self.rules += named(group["parameters"], Estimator).values()
-        self.rules += rules
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: expected parameters, found no Tensor that requires "
                              "a gradient. Make one with requires_grad=True")
@@ -88,7 +84,7 @@ class Optimiser:
             x.grad = None
 
     def step(self):
-        """Move every parameter along its gradient, then have every rule commit its memory.
+        """Move every parameter along its gradient.
 
         Raises
         ------
@@ -119,8 +115,6 @@ class Optimiser:
             if self.max_norm is not None and x.ndim > 1:
                 x.data *= shrinkage(x.data, self.max_norm)
         self.steps += 1
-        for rule in self.rules:
-            rule.update()
 
     def require_finite(self, name, x):
         """Have a gradient on a device looked at with the next value that is fetched."""
@@ -167,7 +161,7 @@ class SGD(Optimiser):
     Parameters
     ----------
     momentum : in [0, 1); 0 keeps no v.
-    parameters, lr, max_norm, rules : as for every ``Optimiser``.
+    parameters, lr, max_norm : as for every ``Optimiser``.
 
     Source: Polyak (1964), as written in Sutskever et al. (2013), Eq 1.
 
@@ -180,12 +174,12 @@ class SGD(Optimiser):
     array([ 0.5, -1. ])
     """
 
-    def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None, rules=()):
+    def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None):
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
         self.momentum = momentum
         self.memory = ("velocity",) if momentum else ()
-        super().__init__(parameters, lr, max_norm, rules)
+        super().__init__(parameters, lr, max_norm)
 
     def update(self, x, lr, velocity=None):
         if velocity is None and isinstance(x.gradient, Factored):
@@ -210,7 +204,7 @@ class Adam(Optimiser):
     ----------
     betas : (β₁, β₂), each in [0, 1).
     epsilon : ε, above 0.
-    parameters, lr, max_norm, rules : as for every ``Optimiser``.
+    parameters, lr, max_norm : as for every ``Optimiser``.
 
     Source: Kingma & Ba (2015), Algorithm 1.
 
@@ -225,13 +219,13 @@ class Adam(Optimiser):
 
     memory = ("mean", "square")
 
-    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, max_norm=None, rules=()):
+    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, max_norm=None):
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"Adam: expected betas in [0, 1), got {betas}")
         if not epsilon > 0:
             raise ValueError(f"Adam: expected epsilon > 0, got {epsilon}")
         self.betas, self.epsilon = betas, epsilon
-        super().__init__(parameters, lr, max_norm, rules)
+        super().__init__(parameters, lr, max_norm)
 
     def update(self, x, lr, mean, square):
         (beta1, beta2), t = self.betas, self.steps + 1

@@ -22,105 +22,13 @@ from math import prod
 import numpy as np
 
 from minigrad import devices, ops, random
-from minigrad.kernels import arrays, bernoulli_gates
+from minigrad.kernels import arrays
 from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN
+from minigrad.rule import checked_rule
 from minigrad.tensor import Tensor, record, tensor
-
-
-class Estimator:
-    """A rule: how ∂E[cost]/∂logits is estimated from what one sample shows.
-
-    A subclass declares what it needs and computes the estimate, an array of (rows, units):
-
-    >>> import minigrad as mg
-    >>> class Reinforce(mg.Estimator):
-    ...     needs = {"cost"}
-    ...     unbiased = True
-    ...     def backward(self, node):
-    ...         return node.cost * (node.value - node.probs)
-
-    Attributes
-    ----------
-    needs : subset of {"grad", "cost", "cost_at", "cost_and_grad_at", "inner"}.  Each is computed only
-        for the rules that declare it, and asking for another raises.
-    unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
-    needs_unbiased_below : whether that claim rests on the gradients it asks for, which pass through the
-        rules of the nodes below, being unbiased as well.
-    needs_closed_gates : whether ``grad`` matters at units whose sample is 0.  Where it does not,
-        gated layers below skip computing it there.
-    differentiable : whether ``backward`` is written with primitives and may be differentiated again.
-    state : what the rule learns (dict of arrays), or None for a rule without memory.
-    """
-
-    needs = frozenset()
-    unbiased = False
-    needs_unbiased_below = True
-    needs_closed_gates = True
-    differentiable = False
-    state = None
-    proposed = None
-
-    def sample(self, logits, u):
-        """The value of the node: 1[u < σ(logits)], unless a relaxation overrides it."""
-        if hasattr(u, "bernoulli_gates"):       # noise that stands for all its values: testing.outcomes
-            return u.bernoulli_gates(logits)
-        return bernoulli_gates(logits, u)
-
-    def backward(self, node):
-        raise TypeError(f"{type(self).__name__}: expected a method backward(self, node) that returns "
-                        "an array of (rows, units); a rule must define one")
-
-    def update(self):
-        """Commit what the last backward pass proposed to remember.  Optimisers call this once a step."""
-        if self.proposed is not None:
-            self.state.update(self.proposed)
-            self.proposed = None
-
-    def state_dict(self):
-        """A copy of the rule's memory; empty for a rule without one."""
-        return {name: np.array(devices.put(value, "cpu")) for name, value in (self.state or {}).items()}
-
-    def misfit(self, state):
-        """What keeps ``state`` from being this rule's memory, in words; "" where nothing does.
-
-        A rule that has not seen a sample yet, whose memory is empty, takes any.
-        """
-        if not isinstance(state, dict):
-            return f"expected a dict of arrays, got {type(state).__name__}"
-        if self.state is None and state:
-            return f"expected no state, since it has no memory, got {sorted(state)}"
-        if self.state and state.keys() != self.state.keys():
-            return f"expected a memory of {sorted(self.state)}, got {sorted(state)}"
-        return ""
-
-    def load_state_dict(self, state):
-        """Put back what ``state_dict`` gave."""
-        if self.misfit(state):
-            raise ValueError(f"{type(self).__name__}: {self.misfit(state)}")
-        if self.state is not None:
-            self.state = {name: np.array(value) for name, value in state.items()}
-            self.proposed = None
-
-    def to(self, device):
-        """Move the memory to ``device``, where it has to be once samples are there; passes see to that.
-
-        Numbers, such as counts of passes, stay with the host.
-        """
-        if self.state is not None:
-            self.state = {name: placed(value, device) for name, value in self.state.items()}
-
-    def __repr__(self):
-        return f"{type(self).__name__}()"
-
-
-def placed(value, device):
-    """An entry of a rule's memory on ``device``, a number of the host as a number."""
-    if devices.of(value) == "cpu" and np.ndim(value) == 0:
-        return value.item() if hasattr(value, "item") else value
-    return devices.put(value, device)
 
 
 def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=None):
@@ -159,9 +67,7 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
     >>> logits.grad
     array([[1., 2., 3.]])
     """
-    if not isinstance(estimator, Estimator):
-        raise TypeError(f"bernoulli: expected an estimator, a rule such as mg.estimators.StraightThrough(), "
-                        f"got {estimator!r}. It decides what gradient the logits get")
+    checked_rule(estimator, "bernoulli")
     if not isinstance(logits, Tensor):
         logits = tensor(logits)
     if logits.dtype.kind != "f":
@@ -172,8 +78,10 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
     if not isinstance(rng, random.Generator):
         raise TypeError(f"bernoulli: expected a Generator as rng, got {type(rng).__name__}. Use mg.Generator(seed)")
     if not 0 <= event_ndim <= logits.ndim:
-        raise ValueError(f"bernoulli: expected event_ndim from 0 to {logits.ndim}, the axes of the logits "
-                         f"of shape {logits.shape}, got {event_ndim}")
+        raise ValueError(f"bernoulli: expected logits with an axis for the units of a sample, event_ndim = "
+                         f"{event_ndim} of them, got logits of shape {logits.shape}. Give one sample of one unit as "
+                         "logits of shape (1, 1), or say how many of the last axes are units: from event_ndim=0, each "
+                         f"logit a sample of its own, to event_ndim={logits.ndim}, all of them one sample")
     samples = logits.shape[:logits.ndim - event_ndim]
     arguments = (logits,)
     if context is not None:
@@ -200,6 +108,7 @@ class Bernoulli:
         self.event_ndim = event_ndim
         self.rng, self.draw = copy(rng), rng.draws
         self.noise = rng.uniform(logits.shape, float, event_ndim, **rng.elsewhere(logits.device))
+        self.memory = rule.recall(logits.device)
         self.replays = 0        # made by the last backward pass for this node's rule
 
     def forward(self, logits, context=None):
@@ -217,20 +126,23 @@ class Bernoulli:
         if create_graph and not rule.differentiable:
             raise ValueError(f"{rule!r} at node {self.name!r}: this rule defines no second derivative. "
                              "Use create_graph=False, or a rule with differentiable = True")
-        if rule.state is not None and not evaluation.nested:
-            owner = evaluation.stateful.setdefault(id(rule), node)
-            if owner is not node:
-                raise ValueError(f"{rule!r}: one instance serves two nodes of a graph ({self.name!r} and "
-                                 f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
+        if node.size == 0:      # nothing to estimate, and nothing to learn from
+            return node.detach() if create_graph else node.value
+        view = BinaryNode(node, g, evaluation, create_graph)
         if not evaluation.nested:
             self.warn_of_bias_below(node, evaluation)
-        if rule.state and node.device != "cpu":
-            rule.to(node.device)
+            if self.memory is not None:
+                owner, _ = evaluation.learning.setdefault(id(rule), (node, view._proposed))
+                if owner is not node:
+                    raise ValueError(f"{rule!r}: one instance serves two nodes of a graph ({self.name!r} and "
+                                     f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
         before = evaluation.replays.made
-        view = BinaryNode(node, g, evaluation, create_graph)
         estimate = rule.backward(view)
         if not evaluation.nested:
             self.replays = evaluation.replays.made - before
+        if isinstance(estimate, Tensor) and not create_graph:
+            raise TypeError(f"{rule!r} at node {self.name!r}: expected an estimate that is an array, got a Tensor. "
+                            "Return its value, estimate.data")
         if getattr(estimate, "shape", None) != view.shape or estimate.dtype not in (node.dtype, np.float64):
             got = getattr(estimate, "shape", type(estimate).__name__)
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate of (rows, units) = "
@@ -240,6 +152,11 @@ class Bernoulli:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
                              f"{devices.of(estimate)!r}. Make arrays beside others, as in np.zeros(n, like=node.value)")
         return in_dtype(estimate, node.dtype).reshape(node.shape) / view.samples
+
+    def learned(self, values):
+        """Hand the rule what it proposed in a pass that has succeeded."""
+        if values:
+            self.rule.learn(self.memory, values)
 
     def warn_of_bias_below(self, node, evaluation):
         """Warn where the rule's claim rests on gradients that come through a biased rule."""
@@ -262,8 +179,9 @@ class BinaryNode:
 
     Always there: ``logits``, ``probs``, ``value``, ``noise`` (the uniforms behind the sample), all of
     (rows, units); ``context`` of (rows, features) or None; ``rng``, a fresh Generator, the same in
-    every pass over the same sample.  On request, if declared in ``needs``: ``grad``, ``cost``,
-    ``cost_at`` and with it ``cost_flipped``, ``cost_and_grad_at``, ``inner``.
+    every pass over the same sample; ``memory``, what the rule remembered when the sample was drawn.
+    On request, if declared in ``needs``: ``grad``, ``cost``, ``cost_at`` and with it ``cost_flipped``,
+    ``cost_and_grad_at``, ``inner``.  ``Estimator`` lists all of it.
 
     ``logits``, ``probs`` and ``noise`` are float64, also in a float32 graph: numbers near 1 are too coarse
     in float32, so 1 − p and 1 − u would be wrong.  Everything else has the dtype of the graph.  A rule may
@@ -281,6 +199,15 @@ class BinaryNode:
         objective = Objective.of(evaluation)
         self._terms = objective.below(node)
         self.samples, self.coupled = objective.layout(self._terms, self._axes, primitive.name)
+        self._proposed = {}
+
+    def __getattr__(self, name):
+        """Only asked for a name that is not found, or whose property failed with an AttributeError."""
+        if hasattr(BinaryNode, name):
+            return object.__getattribute__(self, name)      # fails again, with the error that hid behind this one
+        names = {x for x in (*dir(BinaryNode), *vars(self)) if not x.startswith("_")}
+        raise AttributeError(f"a rule's node has no {name!r}. It has {', '.join(sorted(names))}; help(mg.Estimator) says "
+                             "what they are", name=name, obj=self)
 
     def _rows(self, x):
         if self._differentiable:        # then primitives compute, which take one dtype
@@ -390,10 +317,17 @@ class BinaryNode:
                  self._evaluation.value(term.log_weights).reshape(prod(term.costs.shape), -1))
                 for term in self._terms if term.log_weights is not None and term.log_weights.shape == self._axes]
 
-    def propose(self, **state):
-        """Remember ``state`` once the pass is committed by ``rule.update()``; not in nested passes."""
-        if not self._evaluation.nested:
-            self._rule.proposed = {**(self._rule.proposed or {}), **state}
+    @property
+    def memory(self):
+        """What the rule remembered when the sample was drawn, a dict; None for a rule without memory."""
+        return self._node.primitive.memory
+
+    def propose(self, **values):
+        """Propose new values for the memory; the next draw commits those of the last pass.
+
+        Proposals of a pass that fails, or of one that is part of another, are dropped.
+        """
+        self._proposed.update(values)
 
     def _declared(self, need):
         if need not in self._rule.needs:

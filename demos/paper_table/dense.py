@@ -31,7 +31,7 @@ class InMinigrad:
     def __init__(self, network, gates, penalty, rate, momentum, noise=None):
         self.network, self.gates, self.penalty = network, gates, penalty
         self.noise = noise or mg.Generator(0)
-        self.optimiser = mg.optim.SGD(network, lr=lambda step: rate, momentum=momentum, rules=gates.rules())
+        self.optimiser = mg.optim.SGD(network, lr=lambda step: rate, momentum=momentum)
 
     def step(self, x, labels):
         """One step of training; returns the gates."""

@@ -222,7 +222,6 @@ def prepared(name, network, data, batch, warm_up, rng):
         batches = mg.data.minibatches(len(data.train_images), batch, seed=1, epoch=0)[:warm_up]
         for i, chosen in enumerate(batches):
             Problem(network, data.train_images[chosen], data.train_labels[chosen]).estimate(rule, rng.fork(i))
-            rule.update()
     return rule
 
 

@@ -183,7 +183,7 @@ def train_policy(data, epochs, seed, usage, variety, rate):
     optimiser = recipe.tuning.optimiser([
         {"parameters": [network.hidden, network.output], "lr": lambda step: first * recipe.rate(step / steps)},
         {"parameters": network.policy, "lr": lambda step: rate * first * recipe.rate(step / steps)},
-    ], rules=[rule])
+    ])
     steps, best = epochs * per_epoch, {"valid": np.inf}
     for epoch in range(epochs):
         for chosen in mg.data.minibatches(len(data.train_images), recipe.batch, seed=seed, epoch=epoch):

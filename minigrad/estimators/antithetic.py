@@ -6,7 +6,7 @@ own, however many units there are; the cost may be a step function or a black bo
 
 import numpy as np
 
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class ARM(Estimator):

@@ -2,13 +2,13 @@
 
 E[h − p] = 0, so a baseline that does not depend on the sample h leaves the mean of (h − p)(L − L̄)
 as it is, and changes only its variance.  A baseline that already contained the current cost would
-not: hence a rule reads its memory as it was before the pass, and commits afterwards.
+not: hence a rule reads its memory as it was when the sample was drawn, and learns afterwards.
 
 A baseline is an object with
 
     start()             what it remembers before the first pass (dict of arrays), or None
     value(node, state)  L̄ for each row and unit, of a shape that broadcasts to (rows, units)
-    learn(node, state)  what it remembers after this pass
+    learn(node, state)  what it remembers after this pass, a new dict
 """
 
 from dataclasses import dataclass

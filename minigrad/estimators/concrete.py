@@ -9,7 +9,7 @@ whose slope can be followed; as τ → 0 the ramp becomes the step, and the slop
 import numpy as np
 
 from minigrad import ops
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class Concrete(Estimator):

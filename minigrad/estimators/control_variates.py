@@ -9,8 +9,8 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.estimators.concrete import logistic
-from minigrad.estimators.multi_sample import at_least_two, covariance
-from minigrad.stochastic import Estimator
+from minigrad.estimators.multi_sample import at_least_two, covariance, mean_of_others
+from minigrad.rule import Estimator
 
 
 class MuProp(Estimator):
@@ -53,16 +53,16 @@ class Scaled(Estimator):
     def combine(self, node, a, h):
         """a − c h, and the averages of this pass."""
         if self.scale is None:
-            product, square = self.state["product"], self.state["square"]
+            product, square = node.memory["product"], node.memory["square"]
             node.propose(product=self.decay * product + (1 - self.decay) * (a * h).mean(axis=0, dtype=float),
                          square=self.decay * square + (1 - self.decay) * (h * h).mean(axis=0, dtype=float))
-        return a - self.current_scale(a.dtype) * h
+        return a - self.current_scale(node, a.dtype) * h
 
-    def current_scale(self, dtype):
+    def current_scale(self, node, dtype):
         """c as it is in this pass."""
         if self.scale is not None:
             return dtype.type(self.scale)
-        product, square = self.state["product"], self.state["square"]
+        product, square = node.memory["product"], node.memory["square"]
         return np.divide(product, square, out=np.ones_like(product), where=square > 0).astype(dtype)
 
 
@@ -110,13 +110,13 @@ class Rebar(Scaled):
             self.state = {**(self.state or {}), "log_temperature": np.log(temperature)}
 
     def backward(self, node):
-        log_temperature = self.state["log_temperature"] if self.rate else np.log(self.temperature)
+        log_temperature = node.memory["log_temperature"] if self.rate else np.log(self.temperature)
         scores = (node.value - node.probs) * node.cost
         estimate = self.combine(node, scores, self.control(node, np.exp(log_temperature)))
         if not self.rate:
             return estimate
         above, below = (self.control(node, np.exp(log_temperature + d)) for d in (self.nearby, -self.nearby))
-        change = -self.current_scale(estimate.dtype) * (above - below) / (2 * self.nearby)
+        change = -self.current_scale(node, estimate.dtype) * (above - below) / (2 * self.nearby)
         slope, square = (estimate * change).sum(dtype=float), (estimate**2).sum(dtype=float)
         step = np.where(square > 0, slope, 0) / np.where(square > 0, square, 1)
         node.propose(log_temperature=log_temperature - self.rate * step)
@@ -163,8 +163,7 @@ class DoubleControlVariate(Scaled):
     def backward(self, node):
         costs, slopes, bits = several(self, node)
         score = bits - node.probs
-        others_slope = (slopes.sum(axis=0) - slopes) / (self.samples - 1)
-        line = (others_slope * score).sum(axis=-1, keepdims=True)
+        line = (mean_of_others(slopes) * score).sum(axis=-1, keepdims=True)
         known = slopes.mean(axis=0) * node.probs * (1 - node.probs)
         return self.combine(node, covariance(costs, score), covariance(line, score) - known)
 

@@ -7,7 +7,7 @@ multiple of a column of the weight to its output (``ops.alternatives``).
 
 import numpy as np
 
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 MOST_UNITS = 12
 

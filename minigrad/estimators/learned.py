@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class LearnedCorrection(Estimator):
@@ -40,14 +40,14 @@ class LearnedCorrection(Estimator):
         if node.context is not None:
             inputs = np.concatenate([inputs, node.context], axis=1)
         units = node.shape[1]
-        alpha = self.state.get("alpha", np.ones_like(biased, dtype=float, shape=units))
-        weight = self.state.get("weight", np.zeros((inputs.shape[1], units), like=biased))
+        alpha = node.memory.get("alpha", np.ones_like(biased, dtype=float, shape=units))
+        weight = node.memory.get("weight", np.zeros((inputs.shape[1], units), like=biased))
 
         prediction = alpha * biased + inputs @ weight
         error = unbiased - prediction
         rate = self.rate / (1 + inputs.shape[1])      # no step overshoots, however correlated the inputs
-        biased_scale = self.scale("biased_scale", biased)
-        input_scale = self.scale("input_scale", inputs)
+        biased_scale = self.scale(node, "biased_scale", biased)
+        input_scale = self.scale(node, "input_scale", inputs)
         node.propose(
             alpha=alpha + rate * ratio((error * biased).mean(axis=0), biased_scale),
             weight=weight + rate * ratio(inputs.T @ error / len(error), input_scale[:, None]),
@@ -56,9 +56,9 @@ class LearnedCorrection(Estimator):
         )
         return prediction.astype(node.logits.dtype)
 
-    def scale(self, name, x):
+    def scale(self, node, name, x):
         """The largest mean square of each column of x, of late."""
-        return np.maximum(self.decay * self.state.get(name, 0.0), np.mean(x**2, axis=0, dtype=float))
+        return np.maximum(self.decay * node.memory.get(name, 0.0), np.mean(x**2, axis=0, dtype=float))
 
 
 def ratio(x, y):

@@ -11,7 +11,7 @@ went forward is the first of the K; each of the others is a replay of what lies 
 import numpy as np
 
 from minigrad import ops
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class LeaveOneOut(Estimator):
@@ -101,6 +101,18 @@ def leave_one_out(node, others):
 def covariance(x, y):
     """The sample covariance of x and y over their first axis."""
     return ((x - x.mean(axis=0)) * (y - y.mean(axis=0))).sum(axis=0) / (len(x) - 1)
+
+
+def mean_of_others(x):
+    """For each entry along the first axis of x, the mean of the others.
+
+    They are added up without it: those before and those after.  Subtracting the entry from the sum of all
+    would lose the others to rounding beside a huge entry, and give NaN beside an infinite one.
+    """
+    nothing = np.zeros_like(x[:1])
+    before = np.concatenate([nothing, np.cumsum(x[:-1], axis=0)])
+    after = np.concatenate([nothing, np.cumsum(x[:0:-1], axis=0)])[::-1]
+    return (before + after) / (len(x) - 1)
 
 
 def identity(count, like):

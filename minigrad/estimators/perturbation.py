@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class SPSA(Estimator):

@@ -3,7 +3,7 @@
 from minigrad import devices, ops
 from minigrad.estimators.concrete import logistic
 from minigrad.estimators.networks import Network
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 from minigrad.tensor import Tensor, grad
 
 
@@ -37,7 +37,7 @@ class Relax(Estimator):
         inputs = ops.tanh(z / 2)
         if node.context is not None:
             inputs = ops.concatenate([inputs, node.context.astype(float)], axis=1)
-        state = self.state or self.network.start(inputs.shape[1], devices.of(u))
+        state = node.memory or self.network.start(inputs.shape[1], devices.of(u))
         parameters = self.network.parameters(state)
         mean, deviation = self.network.scale(state)
 

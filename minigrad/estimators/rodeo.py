@@ -5,7 +5,7 @@ import numpy as np
 from minigrad.estimators.control_variates import several
 from minigrad.estimators.multi_sample import at_least_two, covariance, identity
 from minigrad.estimators.networks import Network
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 from minigrad.tensor import grad
 
 
@@ -45,7 +45,7 @@ class Rodeo(Estimator):
 
     def backward(self, node):
         costs, slopes, bits = (x.astype(float) for x in several(self, node))
-        mean, deviation = self.network.scale(self.state)
+        mean, deviation = self.network.scale(node.memory)
         f, g = (costs - mean) / deviation, slopes / deviation
         score = bits - node.probs
 
@@ -53,7 +53,7 @@ class Rodeo(Estimator):
         there = (g * (bits[:, None] - bits)).sum(axis=-1, keepdims=True)
         there = np.concatenate([there, there + g * (1 - 2 * bits[:, None])], axis=-1)
         inputs = np.stack(np.broadcast_arrays(f, there), axis=-1).reshape(-1, 2)
-        parameters = self.network.parameters(self.state)
+        parameters = self.network.parameters(node.memory)
         h = self.network.output(parameters, inputs).reshape(there.shape)
         others = 1 - identity(self.samples, bits)[:, :, None, None]
         h = (h * others).sum(axis=1) / (self.samples - 1)
@@ -63,7 +63,7 @@ class Rodeo(Estimator):
         estimate = covariance(f + change, score) - (score * flipped).mean(axis=0)
         found = grad((estimate * estimate).sum(axis=-1).mean(), list(parameters.values()))
         gradients = {name: x.data for name, x in zip(parameters, found, strict=True)}
-        node.propose(**self.network.learn(self.state, gradients, node.cost))
+        node.propose(**self.network.learn(node.memory, gradients, node.cost))
         return deviation * estimate.data
 
     def __repr__(self):

@@ -6,7 +6,7 @@ for each is blamed for what all of them did.
 """
 
 from minigrad.estimators.baselines import Constant, LeastVariance, MeanCost
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 BASELINES = {None: Constant, "mean": MeanCost, "optimal": LeastVariance}
 
@@ -22,7 +22,7 @@ class Reinforce(Estimator):
     ----------
     baseline : None, a number, "mean" (a moving average of the cost), "optimal" (the one of least
         variance, by unit), or an object such as those of ``minigrad.estimators.baselines``.  The
-        averages are the rule's memory; ``update()``, or the step of an optimiser, commits them.
+        averages are the rule's memory: each pass adds its costs to them, for the next draw.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0]], requires_grad=True)
@@ -47,9 +47,9 @@ class Reinforce(Estimator):
         self.state = baseline.start()
 
     def backward(self, node):
-        if self.state is not None:
-            node.propose(**self.baseline.learn(node, self.state))
-        return (node.value - node.probs) * (node.cost - self.baseline.value(node, self.state))
+        if node.memory is not None:
+            node.propose(**self.baseline.learn(node, node.memory))
+        return (node.value - node.probs) * (node.cost - self.baseline.value(node, node.memory))
 
     def __repr__(self):
         return f"{type(self).__name__}(baseline={self.baseline})"

@@ -6,7 +6,7 @@ sample by ½ (1 − p) at 1 and ½ p at 0 has p (1 − p) times that as its mean
 """
 
 from minigrad import ops
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class Darn(Estimator):

@@ -1,6 +1,6 @@
 """A rule for samples that pass no gradient on, because it takes another way."""
 
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class Stop(Estimator):

@@ -6,7 +6,7 @@ locally linear, and able to be wrong altogether (for (b − t)² with t = 0.499 
 which has the sign of p − t whatever the truth is).
 """
 
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 
 
 class StraightThrough(Estimator):

@@ -5,7 +5,7 @@ not by their mean: each is biased, and its expectation is E[g] times its slope.
 """
 
 from minigrad import ops
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 from minigrad.tensor import Tensor, grad
 
 SURROGATES = {
@@ -58,14 +58,14 @@ class StraightThroughAnnealed(Estimator):
 
     Early on, a gentle slope lets gradients through; later the slope nears the step that the sample
     really is, and only units about to change their mind still move.  At a = 1 it is straight-through
-    with the sigmoid's slope.  ``update()``, or the step of an optimiser, adds ``growth`` to a, which is
-    the rule's memory.  Needs the gradient, also at units whose sample is 0.  Biased.
+    with the sigmoid's slope.  Each backward pass adds ``growth`` to a for the samples drawn after it;
+    a is the rule's memory.  Needs the gradient, also at units whose sample is 0.  Biased.
     Chung, Ahn & Bengio (2016), arXiv 1609.01704.
 
     Parameters
     ----------
     slope : a to begin with.
-    growth : by how much a grows with every step.
+    growth : by how much a grows with every pass.
     most : the largest a.
     """
 
@@ -79,10 +79,10 @@ class StraightThroughAnnealed(Estimator):
         self.state = {"slope": slope}
 
     def backward(self, node):
-        slope = float(self.state["slope"])
+        slope = float(node.memory["slope"])
         node.propose(slope=min(slope + self.growth, self.most))
         p = ops.sigmoid(slope * node.logits)
         return node.grad * slope * p * (1 - p)
 
     def __repr__(self):
-        return f"StraightThroughAnnealed(slope={float(self.state['slope']):g}, growth={self.growth}, most={self.most})"
+        return f"StraightThroughAnnealed(slope={float(self.merged()['slope']):g}, growth={self.growth}, most={self.most})"

@@ -3,8 +3,8 @@
 import numpy as np
 
 from minigrad import ops
-from minigrad.estimators.multi_sample import identity
-from minigrad.stochastic import Estimator
+from minigrad.estimators.multi_sample import identity, mean_of_others
+from minigrad.rule import Estimator
 
 
 class Vimco(Estimator):
@@ -12,8 +12,8 @@ class Vimco(Estimator):
 
     For ``mg.expected(log_weights, over=axis)``, whose K samples per example are blamed for one Λ
     together.  Each needs a baseline that knows the others and not itself: Λ₋ₖ, in which ℓ_k is replaced
-    by the mean of the other log-weights (their geometric mean, as weights).  Unbiased, and without
-    anything to learn.  The derivative of Λ by the log-weights themselves, softmax(ℓ), flows through the
+    by the mean of the other log-weights (their geometric mean, as weights).  Where all others are −∞, so is
+    Λ₋ₖ, and 0 takes its place.  Unbiased, and without anything to learn.  The derivative of Λ by the log-weights themselves, softmax(ℓ), flows through the
     graph as usual.  Terms of a loss without log-weights, or with K = 1, get REINFORCE.  Needs the cost and
     the log-weights it was made of: no further evaluation.
     Mnih & Rezende (2016), arXiv 1602.06725.
@@ -39,8 +39,11 @@ class Vimco(Estimator):
 
 
 def without_each(log_weights):
-    """Λ₋ₖ for each log-weight of (examples, K): Λ with that one replaced by the mean of the others."""
-    count = log_weights.shape[1]
-    others = (log_weights.sum(axis=1, keepdims=True) - log_weights) / (count - 1)
-    replaced = np.where(identity(count, log_weights) == 1, others[:, :, None], log_weights[:, None, :])
-    return ops.logmeanexp(replaced, axis=2)
+    """Λ₋ₖ for each log-weight of (examples, K): Λ with that one replaced by the mean of the others.
+
+    0 where it is −∞: the others alone decide that, so it is a baseline like any other.
+    """
+    others = mean_of_others(log_weights.T).T
+    replaced = np.where(identity(log_weights.shape[1], log_weights) == 1, others[:, :, None], log_weights[:, None, :])
+    without = ops.logmeanexp(replaced, axis=2)
+    return np.where(np.isfinite(without), without, 0)

@@ -8,10 +8,14 @@
     examine                                         the report on one rule, on the problem of those checks
     from_function                                   a rule from a function in NumPy, PyTorch or JAX
     check_rows, unbiased_nodes                      what holds for a graph: independent rows, unbiased gradients
+    frozen_memories                                 a block in which rules do not learn from what is drawn
+
+What a function of this module draws leaves the memories of rules as they are.
 
 ``minigrad.testing.mutants`` has wrong rules, which all of this must reject.
 """
 
+from minigrad.rule import frozen_memories
 from minigrad.testing.adapter import from_function
 from minigrad.testing.certificate import examine, parametrize_with_checks
 from minigrad.testing.exact import exact_expectation, exact_gradient
@@ -27,6 +31,6 @@ from minigrad.testing.statistics import (
 
 __all__ = [
     "EstimatorReport", "assert_mean", "assert_unbiased", "assert_variance", "check_estimator", "check_rows",
-    "exact_expectation", "exact_gradient", "examine", "from_function", "gradcheck", "parametrize_with_checks",
+    "exact_expectation", "exact_gradient", "examine", "from_function", "frozen_memories", "gradcheck", "parametrize_with_checks",
     "unbiased_nodes",
 ]

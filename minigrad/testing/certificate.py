@@ -17,6 +17,7 @@ from minigrad import ops, random
 from minigrad.graph import Evaluation
 from minigrad.objective import expected
 from minigrad.ops.primitive import Primitive
+from minigrad.rule import Estimator, checked_rule, frozen_memories
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import tensor
 from minigrad.testing.moments import Problem, moments_of
@@ -55,7 +56,12 @@ class Layers:
         self.share = share.astype(dtype)
 
     def loss(self, rng, rows=slice(None), between=lambda b: b):
-        """The loss of some of the rows, whose samples pass through the function ``between``."""
+        """The loss of some of the rows, whose samples pass through ``between``; no rule learns from it."""
+        with frozen_memories():
+            return self.lesson(rng, rows, between)
+
+    def lesson(self, rng, rows=slice(None), between=lambda b: b):
+        """The same, for rules to learn from."""
         logits, weight = (p[rows] for p in self.params.values())
         share = self.share[rows]
         first = between(bernoulli(logits, self.rules[0], rng=rng, name="first", context=share[:, None]))
@@ -68,7 +74,7 @@ class Layers:
     def warm(self):
         """Fill the memories of the rules with a few updates."""
         for step in range(WARM_UP):
-            self.gradients(self.loss(random.Generator(100 + step)))
+            self.gradients(self.lesson(random.Generator(100 + step)))
             for rule in self.rules:
                 rule.update()
         return self
@@ -107,7 +113,7 @@ def examine(rule, seed=0):
     >>> examine(mg.estimators.StraightThroughSlope()).unbiased
     False
     """
-    problem = Certificate(rule)
+    problem = Certificate(checked_rule(rule, "examine"))
     gradient, groups = problem.exact(seed)
     return EstimatorReport(problem, gradient, problem.moments(groups, RUNS, seed), SIGNIFICANCE)
 
@@ -164,21 +170,29 @@ def check_batch_split(rule):
 
 
 def check_purity(rule):
-    """A second backward pass gives the same again, and neither touches what the rule remembers."""
+    """A second backward pass gives the same again, and neither touches what the rule remembers.
+
+    Nor does a third, after what the first ones taught has been committed.
+    """
     layers = Layers(rule).warm()
+    loss = layers.lesson(random.Generator(3))
     before = deepcopy([memory(r) for r in layers.rules])
-    loss = layers.loss(random.Generator(3))
     first, second = layers.gradients(loss), layers.gradients(loss)
     for name, a, b in zip(layers.params, first, second, strict=True):
         close(a, b, "not pure: a second backward pass over one graph differs", name)
-    for r, kept in zip(layers.rules, before, strict=True):
-        for name in memory(r).keys() | kept.keys():
+    after = [memory(r) for r in layers.rules]
+    for r in layers.rules:
+        r.update()
+    for name, a, b in zip(layers.params, first, layers.gradients(loss), strict=True):
+        close(a, b, "not pure: a pass over an old graph uses what was learned since (read node.memory)", name)
+    for r, found, kept in zip(layers.rules, after, before, strict=True):
+        for name in found.keys() | kept.keys():
             try:
-                np.testing.assert_equal(memory(r).get(name), kept.get(name))
+                np.testing.assert_equal(found.get(name), kept.get(name))
             except AssertionError:
                 raise AssertionError(
                     f"not pure: backward changed {name!r} of {r!r}. Hand new values to node.propose(...), "
-                    "which commits them with update()") from None
+                    "which leaves it to the next draw to commit them") from None
 
 
 def check_needs(rule):
@@ -230,12 +244,20 @@ def parametrize_with_checks(rules):
     ----------
     rules : list of Estimators.
 
+    Raises
+    ------
+    TypeError
+        Something in the list is not a rule: a class, say, in place of an instance.
+
     >>> @parametrize_with_checks([])
     ... def test_my_rules(rule, check):
     ...     check(rule)
     """
     import pytest
 
+    if isinstance(rules, Estimator):
+        raise TypeError(f"parametrize_with_checks: expected a list of rules, got the rule {rules!r}. Write [{rules!r}]")
+    rules = [checked_rule(rule, "parametrize_with_checks") for rule in rules]
     pairs = [pytest.param(rule, check, id=f"{type(rule).__name__}-{check.__name__.removeprefix('check_')}")
              for rule in rules for check in CHECKS]
     return pytest.mark.parametrize(("rule", "check"), pairs)

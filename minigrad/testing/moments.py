@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad import devices, ops, random
 from minigrad.graph import Evaluation
+from minigrad.rule import frozen_memories
 from minigrad.tensor import Tensor
 from minigrad.testing.exact import Enumeration
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
@@ -179,11 +180,12 @@ def moments_of(estimates, evaluations):
 
 
 def compute(fn, rng):
-    """The loss ``fn(rng)``, or ``fn()`` with ``rng`` as the default generator."""
-    if signature(fn).parameters:
-        return fn(rng)
-    with default_generator(rng):
-        return fn()
+    """The loss ``fn(rng)``, or ``fn()`` with ``rng`` as the default generator; no rule learns from it."""
+    with frozen_memories():
+        if signature(fn).parameters:
+            return fn(rng)
+        with default_generator(rng):
+            return fn()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.estimators import Reinforce, StraightThrough, StraightThroughSlope
-from minigrad.stochastic import Estimator
+from minigrad.rule import Estimator
 from minigrad.testing.certificate import CHECKS, RUNS, Certificate
 from minigrad.testing.statistics import compare_moments
 
@@ -191,7 +191,7 @@ class Remembering(Estimator):
         self.state = {"average": np.zeros(1)}
 
     def backward(self, node):
-        after = self.decay * self.state["average"] + (1 - self.decay) * node.cost.mean(axis=0)
+        after = self.decay * node.memory["average"] + (1 - self.decay) * node.cost.mean(axis=0)
         self.remember(node, after)
         return ((node.cost - self.baseline(node)) * (node.value - node.probs)).astype(node.value.dtype)
 
@@ -199,7 +199,7 @@ class Remembering(Estimator):
         node.propose(average=average)
 
     def baseline(self, node):
-        return self.state["average"]
+        return node.memory["average"]
 
 
 RIGHT = [Antithetic(), Flip(), FlipEach(), AgainstOthers(), MeanField(), Relaxed(), Remembering()]
@@ -316,7 +316,7 @@ class OwnCostInBaseline(Remembering):
     """A moving average that already contains the current cost: the mean shrinks by its decay."""
 
     def baseline(self, node):
-        return self.decay * self.state["average"] + (1 - self.decay) * node.cost
+        return self.decay * node.memory["average"] + (1 - self.decay) * node.cost
 
 
 @mutant("mean", "times the gradient", AgainstOthers())
