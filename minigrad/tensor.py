@@ -6,6 +6,9 @@ which is all that ``graph`` needs to evaluate it again or to differentiate it.  
 inputs and nothing holds the node, so a graph is freed as soon as its outputs are dropped.
 """
 
+from collections import deque
+from itertools import repeat
+
 import numpy as np
 
 from minigrad import devices, graph, ops
@@ -133,6 +136,8 @@ class Tensor:
         ------
         ValueError
             Not a scalar and no ``gradient``; or nothing it was made of requires a gradient.
+        KeyboardInterrupt
+            After Ctrl-C: the gradients of all leaves are then as before, or all have been added to.
         """
         if create_graph:
             raise ValueError("backward: .grad is an array and cannot be differentiated again. "
@@ -143,11 +148,10 @@ class Tensor:
                                               for node in evaluation.nodes()):
             raise ValueError("backward: expected a tensor computed from one that requires a gradient; "
                              "nothing here does. Make a leaf with requires_grad=True, outside no_grad()")
-        for x, g in evaluation.backward().items():
-            if x.gradient is not None:
-                x.gradient = x.gradient + g
-            else:
-                x.gradient = g if isinstance(g, ops.Factored) else np.copy(ops.dense(g))
+        found = evaluation.backward()
+        gradients = [added(x.gradient, g) for x, g in found.items()]
+        # One call of a C function, which an interrupt cannot break: no gradient is set, or all are.
+        deque(map(setattr, found, repeat("gradient"), gradients), maxlen=0)
 
     def retain_grad(self):
         """Have ``backward`` keep this node's cotangent in ``.grad``.  Returns the tensor."""
@@ -250,6 +254,13 @@ class Tensor:
         made = f", by={self.primitive.name}" if self.primitive else ""
         place = "" if self.device == "cpu" else f", device={devices.describe(self.device)!r}"
         return f"tensor({text}, dtype={self.dtype}{place}{made}{', requires_grad=True' * self.requires_grad})"
+
+
+def added(gradient, cotangent):
+    """What ``.grad`` becomes where backward finds a cotangent; an array that nobody else has."""
+    if gradient is not None:
+        return gradient + cotangent
+    return cotangent if isinstance(cotangent, ops.Factored) else np.copy(ops.dense(cotangent))
 
 
 def record(primitive, args, options):
