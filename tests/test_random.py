@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import signal
 import sys
 import threading
 
@@ -137,5 +138,6 @@ def test_a_forked_child_repeats_its_parents_numbers_and_waits_for_nobody():
     with mg.random._counting:           # as if another thread were just counting a draw
         child = os.fork()
         if not child:
+            signal.alarm(20)            # ends a child that waits for ever
             os._exit(100 + rng.take())
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 100 + rng.take()

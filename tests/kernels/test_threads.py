@@ -29,7 +29,7 @@ g = rng.standard_normal((128, 512)).astype(np.float32)
 weight = np.asfortranarray(rng.standard_normal((512, 400)), np.float32)
 gates = (rng.random((128, 32)) < 0.3).astype(np.float32)
 blocks = kernels.open_blocks(gates)
-out = np.empty((400, 512), np.float32).T
+out = np.empty((512, 400), np.float32)
 
 def forward():
     return kernels.gated_linear(x, weight, None, gates, 16, blocks).values
@@ -73,9 +73,8 @@ def work():
 def check():
     first = out.copy()
     time.sleep(.003)
-    assert (out.tobytes() == first.tobytes())
-    if not np.isnan(out).all() and not np.isnan(out[:8]).all():
-        assert (out == right[2]).all() or (out == right[3]).all()
+    assert out.tobytes() == first.tobytes()
+    assert np.isnan(out).all() or (out == right[2]).all() or (out == right[3]).all()
 
 interrupted(200, work, check)
 print("well")
