@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .backend import on_device
+from .backend import loaded, on_device
 from .reference import adam as in_numpy
 
 # Loading Numba takes longer than many steps on this many numbers with NumPy do.
@@ -40,9 +40,7 @@ def adam(x, gradient, mean, square, rate, betas, correction, epsilon):
 @functools.cache
 def compiled():
     """``in_one_pass``, compiled; Numba is loaded no earlier."""
-    from .jit import exact
-
-    return exact(in_one_pass)
+    return loaded("jit").exact(in_one_pass)
 
 
 def in_one_pass(x, gradient, mean, square, rate, beta1, rest1, beta2, rest2, correction, epsilon):

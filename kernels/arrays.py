@@ -12,6 +12,7 @@ import importlib
 import numpy as np
 
 from . import deferred, work
+from .threads import on_worker
 
 #: Types of arrays on a device; `device_library` enters one when the first array goes there.
 device_types = set()
@@ -20,9 +21,7 @@ device_types = set()
 @functools.cache
 def simulated():
     """Whether Numba's simulator is the device: NUMBA_ENABLE_CUDASIM=1 was set before Numba was imported."""
-    from numba import config
-
-    return bool(config.ENABLE_CUDASIM)
+    return bool(on_worker(importlib.import_module, "numba").config.ENABLE_CUDASIM)
 
 
 @functools.cache

@@ -4,10 +4,12 @@ Both modules offer the same functions. They load Numba, so each is imported when
 """
 
 import functools
+import importlib
 
 import numpy as np
 
 from .arrays import is_device
+from .threads import on_worker
 
 
 def on_device(x):
@@ -16,19 +18,19 @@ def on_device(x):
 
 
 @functools.cache
+def loaded(name):
+    """A module of this package that loads Numba. An import that is interrupted breaks Numba, so a worker does it."""
+    return on_worker(importlib.import_module, f"{__package__}.{name}")
+
+
 def device_kernels():
     """The module whose functions take arrays of a device."""
-    from .cuda import driver
-
-    return driver
+    return loaded("cuda.driver")
 
 
-@functools.cache
 def host_kernels():
     """The module whose functions take arrays of NumPy."""
-    from . import cpu
-
-    return cpu
+    return loaded("cpu")
 
 
 def kernels_for(x):

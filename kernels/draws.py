@@ -6,7 +6,7 @@ import numpy as np
 
 from . import work
 from .arrays import is_array
-from .backend import check_device, device_kernels, on_device
+from .backend import check_device, device_kernels, loaded, on_device
 from .gates import open_blocks
 from .philox import gates_numpy, uniforms_numpy
 
@@ -62,9 +62,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     out = np.empty((samples, units), dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
-        from .philox_cpu import uniforms
-
-        uniforms(np.uint64(seed), stream, draw, sample_offset, out)
+        loaded("philox_cpu").uniforms(np.uint64(seed), stream, draw, sample_offset, out)
     else:
         uniforms_numpy(seed, stream, draw, sample_offset, out)
     return out
@@ -120,10 +118,8 @@ def bernoulli_gates(logits, u):
     out = np.empty(logits.shape, logits.dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
-        from .philox_cpu import gates
-
-        gates(np.require(logits, requirements="CA").reshape(-1), np.require(u, requirements="CA").reshape(-1),
-              out.reshape(-1))
+        flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
+        loaded("philox_cpu").gates(*flat, out.reshape(-1))
     else:
         gates_numpy(logits, u, out)
     return out

@@ -1,13 +1,12 @@
 """From a gate array to lists of open blocks, in both orders, in one pass."""
 
-import functools
 import math
 
 import numpy as np
 
 from . import work
 from .arrays import is_array
-from .backend import kernels_for, on_device
+from .backend import kernels_for, loaded, on_device
 
 _INT32_MAX = np.iinfo(np.int32).max
 _DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
@@ -88,13 +87,6 @@ class OpenBlocks:
         return f"OpenBlocks(shape={self.shape}, n_open={self.n_open}, density={self.density:.3g})"
 
 
-@functools.cache
-def _lists():
-    from . import lists
-
-    return lists
-
-
 def check_gates(gates):
     """Raise unless `gates` is a float32, float64 or bool array (B, G) that int32 can index."""
     if not is_array(gates):
@@ -151,9 +143,10 @@ def open_blocks(gates):
         gates = gates.copy()
     numbers = gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates
     counts = np.empty(gates.shape[1], np.int32)
-    n_open, odd = _lists().count_open(numbers, counts)
+    lists = loaded("lists")
+    n_open, odd = lists.count_open(numbers, counts)
     buffer = room_for_lists(gates.shape, n_open)
-    _lists().list_open(numbers, counts, n_open, buffer)
+    lists.list_open(numbers, counts, n_open, buffer)
     return blocks_of(gates, buffer, n_open, odd)
 
 

@@ -9,14 +9,13 @@ The layer that consumes gated units has weight (C, H) and is fast where that is 
 contiguous (H, C) array, so that the weights leaving one unit lie together.
 """
 
-import functools
-
 import numpy as np
 
 from . import threads, work
 from .arrays import is_array, is_device
-from .backend import check_device, kernels_for
+from .backend import check_device, kernels_for, loaded
 from .gates import OpenBlocks, blocks_of, check_gates, open_blocks, room_for_lists
+from .interrupts import uninterrupted
 from .packed import Packed
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -69,8 +68,8 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
         _check_gate_shape(gates, (examples, units))
         values, counts = np.empty((units, block), x.dtype), np.empty(units, np.int32)
         buffer = room_for_lists(gates.shape, units)
-        n_open, odd = _one_example().forward(gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias,
-                                             counts, buffer, values)
+        n_open, odd = loaded("one_example").forward(
+            gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, counts, buffer, values)
         blocks, values = blocks_of(gates, buffer, n_open, odd), values[:n_open]
         work.allocated(values.nbytes)
         work.touched(blocks.n_open)
@@ -240,6 +239,7 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
     return product.reshape(*blocks.shape, block).sum(axis=2)
 
 
+@uninterrupted
 def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
     """One step of SGD in place: weight -= lr · dW and bias -= lr · db, open blocks only.
 
@@ -343,6 +343,7 @@ def packed_linear_db(g):
     return g.sum(axis=0)
 
 
+@uninterrupted
 def packed_linear_sgd(g, h, weight, bias, lr):
     """One step of SGD in place on the consumer's weight (C, H) and bias (C,) or None.
 
@@ -367,13 +368,6 @@ def packed_linear_sgd(g, h, weight, bias, lr):
     kernels.dw(kernels.contiguous(h.values), g, h.blocks, weight.T, 1, -lr)
     if bias is not None:
         bias -= g.dtype.type(lr) * g.sum(axis=0)
-
-
-@functools.cache
-def _one_example():
-    from . import one_example
-
-    return one_example
 
 
 def _in_one_call(x, weight, bias, gates):

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad import devices, ops
 from minigrad.kernels import arrays
+from minigrad.kernels.interrupts import uninterrupted
 from minigrad.rule import Estimator
 from minigrad.tensor import Tensor, tensor
 
@@ -69,6 +70,7 @@ class Module:
         state = {name: np.array(devices.put(x.data, "cpu")) for name, x in self.named_parameters().items()}
         return state | {name: rule.state_dict() for name, rule in self.named_rules().items()}
 
+    @uninterrupted
     def load_state_dict(self, state):
         """Put back what ``state_dict`` gave.
 

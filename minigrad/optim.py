@@ -15,6 +15,7 @@ import numpy as np
 from minigrad import devices
 from minigrad.kernels.adam import adam
 from minigrad.kernels.deferred import require
+from minigrad.kernels.interrupts import uninterrupted
 from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite
 from minigrad.tensor import Tensor
@@ -78,11 +79,13 @@ class Optimiser:
             if len({id(x) for x in parameters}) < len(parameters):
                 raise ValueError(f"{type(self).__name__}: expected each parameter once, found one twice")
 
+    @uninterrupted
     def zero_grad(self):
         """Forget the gradients; ``backward`` adds to them otherwise."""
         for x in self.parameters.values():
             x.grad = None
 
+    @uninterrupted
     def step(self):
         """Move every parameter along its gradient.
 
@@ -90,6 +93,8 @@ class Optimiser:
         ------
         ValueError
             A gradient is missing or not finite: named, before anything is changed.
+        KeyboardInterrupt
+            After Ctrl-C, when the step is done: what is saved then is the state between two steps.
         """
         faults = []
         for name, x in self.parameters.items():
@@ -132,6 +137,7 @@ class Optimiser:
                     for name, memory in self.memories.items()}
         return {"steps": self.steps, "memories": memories}
 
+    @uninterrupted
     def load_state_dict(self, state):
         """Put back what ``state_dict`` gave; the steps that follow are the same bit for bit.
 

@@ -5,6 +5,8 @@ A Generator counts its draws and holds no other state: draw number ``n`` of unit
 is split in two sees the same numbers.
 """
 
+import os
+import threading
 from math import prod
 
 import numpy as np
@@ -20,12 +22,28 @@ _FORKS = _WORD              # the stream whose bits name the keys of forks; draw
 #: The first step of the forks that rules draw from, kept apart from anybody else's.
 RULES = 2**64 - 1
 
+# Held while a generator counts a draw.  One lock for all, since generators are copied and pickled.
+_counting = threading.Lock()
+
+
+def _after_fork():
+    global _counting
+    _counting = threading.Lock()    # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 class Generator:
     """A stream of random draws that can be named, split, saved and repeated.
 
     Two generators with the same seed draw the same numbers.  So give one generator to all layers of a
     network, or each layer a fork: ``rng.fork(0)``, ``rng.fork(1)``.
+
+    Threads may share a generator: each draw gets a number of its own.  Processes cannot: a process that is made
+    with ``os.fork`` has copies of its parent's generators, the default one included, and draws the same numbers
+    as its parent.  Give each process a seed of its own, or ``rng.fork(i)``.
 
     Parameters
     ----------
@@ -51,6 +69,19 @@ class Generator:
         self.device = devices.usable(device)
         self.draws = 0
 
+    def take(self):
+        """Count a draw and return its number, which no other draw of this generator gets, in any thread.
+
+        >>> import minigrad as mg
+        >>> rng = mg.Generator(7)
+        >>> rng.take(), rng.take(), rng.draws
+        (0, 1, 2)
+        """
+        with _counting:
+            number = self.draws
+            self.draws = number + 1
+        return number
+
     def uniform(self, shape, dtype=np.float64, event_ndim=1, device=None):
         """The next draw: uniform in the open interval (0, 1), an array on ``device``.
 
@@ -64,8 +95,7 @@ class Generator:
                              f"got {event_ndim}")
         rows = (prod(shape[:lead]), prod(shape[lead:]))
         on_device = devices.usable(device or self.device) != "cpu"
-        numbers = philox_uniforms(self.seed, 0, self.draws, self.sample_offset, rows, dtype, device=on_device)
-        self.draws += 1
+        numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, dtype, device=on_device)
         return numbers.reshape(shape)
 
     def normal(self, shape, dtype=np.float64, event_ndim=1, device=None):

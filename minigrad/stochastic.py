@@ -106,8 +106,10 @@ class Bernoulli:
         self.rule = rule
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
-        self.rng, self.draw = copy(rng), rng.draws
-        self.noise = rng.uniform(logits.shape, float, event_ndim, **rng.elsewhere(logits.device))
+        self.draw = rng.take()
+        self.rng = copy(rng)        # makes this draw, whatever other threads draw from rng meanwhile
+        self.rng.draws = self.draw
+        self.noise = self.rng.uniform(logits.shape, float, event_ndim, **rng.elsewhere(logits.device))
         self.memory = rule.recall(logits.device)
         self.replays = 0        # made by the last backward pass for this node's rule
 

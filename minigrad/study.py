@@ -253,8 +253,8 @@ def _processes(jobs):
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
     try:
+        os.environ.update(ONE_THREAD)
         with theirs, ours, ProcessPoolExecutor(jobs, context, _begin, (theirs,)) as executor:
             try:
                 yield executor
@@ -264,7 +264,7 @@ def _processes(jobs):
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 

@@ -7,8 +7,10 @@ inputs and nothing holds the node, so a graph is freed as soon as its outputs ar
 """
 
 import operator
+from collections import deque
 from functools import partial, wraps
 from inspect import signature
+from itertools import repeat
 
 import numpy as np
 
@@ -211,6 +213,8 @@ class Tensor:
         ValueError
             Not a scalar and no ``gradient``; nothing it was made of requires a gradient; a leaf or a NumPy
             operand was changed since the forward computation; or an earlier pass has freed the graph.
+        KeyboardInterrupt
+            After Ctrl-C: the gradients of all leaves are then as before, or all have been added to.
 
         >>> import minigrad as mg
         >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -232,11 +236,10 @@ class Tensor:
                                               for node in evaluation.nodes()):
             raise ValueError("backward: expected a tensor computed from one that requires a gradient; "
                              "nothing here does. Make a leaf with requires_grad=True, outside no_grad()")
-        for x, g in evaluation.backward(free=free).items():
-            if x.gradient is not None:
-                x.gradient = x.gradient + g
-            else:
-                x.gradient = g if isinstance(g, ops.Factored) else np.copy(ops.dense(g))
+        found = evaluation.backward(free=free)
+        gradients = [added(x.gradient, g) for x, g in found.items()]
+        # One call of a C function, which an interrupt cannot break: no gradient is set, or all are.
+        deque(map(setattr, found, repeat("gradient"), gradients), maxlen=0)
 
     def retain_grad(self):
         """Have ``backward`` keep this node's cotangent in ``.grad``.  Returns the tensor."""
@@ -409,6 +412,13 @@ for symbol, name in {"+=": "add", "-=": "sub", "*=": "mul", "/=": "truediv", "//
 
 #: Operands that are neither Tensors nor arrays, and which nobody can change.
 NUMBERS = {bool, int, float, slice, str, type(None), type(...)}
+
+
+def added(gradient, cotangent):
+    """What ``.grad`` becomes where backward finds a cotangent; an array that nobody else has."""
+    if gradient is not None:
+        return gradient + cotangent
+    return cotangent if isinstance(cotangent, ops.Factored) else np.copy(ops.dense(cotangent))
 
 
 def record(primitive, args, options, tracked=False):

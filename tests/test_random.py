@@ -1,5 +1,12 @@
 """Generators: numbers that are functions of (seed, draw, sample, unit), and their distributions."""
 
+import copy
+import os
+import pickle
+import signal
+import sys
+import threading
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -82,3 +89,55 @@ def test_manual_seed_starts_the_default_generator_again():
 def test_seeds_that_are_refused(seed):
     with pytest.raises(ValueError, match="seed"):
         mg.Generator(seed)
+
+
+def test_threads_that_share_a_generator_never_draw_the_same():
+    rng = mg.Generator(5)
+    logits = np.zeros((1, 8))
+    drawn, before = [], sys.getswitchinterval()
+
+    def draw():
+        for i in range(200):
+            if i % 2:
+                drawn.append(rng.uniform((1, 8)).tobytes())
+            else:
+                node = mg.bernoulli(logits, mg.estimators.Reinforce(), rng=rng).primitive
+                alone = mg.Generator(5)
+                alone.draws = node.draw
+                assert alone.uniform((1, 8)).tobytes() == node.noise.tobytes()
+                drawn.append(node.noise.tobytes())
+
+    threads = [threading.Thread(target=draw) for _ in range(8)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(drawn) == len(set(drawn)) == rng.draws == 1600
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda rng: pickle.loads(pickle.dumps(rng))])
+def test_copies_go_on_by_themselves(duplicate):
+    rng = mg.Generator(5)
+    rng.uniform((3,))
+    other = duplicate(rng)
+    assert other.state_dict() == rng.state_dict()
+    expected = rng.uniform((3,))
+    assert rng.draws == 2
+    assert other.draws == 1
+    np.testing.assert_array_equal(other.uniform((3,)), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system with fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_repeats_its_parents_numbers_and_waits_for_nobody():
+    rng = mg.Generator(5)
+    with mg.random._counting:           # as if another thread were just counting a draw
+        child = os.fork()
+        if not child:
+            signal.alarm(20)            # ends a child that waits for ever
+            os._exit(100 + rng.take())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 100 + rng.take()

@@ -7,6 +7,7 @@ from math import pi, sqrt
 import numpy as np
 
 from minigrad.kernels.arrays import is_array
+from minigrad.kernels.threads import on_worker
 from minigrad.ops.alternatives import elementwise
 from minigrad.ops.elementwise import as_scalar, exp, log, log1p, square
 from minigrad.ops.logic import where
@@ -25,7 +26,8 @@ libraries = {"numpy": "scipy.special", "builtins": "scipy.special", "cupy": "cup
 @cache
 def function(name, kind):
     """The special function ``name`` for arrays of type ``kind``."""
-    return getattr(import_module(libraries[kind.__module__.partition(".")[0]]), name)
+    library = on_worker(import_module, libraries[kind.__module__.partition(".")[0]])    # interrupted, it would break
+    return getattr(library, name)
 
 
 def special(name, *arguments):

@@ -1,0 +1,57 @@
+"""Programs that receive real interrupts: started, interrupted at random moments, and watched until they end."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A program may be started with SIGINT ignored, by a shell in the background for example: it sets the handler itself.
+# It says when it can be interrupted; the next interrupt comes only after that.
+PREAMBLE = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def interrupted(times, work, check):
+    # Call work() again and again; check() after each of the interrupts.
+    for _ in range(times):
+        try:
+            os.write(1, b".")
+            while True:
+                work()
+        except KeyboardInterrupt:
+            check()
+"""
+
+
+def interrupt(program, longest, seed=0, limit=120, **environment):
+    """Run a program that calls `interrupted`; send it an interrupt at most `longest` seconds after each dot.
+
+    Returns its exit status, as a negative number the signal that killed it, and what it wrote besides dots.
+    """
+    moments = random.Random(seed)
+    child = subprocess.Popen([sys.executable, "-c", PREAMBLE + program], cwd=ROOT, env={**os.environ, **environment},
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    watch = threading.Timer(limit, child.kill)      # a program that hangs
+    watch.start()
+    written = b""
+    try:
+        while letter := child.stdout.read(1):
+            if letter == b".":
+                time.sleep(moments.uniform(0, longest))
+                child.send_signal(signal.SIGINT)
+            else:
+                written += letter
+        errors = child.stderr.read()
+        return child.wait(), (written + errors).decode()
+    finally:
+        watch.cancel()
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        child.stderr.close()
