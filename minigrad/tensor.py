@@ -360,8 +360,8 @@ for symbol, name in {"+=": "add", "-=": "sub", "*=": "mul", "/=": "truediv", "//
     setattr(Tensor, f"__i{name}__", in_place(symbol, getattr(operator, f"__{name}__")))
 
 
-#: Operands that are neither Tensors nor arrays, and which nobody can change.
-NUMBERS = {bool, int, float, slice, str, type(None), type(...)}
+#: Types of operands that nobody can change.
+CONSTANT = {bool, int, float, slice, str, type(None), type(...)}
 
 
 def record(primitive, args, options):
@@ -389,12 +389,17 @@ def record(primitive, args, options):
                 changes += x.changes[0]
             parents.append((len(operands), x, product))
             operands.append(x.value)
-        elif type(x) in NUMBERS:
+        elif type(x) in CONSTANT:
             operands.append(x)
         else:
-            given.append(len(operands))
-            x = sharing.plain(x, primitive.name)
-            operands.append(beside(args, x) if type(x) is list else x)
+            if type(x) is not np.ndarray:
+                x = sharing.plain(x, primitive.name)
+                x = beside(args, x) if type(x) is list else x
+            if type(x) is np.ndarray and x.nbytes <= sharing.COPIED:
+                x = x.copy("K")
+            else:
+                given.append(len(operands))
+            operands.append(x)
     try:
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError) as error:
@@ -405,31 +410,32 @@ def record(primitive, args, options):
     elif isinstance(value, np.generic):
         value = np.asarray(value)
     elif devices.of(value) != "cpu":
-        base = value
+        base = value if arrays.is_device(value) else None
         if primitive is not ops.to_device and (error := mixed(primitive, operands)):
             raise error
+    remember = tracked and not paused.get()
     dtype = value.dtype
     lender = None
     for _, x, _ in parents:
         if x.value.dtype is not dtype:
             requires_grad &= dtype.kind == "f"
             check_dtypes(primitive, operands, dtype)
-        if value is x.value or (base is not None and sharing.overlap(value, x.value)):
+        if ((value is x.value or base is not None) and (x.primitive is None or x.is_view or not remember)
+                and sharing.overlap(value, x.value)):
             lender = x
     for i in given:
-        if value is operands[i] or (base is not None and sharing.overlap(value, operands[i])):
+        if (value is operands[i] or base is not None) and sharing.overlap(value, operands[i]):
             value = value.copy()
-    remember = tracked and not paused.get()
+    if lender is not None and primitive is ops.stop_gradient:
+        value, lender = value.copy(), None
     out = Tensor(value)
-    if lender is not None and (lender.primitive is None or lender.is_view or not remember):
-        if primitive is ops.stop_gradient:
-            out.value = value.copy()
-        else:
-            sharing.link(out, lender)
+    if lender is not None:
+        sharing.link(out, lender)
     if remember:
-        named = [name for name, x in options.items() if type(x) is np.ndarray] if options else ()
-        if given or named:
-            out.watched = sharing.keep(operands, given) + sharing.keep(options, named)
+        if given:
+            out.watched = sharing.keep(operands, given)
+        if options and np.ndarray in map(type, options.values()):
+            out.watched += sharing.keep(options, options)
         out.requires_grad = requires_grad
         out.primitive = primitive
         out.operands = operands
@@ -439,10 +445,9 @@ def record(primitive, args, options):
         out.changes_before = changes
     else:
         for _, x, _ in parents:
-            if x.requires_grad or x.primitive is not None:
-                out.hidden = max(out.hidden, 1 + x.order)
-            elif x.hidden:
-                out.hidden = max(out.hidden, x.hidden)
+            newest = x.hidden if x.primitive is None and not x.requires_grad else 1 + x.order
+            if newest > out.hidden:
+                out.hidden = newest
     return out
 
 
