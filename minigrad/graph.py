@@ -111,16 +111,13 @@ def keepers(outputs, nodes):
     return list(kept)
 
 
-def check_unchanged(node):
-    """Refuse a node one of whose arguments was changed since the node was recorded."""
-    if sum(x.changes[0] for _, x, _ in node.parents) != node.changes_before:
-        what = "one was changed in place since"
-    elif (place := sharing.first_changed(node.watched)) is not None:
-        what = f"the array given as argument {place} was changed since. Pass a copy of a buffer that is filled again"
-    else:
-        return
-    raise ValueError(f"{node.primitive.name}: expected its arguments as they were when it was recorded, but {what}. "
-                     "Run the forward computation again before backward or replay")
+def changed_since(node):
+    """The error for a node one of whose arguments was changed since the node was recorded."""
+    place = sharing.first_changed(node.watched)
+    what = ("one was changed in place since" if place is None else
+            f"the array given as argument {place} was changed since. Pass a copy of a buffer that is filled again")
+    return ValueError(f"{node.primitive.name}: expected its arguments as they were when it was recorded, but {what}. "
+                      "Run the forward computation again before backward or replay")
 
 
 class Freed:
@@ -269,13 +266,15 @@ class Evaluation:
         changed, found = set(replaced), []
         oldest = min(x.order for x in changed)
         for node in ancestors(outputs, stops=self.fixed.union(replaced)):
-            depends = False
+            depends, changes = False, 0
             for _, x, _ in node.parents:
                 depends = depends or x in changed
+                changes += x.changes[0]
                 if x.hidden > oldest:
                     raise unseen(x, node.primitive.name)
             if depends:
-                check_unchanged(node)
+                if changes != node.changes_before or sharing.first_changed(node.watched) is not None:
+                    raise changed_since(node)
                 changed.add(node)
                 found.append(node)
         return found
@@ -382,8 +381,9 @@ class Evaluation:
                 if product is not None and x in wanted:
                     sought.append(parent)
             if sought:
-                if node.watched or changes != node.changes_before:
-                    check_unchanged(node)
+                if changes != node.changes_before or (
+                        node.watched and sharing.first_changed(node.watched) is not None):
+                    raise changed_since(node)
                 plan.append((node, sought))
                 demand = node.primitive.demand
                 if demand is not None:

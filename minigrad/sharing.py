@@ -21,10 +21,10 @@ import numpy as np
 
 from minigrad.kernels import Packed, arrays
 
-#: Arrays of at most so many bytes are copied.
+#: NumPy operands of at most so many bytes are copied.
 COPIED = 1024
 
-#: So many entries of larger ones are compared.
+#: Of larger ones so many entries are compared.
 COMPARED = 32
 
 
@@ -58,7 +58,7 @@ def overlap(value, x):
     >>> overlap(x[0], x), overlap(x + 1, x)
     (True, False)
     """
-    return type(value) is type(x) and arrays.is_array(x) and np.may_share_memory(value, x)
+    return value is x or (type(value) is type(x) and np.may_share_memory(value, x))
 
 
 def link(out, lender):
@@ -78,27 +78,28 @@ def check_fresh(x):
 
 
 def keep(operands, places):
-    """Copy the arrays among ``operands`` at ``places`` that are small or on a GPU, and watch the others.
+    """Watch the NumPy arrays among ``operands`` (a list, or a dict of options) at ``places``; copy those on a GPU.
 
-    ``operands`` is a list, or a dict of options, and gets the copies.  Returns what ``first_changed`` needs:
-    a tuple of (place, array, some of its entries).
+    Returns what ``first_changed`` needs: a tuple of (place, array, some of its entries).
     """
     watched = ()
     for place in places:
         x = operands[place]
-        memory = x.values if type(x) is Packed else x
-        if type(memory) is np.ndarray and memory.nbytes > COPIED:
-            watched = (*watched, (place, memory, entries(memory)))
-        elif type(x) is Packed:
-            operands[place] = x.copy()
-        elif arrays.is_array(x):
-            operands[place] = x.copy(order="K")
+        if type(x) is np.ndarray:
+            watched += ((place, x, entries(x)),)
+        elif type(x) is Packed and not x.on_device:
+            watched += ((place, x.values, entries(x.values)),)
+        elif arrays.is_device(x):
+            operands[place] = x.copy("K")
     return watched
 
 
 def first_changed(watched):
     """The place of the first watched array with a changed entry among those compared; None if there is none."""
-    return next((place for place, memory, before in watched if entries(memory) != before), None)
+    for place, memory, before in watched:
+        if entries(memory) != before:
+            return place
+    return None
 
 
 def entries(x):
@@ -109,4 +110,4 @@ def entries(x):
 @functools.lru_cache(256)
 def chosen(size):
     """Which entries of an array of ``size`` are compared: scattered, so that no axis escapes."""
-    return np.random.RandomState(size % 2**32).randint(0, size, COMPARED)
+    return np.random.RandomState(size % 2**32).randint(0, max(size, 1), COMPARED if size else 0)

@@ -410,8 +410,8 @@ for symbol, name in {"+=": "add", "-=": "sub", "*=": "mul", "/=": "truediv", "//
     setattr(Tensor, f"__i{name}__", in_place(symbol, getattr(operator, f"__{name}__")))
 
 
-#: Operands that are neither Tensors nor arrays, and which nobody can change.
-NUMBERS = {bool, int, float, slice, str, type(None), type(...)}
+#: Types of operands that nobody can change.
+CONSTANT = {bool, int, float, slice, str, type(None), type(...)}
 
 
 def added(gradient, cotangent):
@@ -449,16 +449,20 @@ def record(primitive, args, options, tracked=False):
                 changes += x.changes[0]
             parents.append((len(operands), x, product))
             x = x.value
-        elif type(x) in NUMBERS:
+        elif type(x) in CONSTANT:
             operands.append(x)
             continue
         else:
-            x = sharing.plain(x, primitive.name)
-            if type(x) is list:
-                place = next(beside.value for beside in args if type(beside) is Tensor)
-                return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args], options,
-                              tracked)
-            given.append(len(operands))
+            if type(x) is not np.ndarray:
+                x = sharing.plain(x, primitive.name)
+                if type(x) is list:
+                    place = next(beside.value for beside in args if type(beside) is Tensor)
+                    return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args],
+                                  options, tracked)
+            if type(x) is np.ndarray and x.nbytes <= sharing.COPIED:
+                x = x.copy("K")
+            else:
+                given.append(len(operands))
         operands.append(x)
         dtype = getattr(x, "dtype", None)
         if dtype is not common:
@@ -480,30 +484,31 @@ def record(primitive, args, options, tracked=False):
     elif isinstance(value, np.generic):
         value = np.asarray(value)
     elif devices.of(value) != "cpu":
-        base = value
+        base = value if arrays.is_device(value) else None
         if primitive is not ops.to_device and (error := mixed(primitive, operands)):
             raise error
     if value.dtype is not common:
         requires_grad &= value.dtype.kind == "f"
         check_dtype(primitive, value.dtype)
+    remember = tracked and not paused.get()
     lender = None
     for _, x, _ in parents:
-        if value is x.value or (base is not None and sharing.overlap(value, x.value)):
+        if ((value is x.value or base is not None) and (x.primitive is None or x.is_view or not remember)
+                and sharing.overlap(value, x.value)):
             lender = x
     for i in given:
-        if value is operands[i] or (base is not None and sharing.overlap(value, operands[i])):
+        if (value is operands[i] or base is not None) and sharing.overlap(value, operands[i]):
             value = value.copy()
-    remember = tracked and not paused.get()
+    if lender is not None and primitive is ops.stop_gradient:
+        value, lender = value.copy(), None
     out = Tensor(value)
-    if lender is not None and (lender.primitive is None or lender.is_view or not remember):
-        if primitive is ops.stop_gradient:
-            out.value = value.copy()
-        else:
-            sharing.link(out, lender)
+    if lender is not None:
+        sharing.link(out, lender)
     if remember:
-        named = [name for name, x in options.items() if type(x) is np.ndarray] if options else ()
-        if given or named:
-            out.watched = sharing.keep(operands, given) + sharing.keep(options, named)
+        if given:
+            out.watched = sharing.keep(operands, given)
+        if options and np.ndarray in map(type, options.values()):
+            out.watched += sharing.keep(options, options)
         out.requires_grad = requires_grad
         out.primitive = primitive
         out.operands = operands
@@ -513,10 +518,9 @@ def record(primitive, args, options, tracked=False):
         out.changes_before = changes
     else:
         for _, x, _ in parents:
-            if x.requires_grad or x.primitive is not None:
-                out.hidden = max(out.hidden, 1 + x.order)
-            elif x.hidden:
-                out.hidden = max(out.hidden, x.hidden)
+            newest = x.hidden if x.primitive is None and not x.requires_grad else 1 + x.order
+            if newest > out.hidden:
+                out.hidden = newest
     return out
 
 
