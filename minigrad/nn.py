@@ -264,8 +264,8 @@ class Dropout(Module):
 
     >>> import minigrad as mg
     >>> dropout = mg.nn.Dropout(0.5)
-    >>> dropout(mg.tensor([[1.0, 2.0, 3.0, 4.0]]), mg.Generator(1)).numpy()
-    array([[0., 0., 6., 8.]])
+    >>> dropout(mg.tensor([[1.0, 2.0, 3.0, 4.0]]), mg.Generator(2)).numpy()
+    array([[2., 4., 0., 8.]])
     """
 
     def __init__(self, rate):
