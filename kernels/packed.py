@@ -1,8 +1,10 @@
 """Packed activations: the open blocks of a (B, G·block) array, and nothing else."""
 
+from functools import partial
+
 import numpy as np
 
-from . import work
+from . import packed_axes, work
 from .backend import check_device, kernels_for, on_device
 
 
@@ -10,8 +12,9 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     """A (B, G·block) array that is zero outside its open blocks and stores only those.
 
     NumPy's element-wise functions and operators work on it where the result is again zero outside
-    the open blocks, that is where the function maps zero to zero; others raise and say so. Nothing
-    makes it dense but `to_dense()`.
+    the open blocks, that is where the function maps zero to zero; others raise and say so.
+    Reductions (`sum mean var std max min prod any all`) read the open blocks, and an index of rows
+    (`h[2:5]`, `h[[0, 3]]`, `h[mask]`) gives packed rows. Nothing makes it dense but `to_dense()`.
 
     Parameters
     ----------
@@ -113,6 +116,19 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     def copy(self):
         return self.with_values(self.values.copy())
 
+    def map(self, function):
+        """A function of arrays that keeps zero at zero, entry by entry."""
+        values = function(self.values)
+        work.allocated(values.nbytes)
+        self._touched()
+        return self.with_values(values)
+
+    def __getitem__(self, index):
+        return packed_axes.take_rows(self, index if isinstance(index, tuple) else (index,))
+
+    def __iter__(self):
+        raise TypeError("the rows of a Packed array are not packed; use .to_dense() first")
+
     def __repr__(self):
         return f"Packed(shape={self.shape}, dtype={self.dtype}, block={self.block}, {self.blocks!r})"
 
@@ -132,10 +148,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
                 f"{ufunc.__name__} on a Packed array would fill its closed blocks; use .to_dense() first"
             )
         if out is None:
-            values = ufunc(*operands, **options)
-            work.allocated(values.nbytes)
-            self._touched()
-            return self.with_values(values)
+            return self.map(lambda _: ufunc(*operands, **options))
         (target,) = out
         if not isinstance(target, Packed):
             raise TypeError(f"out: expected a Packed array, got {type(target).__name__}; leave out= away")
@@ -168,3 +181,23 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
             return item, item.dtype.type(0)
         dense = np.broadcast_to(item, self.shape)
         return Packed.sample(dense, self.blocks, self.block).values, dense.dtype.type(0)
+
+
+def _reduction(name, of_open_blocks):
+    """The method behind NumPy's function of that name, which looks for it here."""
+
+    def method(self, axis=None, dtype=None, out=None, keepdims=False, **options):
+        if dtype is not None or out is not None:
+            raise TypeError(f"{name} of a Packed array: expected neither dtype= nor out=; use .to_dense() first")
+        if self.on_device:
+            return getattr(np, name)(self.to_dense(), axis=axis, keepdims=keepdims, **options)
+        return of_open_blocks(self, axis=axis, keepdims=keepdims, **options)
+
+    return method
+
+
+for _name, _ufunc in {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum,
+                      "any": np.logical_or, "all": np.logical_and}.items():
+    setattr(Packed, _name, _reduction(_name, partial(packed_axes.reduce, ufunc=_ufunc)))
+for _function in (packed_axes.mean, packed_axes.var, packed_axes.std):
+    setattr(Packed, _function.__name__, _reduction(_function.__name__, _function))

@@ -19,10 +19,11 @@ from . import work
 
 #: The ufuncs that CuPy has.
 UFUNCS = """
-    abs absolute add arctan bitwise_and bitwise_or bitwise_xor cos cosh divide equal exp expm1 fabs floor
-    floor_divide greater greater_equal invert isfinite isinf isnan ldexp left_shift less less_equal log log1p log2
-    logical_and logical_not logical_or logical_xor matmul maximum minimum multiply negative not_equal positive power
-    reciprocal remainder right_shift rint sign sin sinh sqrt square subtract tan tanh true_divide
+    abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or bitwise_xor ceil cos
+    cosh divide equal exp expm1 fabs floor floor_divide greater greater_equal hypot invert isfinite isinf isnan ldexp
+    left_shift less less_equal log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul
+    maximum minimum multiply negative not_equal positive power reciprocal remainder right_shift rint sign sin sinh sqrt
+    square subtract tan tanh true_divide trunc
     """
 UFUNCS = frozenset(UFUNCS.split())
 
@@ -35,6 +36,7 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "arange": "start stop step dtype",
     "argmax": "a axis dtype out keepdims",
     "argmin": "a axis dtype out keepdims",
+    "argsort": "a axis kind",
     "array": "obj dtype copy order subok ndmin",
     "array_equal": "a1 a2 equal_nan",
     "asarray": "a dtype order",
@@ -64,6 +66,7 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "repeat": "a repeats axis",
     "reshape": "a newshape order",
     "roll": "a shift axis",
+    "round": "a decimals out",
     "shape": "a",
     "squeeze": "a axis",
     "stack": "tup axis out",
@@ -72,6 +75,8 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "swapaxes": "a axis1 axis2",
     "take_along_axis": "a indices axis",
     "transpose": "a axes",
+    "tril": "m k",
+    "triu": "m k",
     "var": "a axis dtype out ddof keepdims",
     "vdot": "a b",
     "where": "condition x y",
@@ -79,7 +84,7 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "zeros_like": "a dtype order subok shape",
 }.items()}
 # These take any number of arguments, or do not tell.
-FUNCTIONS |= dict.fromkeys(["broadcast_arrays", "einsum", "result_type", "size"])
+FUNCTIONS |= dict.fromkeys(["broadcast_arrays", "einsum", "pad", "result_type", "size"])
 
 
 class ndarray(NDArrayOperatorsMixin):

@@ -44,6 +44,8 @@ from minigrad import (  # noqa: E402
     study,
     testing,
 )
+from minigrad.creation import arange, eye, ones, zeros  # noqa: E402
+from minigrad.derivatives import hessian, jacobian, value_and_grad  # noqa: E402
 from minigrad.draw import draw  # noqa: E402
 from minigrad.graph import no_grad, replay  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
@@ -55,7 +57,8 @@ from minigrad.stochastic import bernoulli  # noqa: E402
 from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
 
 __all__ = [
-    "Estimator", "Generator", "Tensor", "bernoulli", "checkpoint", "data", "devices", "draw", "estimators",
-    "expected", "get_num_threads", "grad", "kernels", "manual_seed", "neurons", "nn", "no_grad", "ops",
-    "optim", "random", "replay", "set_num_threads", "study", "tensor", "testing", "warmup", *ops.__all__,
+    "Estimator", "Generator", "Tensor", "arange", "bernoulli", "checkpoint", "data", "devices", "draw", "estimators",
+    "expected", "eye", "get_num_threads", "grad", "hessian", "jacobian", "kernels", "manual_seed", "neurons", "nn",
+    "no_grad", "ones", "ops", "optim", "random", "replay", "set_num_threads", "study", "tensor", "testing",
+    "value_and_grad", "warmup", "zeros", *ops.__all__,
 ]

@@ -7,12 +7,17 @@ mode: what differs between training and test, such as where a gate comes from, i
 import numpy as np
 
 from minigrad import devices, ops
+from minigrad.estimators.stop import Stop
 from minigrad.kernels import arrays
+from minigrad.kernels.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
 from minigrad.rule import Estimator
+from minigrad.stochastic import bernoulli
 from minigrad.tensor import Tensor, tensor
 
-__all__ = ["ConditionalNetwork", "GatedLinear", "Linear", "Module"]
+__all__ = [
+    "ConditionalNetwork", "Dropout", "Embedding", "GatedLinear", "LayerNorm", "Linear", "Module", "Sequential",
+]
 
 
 class Module:
@@ -161,6 +166,152 @@ class GatedLinear(Module):
     def __call__(self, x, gates):
         """x : (batch, inputs); gates : (batch, units / block), binary or real."""
         return ops.gated_linear(x, self.weight, self.bias, gates, block=self.block)
+
+
+class Embedding(Module):
+    """A table with a row of numbers for each of ``count`` things, looked up by number.
+
+    The weight (count, features) starts with standard normal numbers.  A row that is looked up several times gets the
+    sum of the cotangents.
+
+    Parameters
+    ----------
+    count : number of rows.
+    features : numbers in a row.
+    rng : Generator from which the weight is drawn.
+    dtype : float32 or float64.
+    device : "cpu" or "cuda"; the initial values are the same.
+
+    >>> import minigrad as mg
+    >>> words = mg.nn.Embedding(10, 3, mg.Generator(1))
+    >>> words(np.array([[1, 4, 4, 0], [9, 9, 9, 9]])).shape
+    (2, 4, 3)
+    """
+
+    def __init__(self, count, features, rng, *, dtype=np.float32, device="cpu"):
+        weight = devices.put(rng.normal((count, features), np.float64), "cpu")
+        self.weight = tensor(weight.astype(dtype), requires_grad=True, device=device)
+
+    def __call__(self, indices):
+        """The rows, (..., features), for integers ``indices`` (...) from 0 to count - 1, a Tensor or an array.
+
+        Raises
+        ------
+        TypeError
+            Indices that are not an array of integers.
+        ValueError
+            An index out of range; negative ones too.
+        """
+        values = getattr(indices, "value", indices)
+        if not arrays.is_array(values) or values.dtype.kind not in "iu":
+            raise TypeError("Embedding: expected indices as an array of integers, got "
+                            f"{getattr(values, 'dtype', type(values).__name__)}. Use np.array(indices, dtype=int)")
+        if values.size:
+            count, low, high = len(self.weight), values.min(), values.max()
+            require((low >= 0) & (high < count), lambda: ValueError(
+                f"Embedding: expected indices from 0 to {count - 1}, got {low} to {high}. The table has {count} rows"))
+        return ops.getitem(self.weight, indices)
+
+
+class LayerNorm(Module):
+    """(x - mean) / √(variance + epsilon) · weight + bias, with the mean and variance of the last axis.
+
+    The weight starts at 1, the bias at 0.
+
+    Parameters
+    ----------
+    features : length of the last axis of x.
+    epsilon : added to the variance, above 0.
+    dtype : float32 or float64.
+    device : "cpu" or "cuda".
+
+    Source: Ba, Kiros & Hinton (2016).
+
+    >>> import minigrad as mg
+    >>> mg.nn.LayerNorm(2)(mg.tensor([[1.0, 3.0]], dtype="float32")).numpy().round(3)
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, features, *, epsilon=1e-5, dtype=np.float32, device="cpu"):
+        if not epsilon > 0:
+            raise ValueError(f"LayerNorm: expected epsilon > 0, got {epsilon}")
+        self.epsilon = epsilon
+        self.weight = tensor(np.ones(features, dtype), requires_grad=True, device=device)
+        self.bias = tensor(np.zeros(features, dtype), requires_grad=True, device=device)
+
+    def __call__(self, x):
+        """x : (..., features), a Tensor or an array."""
+        if x.shape[-1:] != self.weight.shape:
+            raise ValueError(f"LayerNorm: expected x (..., {self.weight.size}), got {x.shape}")
+        apart = x - ops.mean(x, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(apart), axis=-1, keepdims=True)
+        return apart / ops.sqrt(variance + self.epsilon) * self.weight + self.bias
+
+
+class Dropout(Module):
+    """Each unit is kept with probability 1 - rate and then divided by it, or becomes 0.
+
+    The mask is drawn where a generator is given, and nowhere else: there is no training mode to forget.
+
+        dropout(x, rng)     training
+        dropout(x)          test: x itself
+
+    The mask is a binary node of the graph, like a sample of ``mg.bernoulli``, with constant logits.  So a rule that
+    replays the graph sees the same mask, and ``mg.testing.exact_expectation`` takes the mean over all masks.
+
+    Parameters
+    ----------
+    rate : probability of 0, in [0, 1).
+
+    Source: Srivastava et al. (2014).
+
+    >>> import minigrad as mg
+    >>> dropout = mg.nn.Dropout(0.5)
+    >>> dropout(mg.tensor([[1.0, 2.0, 3.0, 4.0]]), mg.Generator(2)).numpy()
+    array([[2., 4., 0., 8.]])
+    """
+
+    def __init__(self, rate):
+        if not 0 <= rate < 1:
+            raise ValueError(f"Dropout: expected a rate in [0, 1), got {rate}")
+        self.rate = rate
+
+    def __call__(self, x, rng=None):
+        """x : floating, with the units of one example on its last axis; packed units stay packed."""
+        if rng is None or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        logits = devices.put(np.full(x.shape, np.log(keep / self.rate), x.dtype),
+                             devices.of(getattr(x, "value", x)))
+        return x * bernoulli(logits, Stop(), rng=rng, event_ndim=min(1, x.ndim), name="dropout") / keep
+
+
+class Sequential(Module):
+    """Layers one after the other: modules, and functions of one Tensor.
+
+    Parameters
+    ----------
+    layers : what is called, in order; their parameters are named "layers.0.weight" and so on.
+
+    >>> import minigrad as mg
+    >>> rng = mg.Generator(1)
+    >>> network = mg.nn.Sequential(mg.nn.Linear(4, 8, rng), mg.relu, mg.nn.Dropout(0.5), mg.nn.Linear(8, 2, rng))
+    >>> x = mg.tensor([[1.0, 2.0, 3.0, 4.0]], dtype="float32")
+    >>> network(x, rng).shape, network(x).shape       # with and without a mask
+    ((1, 2), (1, 2))
+    """
+
+    def __init__(self, *layers):
+        for layer in layers:
+            if not callable(layer):
+                raise TypeError(f"Sequential: expected modules and functions, got {layer!r}")
+        self.layers = list(layers)
+
+    def __call__(self, x, rng=None):
+        """x through all layers; those that draw, ``Dropout`` and a ``Sequential`` with one, are given ``rng``."""
+        for layer in self.layers:
+            x = layer(x, rng) if isinstance(layer, (Dropout, Sequential)) else layer(x)
+        return x
 
 
 class ConditionalNetwork(Module):

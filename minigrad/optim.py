@@ -20,7 +20,7 @@ from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite
 from minigrad.tensor import Tensor
 
-__all__ = ["SGD", "Adam"]
+__all__ = ["SGD", "Adam", "AdamW"]
 
 
 class Optimiser:
@@ -163,13 +163,16 @@ class SGD(Optimiser):
     """Stochastic gradient descent, with momentum if asked for.
 
         v ← momentum · v − lr · gradient,    x ← x + v
+                                             x ← x + momentum · v − lr · gradient       Nesterov's
 
     Parameters
     ----------
     momentum : in [0, 1); 0 keeps no v.
+    nesterov : whether to look ahead by the velocity after the step, in Nesterov's way; it needs a momentum.
     parameters, lr, max_norm : as for every ``Optimiser``.
 
-    Source: Polyak (1964), as written in Sutskever et al. (2013), Eq 1.
+    Source: Polyak (1964) and Nesterov (1983), as written in Sutskever et al. (2013), Eq 1 and 3, with x the point at
+    which the gradient is taken.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, -2.0], requires_grad=True)
@@ -180,10 +183,12 @@ class SGD(Optimiser):
     array([ 0.5, -1. ])
     """
 
-    def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None):
+    def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None, nesterov=False):
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
-        self.momentum = momentum
+        if nesterov and not momentum:
+            raise ValueError("SGD: expected a momentum above 0 with nesterov=True, got 0. Pass momentum=0.9, say")
+        self.momentum, self.nesterov = momentum, nesterov
         self.memory = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, max_norm)
 
@@ -197,7 +202,7 @@ class SGD(Optimiser):
             return
         velocity *= self.momentum
         velocity -= lr * x.grad
-        x.data += velocity
+        x.data += self.momentum * velocity - lr * x.grad if self.nesterov else velocity
 
 
 class Adam(Optimiser):
@@ -237,6 +242,39 @@ class Adam(Optimiser):
         (beta1, beta2), t = self.betas, self.steps + 1
         adam(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
         x.data = x.value            # counts as a change, like any assignment
+
+
+class AdamW(Adam):
+    """Adam with weight decay that is not divided by the size of gradients.
+
+        x ← x − lr · weight_decay · x,    then the step of Adam
+
+    Parameters
+    ----------
+    weight_decay : at least 0.  It applies to all parameters, as the learning rate does.
+    parameters, lr, betas, epsilon, max_norm, rules : as for ``Adam``.
+
+    Source: Loshchilov & Hutter (2019), Algorithm 2.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimiser = mg.optim.AdamW([x], lr=0.25, weight_decay=0.5)
+    >>> (x * x).sum().backward()
+    >>> optimiser.step()
+    >>> x.numpy().round(6)
+    array([ 0.625, -1.5  ])
+    """
+
+    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01, max_norm=None,
+                 rules=()):
+        if not weight_decay >= 0:
+            raise ValueError(f"AdamW: expected a weight_decay of at least 0, got {weight_decay}")
+        self.weight_decay = weight_decay
+        super().__init__(parameters, lr, betas, epsilon, max_norm, rules)
+
+    def update(self, x, lr, mean, square):
+        x.data *= 1 - lr * self.weight_decay
+        super().update(x, lr, mean, square)
 
 
 def shrinkage(weight, max_norm):

@@ -15,6 +15,7 @@ from minigrad.objective import expected_cost
 from minigrad.ops.contraction import contract
 from minigrad.ops.joining import join
 from minigrad.ops.padding import padded
+from minigrad.ops.reductions import prod_of_packed
 
 rng = np.random.default_rng(20130815)
 
@@ -87,7 +88,7 @@ for function in (ops.hypot, ops.arctan2):
     row(function, getattr(np, function.__name__), normal(2, 3), normal(3))
     row(function, getattr(np, function.__name__), -2.0, normal(3))
     row(function, getattr(np, function.__name__), normal(3), 1.5)
-row(ops.remainder, np.remainder, np.array([[7.5, -7.0, 0.6], [-0.6, 3.25, 9.0]]), np.array([2.0, -2.5, 0.5]))
+row(ops.remainder, np.remainder, np.array([[7.5, -7.0, 0.6], [-0.6, 3.25, 9.2]]), np.array([2.0, -2.5, 0.5]))
 row(ops.remainder, np.remainder, normal(4), 2)
 row(ops.remainder, np.remainder, 7.5, positive(3))
 row(ops.floor_divide, np.floor_divide, normal(2, 3), np.array([2.0, -2.5, 0.5]), order=0)
@@ -136,6 +137,8 @@ for function in (ops.sum, ops.mean, ops.var, ops.std, ops.norm, ops.prod, ops.ma
     row(function, theirs, normal(2, 3), axis=0)
     row(function, theirs, normal(2, 3, 2), axis=-2, keepdims=True)
     row(function, theirs, normal(2, 3, 2), axis=(0, -1))
+for options in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True}):
+    row(prod_of_packed, np.prod, np.array([[[2.0, 0], [3, 4]], [[1, 0], [0, 5]]]), **options)
 row(ops.var, np.var, normal(4), ddof=1)
 row(ops.std, np.std, normal(4, 2), axis=0, ddof=1)
 for function in (ops.any, ops.all):

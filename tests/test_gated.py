@@ -1,5 +1,7 @@
 """Gated layers in the graph: the right derivatives, only those that are wanted, and no closed block touched."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -242,3 +244,84 @@ def test_a_factored_gradient_does_not_see_what_is_overwritten_later():
     buffer[...], seed[...] = 0, 0
     expected = kernels.gated_linear_dw(np.ones((B, G * K)), x, gates, kernels.open_blocks(gates), K)
     np.testing.assert_allclose(w.grad, expected, rtol=1e-12)
+
+
+
+
+REDUCTIONS = {
+    "sum": lambda h: h.sum(), "sum of rows": lambda h: h.sum(axis=1), "mean of units": lambda h: h.mean(axis=0),
+    "mean, kept": lambda h: h.mean(axis=1, keepdims=True), "var": lambda h: h.var(axis=1, ddof=1),
+    "var of units": lambda h: h.var(axis=0), "var of all": lambda h: h.var(), "std": lambda h: h.std(axis=1),
+    "max": lambda h: h.max(axis=1), "max of units": lambda h: h.max(axis=0, keepdims=True), "min": lambda h: h.min(),
+    "prod": lambda h: (h * 3).prod(axis=1), "prod of units": lambda h: h.prod(axis=0), "norm": lambda h: h.norm(axis=1),
+    "rows": lambda h: h[1:4].sum(axis=1), "rows twice": lambda h: h[[0, 3, 0, -1]].var(axis=1),
+    "rows of a mask": lambda h: mg.linear(h[np.arange(B) % 2 == 0], np.ones((1, G * K))),
+    "rows with functions": lambda h: mg.silu(mg.gelu(h)[::-1]).sum(axis=0) + mg.elu(mg.leaky_relu(h[2:3])).sum(),
+    "gelu": lambda h: mg.gelu(h, approximate="tanh").sum(axis=1),
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS.values(), ids=REDUCTIONS)
+@pytest.mark.parametrize("gates_want", ["nothing", "all"])
+def test_reductions_and_rows_of_packed_units(reduction, gates_want):
+    """Values and gradients are the dense ones, with the gate gradients of closed gates or without; second order too."""
+    x, weight, bias, gates = arrays()
+    gates[3, 1:], gates[4, 2] = 0, 1            # a row with one closed gate, and others of every kind
+    found = []
+    for layer in (mg.gated_linear, dense_layer):
+        leaves = [mg.tensor(a, requires_grad=gates_want == "all" or i < 3)
+                  for i, a in enumerate((x, weight, bias, gates))]
+        out = reduction(layer(*leaves, block=K))
+        assert not isinstance(out.value, Packed)
+        mg.square(out).sum().backward()
+        found.append([out.data, *(a.grad for a in leaves if a.requires_grad)])
+        slopes = mg.grad(mg.square(out).sum(), leaves[:3], create_graph=True)
+        found[-1] += mg.grad(sum(mg.square(slope).sum() for slope in slopes), leaves[:3])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(getattr(ours, "data", ours), getattr(theirs, "data", theirs), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("function", [lambda h: mg.max(h, axis=1), lambda h: mg.min(h, axis=1), mg.max,
+                                      lambda h: mg.max(h, axis=0)])
+def test_zeros_of_closed_blocks_share_an_extreme_with_those_inside(function):
+    values = np.array([[0.0, -1, 0, 0], [-1, 0, 0, 0], [-1, -2, -1, -1]])
+    gates = np.array([[1.0, 0], [1, 1], [1, 1]])
+    found = []
+    for layer in (mg.gated_linear, dense_layer):
+        weight, opened = mg.tensor(values, requires_grad=True), mg.tensor(gates, requires_grad=True)
+        h = layer(mg.tensor(np.eye(3)), mg.transpose(weight), None, opened, block=2)
+        function(h).sum().backward()
+        found.append((weight.grad, opened.grad))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_step_through_a_reduction_touches_open_blocks_alone():
+    """Forward and backward, no kernel sees a closed block, and no array of all units is made."""
+    examples, blocks, block = 256, 64, 16
+    gates = np.zeros((examples, blocks))
+    gates[::4, ::8] = 1
+    x, weight = rng.standard_normal((examples, 8)), rng.standard_normal((blocks * block, 8))
+    for reduction in (lambda h: h.sum(), lambda h: h.var(axis=1).sum(), lambda h: h.max(axis=0).sum(),
+                      lambda h: h.prod(axis=1).sum(), lambda h: h[::4].sum()):
+        w = mg.tensor(weight, requires_grad=True)
+
+        def step(w=w, reduction=reduction):
+            reduction(mg.gated_linear(mg.tensor(x), w, None, mg.tensor(gates), block=block)).backward()
+
+        step()
+        tracemalloc.start()
+        with kernels.count_work() as work:
+            step()
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert work.blocks <= 20 * np.count_nonzero(gates)
+        assert held < examples * blocks * block * 8 / 2
+
+
+@pytest.mark.parametrize("use", [lambda h: h[0], lambda h: h[:, 0], lambda h: list(h), lambda h: h.logsumexp(axis=1),
+                                 lambda h: h.softmax(), lambda h: h.argmax(axis=1), lambda h: h.cumsum(axis=1)])
+def test_what_is_not_kept_packed_names_to_dense(use):
+    h = mg.gated_linear(*map(mg.tensor, arrays()), block=K)
+    with pytest.raises(TypeError, match=r"to_dense\(\)"):
+        use(h)

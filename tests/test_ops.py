@@ -293,3 +293,111 @@ def is_caught(case):
         return not gradcheck(case.call, case.inputs)
     except AssertionError as error:
         return "wrong" in str(error)
+
+
+# -- the functions that are made of others -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("function", "x", "value", "slope", "second"), [
+    (ops.norm, [0.0, 0], 0, [0, 0], [0, 0]),
+    (ops.std, [2.0, 2], 0, [0, 0], [0, 0]),
+    (lambda x: ops.hypot(x, 0.0), [0.0], [0], [0], [0]),
+    (lambda x: ops.hypot(x, 0.0), [-2.0], [2], [-1], [0]),
+    (lambda x: ops.arctan2(x, 0.0), [0.0, 2], [0, np.pi / 2], [0, 0], [0, 0]),
+    (lambda x: ops.arctan2(0.0, x), [-2.0, 2], [np.pi, 0], [0, 0], [0.0, 0.0]),
+    (lambda x: ops.arctan2(x, 1e25), [1e25], [np.pi / 4], [5e-26], [0]),        # (1e25)² is inf in float32
+    (lambda x: ops.logaddexp(x, -np.inf), [-np.inf, 0], [-np.inf, 0], [0, 1], [0, 0]),
+    (lambda x: ops.logaddexp(0.0, x), [-1000.0, 0, 1000], [0, np.log(2), 1000], [0, 0.5, 1], [0, 0.25, 0]),
+    (ops.silu, [-1000.0, 0, 1000], [0, 0, 1000], [0, 0.5, 1], [0, 0.5, 0]),
+    (ops.gelu, [-1000.0, 0, 1000], [0, 0, 1000], [0, 0.5, 1], [0, (2 / np.pi) ** 0.5, 0]),
+    (lambda x: ops.gelu(x, approximate="tanh"), [-100.0, 0, 100], [0, 0, 100], [0, 0.5, 1], [0, (2 / np.pi) ** 0.5, 0]),
+    (ops.elu, [-1000.0, 0, 1000], [-1, 0, 1000], [0, 1, 1], [0, 1, 0]),
+    (ops.leaky_relu, [-1000.0, 0, 1000], [-10, 0, 1000], [0.01, 0.01, 1], [0, 0, 0]),
+    (lambda x: ops.cumprod(x, axis=0), [0.0, 2, 0], [0, 0, 0], [3, 0, 0], [3, 1, 2]),
+    (ops.arcsinh, [0.0, 1e30], [0, np.arcsinh(1e30)], [1, 1e-30], [0, 0]),
+    (lambda x: x % 2.0, [2.0, -1.0], [0, 1], [1, 1], [0, 0]),
+    (lambda x: 3.0 % x, [3.0, -2.0], [0, -1], [-1, 2], [0, 0]),
+])
+def test_values_slopes_and_second_derivatives_at_edges(function, x, value, slope, second, dtype):
+    """Of the sum of a function's entries, and of the sum of its slopes."""
+    x = tensor(x, dtype=dtype, requires_grad=True)
+    with np.errstate(all="raise", under="ignore"):
+        out = function(x)
+        slopes = grad(out.sum(), x, create_graph=True)
+        seconds = grad(slopes.sum(), x) if slopes.requires_grad else ops.zeros_like(x)
+    precision = {"rtol": 1e-12 if dtype == np.float64 else 1e-5, "atol": 1e-30}
+    np.testing.assert_allclose(out.data, value, **precision)
+    np.testing.assert_allclose(slopes.data, slope, **precision)
+    np.testing.assert_allclose(seconds.data, second, **precision)
+    assert out.dtype == slopes.dtype == seconds.dtype == dtype
+
+
+def test_equal_entries_keep_their_order_and_their_cotangents():
+    x = leaf([[1.0, 0], [1, 0], [0, np.nan], [np.inf, -np.inf]])
+    np.testing.assert_array_equal(ops.argsort(x, axis=0).data, np.argsort(x.data, axis=0, kind="stable"))
+    for largest, order in ((True, [[3, 2], [0, 0], [1, 1]]), (False, [[2, 3], [0, 0], [1, 1]])):
+        values, positions = ops.topk(x, 3, axis=0, largest=largest)
+        np.testing.assert_array_equal(positions.data, order)
+        np.testing.assert_array_equal(values.data, np.take_along_axis(x.data, np.array(order), axis=0))
+        (slope,) = grad(values, [x], np.array([[1.0, 2], [3, 4], [5, 6]]))
+        want = np.zeros((4, 2))
+        np.put_along_axis(want, np.array(order), np.array([[1.0, 2], [3, 4], [5, 6]]), axis=0)
+        np.testing.assert_array_equal(slope.data, want)
+
+
+def test_positions_move_in_a_replay():
+    x = leaf([3.0, 1.0, 2.0]) * 1
+    values, positions = ops.topk(x, 2)
+    found = replay([ops.sort(x), values, positions, ops.argmax(x)], {x: np.array([1.0, 2.0, 9.0])})
+    for got, want in zip(found, [[1, 2, 9], [9, 2], [2, 1], 2], strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_integers_and_booleans_keep_their_kind():
+    x = tensor([[3, 1], [2, 2]])
+    assert ops.cumprod(x, axis=1).tolist() == [[3, 3], [2, 4]]
+    assert ops.topk(tensor(np.array([1, 3, 2], np.uint8)), 2)[0].tolist() == [3, 2]
+    assert ops.einsum("ij->j", x).tolist() == [5, 3]
+    assert ops.pad(x > 1, 1).dtype == bool
+    assert ops.trace(x).item() == 5
+    assert ops.zeros_like(x).dtype == x.dtype
+    assert ops.ones_like(x, dtype=np.float32).dtype == np.float32
+    assert (x.sum() % 3).item() == 2
+
+
+@pytest.mark.parametrize(("call", "error", "words"), [
+    (lambda: ops.einsum(a23, "ij"), TypeError, "einsum: expected the letters first"),
+    (lambda: ops.einsum("ij,jk", a23), ValueError, "one group of letters for each array"),
+    (lambda: ops.einsum("i1", a23), ValueError, "one group of letters for each array"),
+    (lambda: ops.einsum("i", a23), ValueError, r"one letter for each axis, got arrays\[0\] \(2, 3\)"),
+    (lambda: ops.einsum("ijk", a23), ValueError, "one letter for each axis"),
+    (lambda: ops.einsum("ij->ik", a23), ValueError, "letters of the arrays in the result"),
+    (lambda: ops.einsum("ij->ii", a23), ValueError, "letters of the arrays in the result, each once"),
+    (lambda: ops.einsum("i...->i", a23), ValueError, r"and '\.\.\.' if they have it"),
+    (lambda: ops.einsum("ii", a23), ValueError, "one length for axis 'i'"),
+    (lambda: ops.einsum("ij,jk", a23, a45), ValueError, r"one length for axis 'j', got arrays\[0\] \(2, 3\)"),
+    (lambda: ops.tensordot(a23, a45, 1), ValueError, "pairs of axes of equal lengths"),
+    (lambda: ops.tensordot(a23, a23, ([0, 1], [0])), ValueError, "pairs of axes of equal lengths"),
+    (lambda: ops.dot(a23, a23), ValueError, "tensordot: expected"),
+    (lambda: ops.tril(np.ones(3)), ValueError, "tril: expected a matrix"),
+    (lambda: ops.diagonal(a23, axis1=1, axis2=-1), ValueError, "two different axes"),
+    (lambda: ops.diag(np.ones((1, 1, 1))), ValueError, "diag: expected a vector or a matrix"),
+    (lambda: ops.pad(a23, -1), ValueError, "widths of at least 0"),
+    (lambda: ops.pad(a23, (1, 2, 3)), ValueError, "widths of at least 0"),
+    (lambda: ops.pad(a23, 1, mode="mean"), ValueError, "expected a mode out of 'constant'"),
+    (lambda: ops.pad(np.ones(0), 1, mode="edge"), ValueError, "entries to copy along axis 0"),
+    (lambda: ops.pad(np.arange(3), 1, constant_values=0.5), TypeError, "that dtype int64 can hold, got 0.5"),
+    (lambda: ops.full_like(np.arange(3), 0.5), TypeError, "that dtype int64 can hold, got 0.5"),
+    (lambda: ops.topk(a23, 4), ValueError, "topk: expected k from 0 to 3, the length of axis 1"),
+    (lambda: ops.topk(a23, 1.0), ValueError, "topk: expected k from 0 to 3"),
+    (lambda: ops.topk(a23, 1, axis=2), ValueError, "axis: expected axes from -2 to 1"),
+    (lambda: ops.gather(a23, 0, np.array([0])), ValueError, "gather: expected indices with an axis for each of x"),
+    (lambda: ops.gather(a23, 0, np.array([[2]])), ValueError, "take_along_axis: expected"),
+    (lambda: ops.mse(np.ones((3, 1)), np.ones(3)), ValueError, r"one shape, got x \(3, 1\), targets \(3,\)"),
+    (lambda: ops.gelu(a23, approximate="erf"), ValueError, "approximate='none' or 'tanh', got 'erf'"),
+    (lambda: ops.bitwise_and(a23, True), TypeError, "booleans or integers, got float64"),
+])
+def test_errors_of_functions_made_of_others(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

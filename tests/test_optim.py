@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.optim import SGD, Adam
+from minigrad.kernels.reference import adam as specified_adam
+from minigrad.optim import SGD, Adam, AdamW
 
 GRADIENTS = [[0.5, -2.0], [-1.5, 0.25], [3.0, 0.0], [1e-3, 4.0]]
+
+# What PyTorch 2.13 makes of these gradients in float64.
+NESTEROV = [[0.905, -0.62], [1.1495, -0.5055], [0.66455, -0.37994999999999995], [0.497905, -1.026955]]
+ADAMW = [[0.8701996007984032, -0.8700499750124937],
+ [0.8981530586996912, -0.790696484420729],
+ [0.827698131757934, -0.7279842677540078],
+ [0.769186582317699, -0.7524776498435268]]
 
 
 def trajectory(optimiser, x, gradients=GRADIENTS):
@@ -39,6 +47,41 @@ def test_sgd_with_momentum_and_a_falling_rate():
             velocity = 0.9 * velocity - 0.1 / (step + 1) * gradient[i]
             value += velocity
             assert found[step][i] == pytest.approx(value, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [2, 5000])         # 5000: in Numba's kernel
+def test_nesterov_and_adamw_are_their_formulas_bit_for_bit(dtype, size):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.standard_normal(size).astype(dtype), rng.standard_normal((4, size)).astype(dtype)
+    x, y = parameter(start, dtype), parameter(start, dtype)
+    sgd, adamw = SGD([x], 0.1, momentum=0.9, nesterov=True), AdamW([y], 0.1, weight_decay=0.3)
+    a, velocity = start.copy(), np.zeros_like(start)
+    b, mean, square = start.copy(), np.zeros_like(start), np.zeros_like(start)
+    for t, g in enumerate(gradients, 1):
+        x.grad, y.grad = g, g
+        sgd.step()
+        adamw.step()
+        velocity = 0.9 * velocity - 0.1 * g
+        a = a + (0.9 * velocity - 0.1 * g)
+        b = b * (1 - 0.1 * 0.3)
+        specified_adam(b, g, mean, square, 0.1 / (1 - 0.9**t), (0.9, 0.999), (1 - 0.999**t) ** 0.5, 1e-8)
+        np.testing.assert_array_equal(x.data, a)
+        np.testing.assert_array_equal(y.data, b)
+
+
+@pytest.mark.parametrize(("make", "values"), [
+    (lambda x: SGD([x], 0.1, momentum=0.9, nesterov=True), NESTEROV),
+    (lambda x: AdamW([x], 0.1, betas=(0.8, 0.95), epsilon=1e-3, weight_decay=0.3), ADAMW),
+])
+def test_pytorchs_values(make, values):
+    x = parameter()
+    np.testing.assert_allclose(trajectory(make(x), x), values, rtol=1e-14)
+
+
+def test_no_decay_is_adam():
+    x, y = parameter(), parameter()
+    assert trajectory(AdamW([x], 0.1, weight_decay=0), x) == trajectory(Adam([y], 0.1), y)
 
 
 def test_adam_is_algorithm_1():
@@ -177,6 +220,7 @@ def test_a_factored_gradient_moves_a_gated_weight_as_the_dense_one_does(block):
 
 
 @pytest.mark.parametrize("make", [lambda x: SGD(x, 0.1, momentum=0.9, max_norm=1.0), lambda x: Adam(x, 0.01),
+                                  lambda x: SGD(x, 0.1, momentum=0.9, nesterov=True), lambda x: AdamW(x, 0.01),
                                   lambda x: Adam(x, lambda step: 0.01 / (step + 1))])
 def test_resuming_is_the_same_bit_for_bit(make, tmp_path):
     x, y = mg.Generator(1).normal((32, 5), np.float32), mg.Generator(2).integers(3, (32,), event_ndim=0)
@@ -226,6 +270,8 @@ def test_a_state_of_another_optimiser_is_refused_before_anything_changes():
     (lambda x: SGD([{"parameters": [x]}, {"parameters": [x]}], 0.1), "found one in two"),
     (lambda x: Adam([x], betas=(0.9, 1.0)), "betas in"),
     (lambda x: Adam([x], epsilon=0.0), "epsilon > 0"),
+    (lambda x: AdamW([x], weight_decay=-0.1), "weight_decay of at least 0"),
+    (lambda x: SGD([x], 0.1, nesterov=True), "momentum above 0 with nesterov"),
 ])
 def test_bad_arguments_are_named(make, complaint):
     with pytest.raises(ValueError, match=complaint):

@@ -6,10 +6,10 @@ Indices are arguments, not options, so that a replay sees them change.
 import numpy as np
 
 from minigrad import devices
-from minigrad.kernels import arrays
+from minigrad.kernels import Packed, arrays, packed_axes
 from minigrad.kernels.deferred import require
 from minigrad.ops.errors import misfit
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitive import OPEN, primitive
 
 __all__ = ["add_along_axis", "gather", "getitem", "one_hot", "scatter_add", "take_along_axis"]
 
@@ -38,7 +38,17 @@ def getitem(x, *index):
                          f"{', '.join(str(getattr(i, 'shape', i)) for i in index)}: {error}") from None
 
 
-getitem.vjps(lambda g, out, x, *index: scatter_add(g, *index, shape=x.shape))
+def slope_of_getitem(g, out, x, *index, wanted):
+    """The cotangents added back; of packed units at the open blocks of their rows."""
+    if isinstance(g, Packed):
+        if wanted == OPEN and not x.on_device:
+            return packed_axes.add_rows(x, index, g)
+        g = g.to_dense()
+    return scatter_add(g, *index, shape=x.shape)
+
+
+getitem.vjps(slope_of_getitem)
+getitem.graded = True
 
 
 @primitive(integers=True)
@@ -67,7 +77,7 @@ def as_arrays(x, index):
 
 def check_range(name, x, index):
     """Have a device refuse integers beyond the ends of x: it would wrap them round silently."""
-    if arrays.is_device(x):
+    if arrays.is_device(getattr(x, "values", x)):
         named = [i for i in index if i is not None]
         rest = x.ndim - sum(map(width, named))
         axis = 0

@@ -1,19 +1,22 @@
 """Reductions: sums, means, products and extremes over axes.
 
-``axis`` is an int, a tuple of ints, or None for all axes, as in NumPy.
+``axis`` is an int, a tuple of ints, or None for all axes, as in NumPy.  Of packed units only the open blocks are
+read, and only their cotangents computed, unless somebody wants those of closed blocks.
 """
 
 import math
 
 import numpy as np
 
+from minigrad.kernels import Packed, packed_axes
 from minigrad.ops.alternatives import over_axes
+from minigrad.ops.constants import ones_like
 from minigrad.ops.elementwise import astype, exp
 from minigrad.ops.indexing import getitem
 from minigrad.ops.joining import concatenate, split
 from minigrad.ops.logic import equal, not_zero, where
-from minigrad.ops.primitive import primitive
-from minigrad.ops.shaping import axes_of, broadcast_to, flip, reshape, squeeze
+from minigrad.ops.primitive import ALL, primitive
+from minigrad.ops.shaping import axes_of, broadcast_to, flip, moveaxis, reshape, squeeze
 
 __all__ = [
     "all", "any", "argmax", "argmin", "cumprod", "cumsum", "logmeanexp", "logsumexp", "max", "mean", "min", "norm",
@@ -32,6 +35,18 @@ def spread(reduced, x, axis, keepdims):
 def entries(x, axis):
     """How many entries of x a reduction over ``axis`` combines into one."""
     return math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
+
+
+def as_read(x, wanted):
+    """x as a product reads it: packed units are dense where the cotangents of closed blocks are wanted as well."""
+    return x.to_dense() if isinstance(x, Packed) and (wanted == ALL or x.on_device) else x
+
+
+def entrywise(function, x, *others):
+    """function(x, *others), entry by entry, for others of the shape of x; of packed units at their open blocks."""
+    if isinstance(x, Packed):
+        return x.with_values(function(x.values, *(packed_axes.sampled(x, other) for other in others)))
+    return function(x, *others)
 
 
 @primitive(integers=True)
@@ -58,9 +73,15 @@ def var(x, axis=None, keepdims=False, ddof=0):
     return np.var(x, axis=axis, keepdims=keepdims, ddof=ddof)
 
 
-def slope_of_variance(g, out, x, axis=None, keepdims=False, ddof=0):
+def slope_of_variance(g, out, x, axis=None, keepdims=False, ddof=0, *, wanted):
     g = g * (2 / (entries(x, axis) - ddof))
-    return spread(g, x, axis, keepdims) * (x - mean(x, axis=axis, keepdims=True))
+    return from_mean(x, axis, wanted) * spread(g, x, axis, keepdims)
+
+
+def from_mean(x, axis, wanted):
+    """x less its mean over ``axis``."""
+    centre = broadcast_to(mean(x, axis=axis, keepdims=True), shape=x.shape)
+    return entrywise(lambda x, centre: x - centre, as_read(x, wanted), centre)
 
 
 var.vjps(slope_of_variance)
@@ -79,9 +100,9 @@ def std(x, axis=None, keepdims=False, ddof=0):
     return np.std(x, axis=axis, keepdims=keepdims, ddof=ddof)
 
 
-def slope_of_deviation(g, out, x, axis=None, keepdims=False, ddof=0):
+def slope_of_deviation(g, out, x, axis=None, keepdims=False, ddof=0, *, wanted):
     g = g / (not_zero(out) * (entries(x, axis) - ddof))
-    return spread(g, x, axis, keepdims) * (x - mean(x, axis=axis, keepdims=True))
+    return from_mean(x, axis, wanted) * spread(g, x, axis, keepdims)
 
 
 std.vjps(slope_of_deviation)
@@ -100,10 +121,14 @@ def norm(x, axis=None, keepdims=False):
 norm.vjps(lambda g, out, x, axis=None, keepdims=False: x * spread(g / not_zero(out), x, axis, keepdims))
 
 
-def slope_of_extreme(g, out, x, axis=None, keepdims=False):
-    """All of the cotangent to the extreme entry; entries that tie share it equally."""
-    tied = astype(equal(x, spread(out, x, axis, keepdims)), g.dtype)
-    return tied * spread(g / sum(tied, axis=axis, keepdims=keepdims), x, axis, keepdims)
+def slope_of_extreme(g, out, x, axis=None, keepdims=False, *, wanted):
+    """All of the cotangent to the extreme entry; entries that tie share it equally, zeros of closed blocks too."""
+    x = as_read(x, wanted)
+    tied = entrywise(lambda x, top: astype(equal(x, top), g.dtype), x, spread(out, x, axis, keepdims))
+    ties = sum(tied, axis=axis, keepdims=keepdims)
+    if isinstance(x, Packed):
+        ties = ties + packed_axes.closed(x, axis, keepdims) * (out == 0).astype(g.dtype)
+    return tied * spread(g / ties, x, axis, keepdims)
 
 
 @primitive(integers=True)
@@ -203,6 +228,8 @@ logsumexp.vjps(slope_of_logsumexp)
 
 for function in (sum, mean, var, std, norm, max, min, any, all, cumsum, logsumexp):
     function.carries = over_axes
+for function in (var, std, max, min):
+    function.graded = True
 
 
 def logmeanexp(x, axis=None, keepdims=False):
@@ -219,6 +246,8 @@ def prod(x, axis=None, keepdims=False):
 
     Unlike (product of all) / x, the derivative of products of pairs is right where entries are zero.
     """
+    if isinstance(getattr(x, "value", x), Packed):
+        return prod_of_packed(x, axis=axis, keepdims=keepdims)
     axes = axes_of(axis, x.ndim)
     for a in axes:
         if x.shape[a] == 0:
@@ -244,3 +273,40 @@ def cumprod(x, axis):
         x = concatenate([first, rest * getitem(x, *before, slice(0, n - step))], axis=axis)
         step *= 2
     return x
+
+
+@primitive
+def prod_of_packed(x, axis=None, keepdims=False):
+    """The primitive behind ``prod`` for packed units."""
+    return np.prod(x, axis=axis, keepdims=keepdims)
+
+
+def slope_of_product(g, out, x, axis=None, keepdims=False, *, wanted):
+    """g times the product of the other entries, zeros of closed blocks among them."""
+    x = as_read(x, wanted)
+    if not isinstance(x, Packed):
+        return spread(g, x, axis, keepdims) * product_of_others(x, axes_of(axis, x.ndim))
+    zeros = sum(entrywise(lambda x: equal(x, 0), x), axis=axis, keepdims=keepdims)
+    zeros = zeros + packed_axes.closed(x, axis, keepdims)
+    rest = np.prod(entrywise(lambda x: where(x == 0, 1, x), x), axis=axis, keepdims=keepdims)
+    slope = entrywise(lambda x, rest, zeros: rest / where(x == 0, 1, x) * (zeros == (x == 0)), x,
+                      spread(rest, x, axis, keepdims), spread(zeros, x, axis, keepdims))
+    return slope * spread(g, x, axis, keepdims)
+
+
+def product_of_others(x, axes):
+    """For each entry the product of all others along the same axes: of those before it, times those after it."""
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    moved = moveaxis(x, axes, last)
+    flat = reshape(moved, shape=(*moved.shape[:x.ndim - len(axes)], math.prod(x.shape[a] for a in axes)))
+    others = product_before(flat) * flip(product_before(flip(flat, -1)), -1)
+    return moveaxis(reshape(others, shape=moved.shape), last, axes)
+
+
+def product_before(x):
+    start = ones_like(getitem(x, Ellipsis, slice(0, 1)))
+    return concatenate([start, cumprod(getitem(x, Ellipsis, slice(0, -1)), axis=-1)], axis=-1)
+
+
+prod_of_packed.vjps(slope_of_product)
+prod_of_packed.graded = True

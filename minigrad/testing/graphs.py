@@ -84,7 +84,8 @@ class Claim(NamedTuple):
 def unbiased_nodes(fn, *, seed=0):
     """Which binary nodes of a graph have unbiased gradients, worked out from what their rules claim.
 
-    A rule's claim is about its own logits.  If it rests on gradients (``needs_unbiased_below``), these
+    Nodes whose logits need no gradient, such as the masks of dropout, are left out.  A rule's claim is about its own
+    logits.  If it rests on gradients (``needs_unbiased_below``), these
     come through the rules of the nodes below, and are no better than those: REBAR is unbiased above
     REINFORCE, and biased above straight-through.
 
@@ -109,7 +110,7 @@ def unbiased_nodes(fn, *, seed=0):
     """
     _, objective = objective_of(fn, seed)
     claims = {}
-    for node in reversed([node for node in objective.nodes if node.primitive.stochastic]):
+    for node in reversed([node for node in objective.nodes if node.primitive.stochastic and node.requires_grad]):
         claims[node] = claim(node, [claims[x] for x in objective.next_below(node)])
     return list(reversed(claims.values()))
 
