@@ -23,7 +23,8 @@ def rule_of(function, **attributes):
 # -- needs ---------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("needs", "error", "words"), [
-    ({"cost", "gradient"}, ValueError, "Mine: expected needs out of grad, cost, cost_at, cost_and_grad_at, inner, got gradient"),
+    ({"cost", "gradient"}, ValueError,
+     "Mine: expected needs out of grad, cost, cost_at, cost_and_grad_at, inner, got gradient"),
     ({3}, ValueError, "got 3"),
     ("cost", TypeError, r"Mine: expected needs to be a set of names, such as \{'cost'\}, got 'cost'"),
     (None, TypeError, "got None"),
@@ -73,7 +74,7 @@ def test_help_lists_what_a_node_has():
 
 
 def test_a_wrong_name_is_told_which_there_are():
-    with pytest.raises(AttributeError, match="a rule's node has no 'vlaue'. It has ") as raised:
+    with pytest.raises(AttributeError, match=r"a rule's node has no 'vlaue'\. It has ") as raised:
         backward(rule_of(lambda node: node.vlaue))
     for name in names_of_a_node():
         assert name in str(raised.value)
@@ -94,7 +95,7 @@ def test_an_attribute_error_inside_a_property_is_not_hidden():
 def test_a_rule_that_returns_a_tensor_is_told_to_return_its_value():
     with pytest.raises(TypeError, match=r"Mine\(\) at node 'bernoulli'.*got a Tensor. Return its value, estimate.data"):
         backward(rule_of(lambda node: mg.tensor(node.value)))
-    with pytest.raises(ValueError, match="expected an estimate of .* got NoneType"):
+    with pytest.raises(ValueError, match=r"expected an estimate of .* got NoneType"):
         backward(rule_of(lambda node: None))
 
 
@@ -104,7 +105,7 @@ def test_a_class_in_place_of_an_instance():
     with pytest.raises(TypeError, match="bernoulli: " + words):
         backward(kind)
     with pytest.raises(TypeError, match="parametrize_with_checks: " + words):
-        mg.testing.parametrize_with_checks([kind()] + [kind])
+        mg.testing.parametrize_with_checks([kind(), kind])
     with pytest.raises(TypeError, match="examine: " + words):
         mg.testing.examine(kind)
     with pytest.raises(TypeError, match=r"expected a list of rules, got the rule DisARM\(\). Write \[DisARM\(\)\]"):
