@@ -47,10 +47,11 @@ def expected(costs, over=None):
     """
     if over is None:
         return expected_cost(costs)
-    if over not in (-1, np.ndim(costs) - 1):
+    shape = costs.shape if isinstance(costs, Tensor) else np.shape(costs)
+    if over not in (-1, len(shape) - 1):
         raise ValueError(f"expected: expected over to be the last axis of the log-weights, got over={over} for shape "
-                         f"{np.shape(costs)}. Give bernoulli logits of (examples, samples, units), and log-weights of "
-                         "(examples, samples), or move the axis: mg.moveaxis")
+                         f"{shape}. Give bernoulli logits of (examples, samples, units), and expected log-weights of "
+                         "(examples, samples)")
     return expected_cost(ops.logmeanexp(costs, axis=over), costs)
 
 

@@ -208,8 +208,8 @@ class BinaryNode:
         if hasattr(BinaryNode, name):
             return object.__getattribute__(self, name)      # fails again, with the error that hid behind this one
         names = {x for x in (*dir(BinaryNode), *vars(self)) if not x.startswith("_")}
-        raise AttributeError(f"a rule's node has no {name!r}. It has {', '.join(sorted(names))}; help(mg.Estimator) says "
-                             "what they are", name=name, obj=self)
+        raise AttributeError(f"a rule's node has no {name!r}. It has {', '.join(sorted(names))}; help(mg.Estimator) "
+                             "says what they are", name=name, obj=self)
 
     def _rows(self, x):
         if self._differentiable:        # then primitives compute, which take one dtype

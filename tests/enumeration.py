@@ -60,6 +60,7 @@ def estimates(rule, logits, cost, u, context=None):
     return a.grad * len(u)
 
 
+@mg.testing.frozen_memories()
 def moments(rule, logits, cost, breaks=(), nodes=1):
     """Exact mean and variance of the estimate for each unit.
 

@@ -18,7 +18,7 @@ from minigrad import ops
 from minigrad.estimators import Darn, Reinforce, Stop, StraightThrough, StraightThroughSlope, relax, rodeo
 from minigrad.estimators.concrete import GumbelRao, GumbelSigmoid, GumbelStraightThrough, logistic
 from minigrad.estimators.control_variates import DoubleControlVariate, MuProp, Rebar
-from minigrad.estimators.multi_sample import ARMS, LeaveOneOut
+from minigrad.estimators.multi_sample import ARMS, LeaveOneOut, mean_of_others
 from minigrad.estimators.nvil import LearnedBaseline, Nvil
 from minigrad.estimators.pruned import PrunedFlip
 from minigrad.estimators.relax import Relax
@@ -62,6 +62,7 @@ def moments_of(found, probability):
     return mean, probability @ (found - mean) ** 2
 
 
+@mg.testing.frozen_memories()
 def enumerated(rule, logits, cost, draws=0, breaks=(), total=False):
     """Exact mean and variance, where the rule draws its node ``draws`` times more.
 
@@ -75,6 +76,7 @@ def enumerated(rule, logits, cost, draws=0, breaks=(), total=False):
     return moments_of(found.sum(axis=1, keepdims=True) if total else found, probability)
 
 
+@mg.testing.frozen_memories()
 def integrated(rule, logits, cost, nodes=60, breaks=()):
     """Mean and variance by Gauss's rule on either side of σ(logit)."""
     u, probability = grid([cells(sigmoid(x), *breaks, nodes=nodes) for x in logits])
@@ -234,15 +236,15 @@ def test_a_surrogate_has_to_be_known():
         Surrogate("slow sigmoid")
 
 
-def test_the_slope_is_annealed_with_every_update():
+def test_the_slope_is_annealed_with_every_pass():
     rule, u = StraightThroughAnnealed(slope=1.0, growth=0.5, most=2.2), grid([cells(x) for x in P])[0]
     st = estimates(StraightThrough(), LOGITS, coupled, u)
-    close(estimates(rule, LOGITS, coupled, u), estimates(StraightThroughSlope(), LOGITS, coupled, u), **EXACT)
+    with mg.testing.frozen_memories():
+        close(estimates(rule, LOGITS, coupled, u), estimates(StraightThroughSlope(), LOGITS, coupled, u), **EXACT)
     for slope in (1.0, 1.5, 2.0, 2.2, 2.2):
         assert rule.state_dict() == {"slope": slope}
         p = sigmoid(slope * LOGITS)
         close(estimates(rule, LOGITS, coupled, u), slope * p * (1 - p) * st, **EXACT)
-        rule.update()
     with pytest.raises(ValueError, match="expected 0 < slope <= most"):
         StraightThroughAnnealed(slope=6)
 
@@ -460,7 +462,6 @@ def test_the_scale_learned_is_the_one_of_least_variance(rule, draws, nodes):
     learned = rule(None)
     close(estimates(learned, logits, cost, first, own), with_1, **EXACT)
     for _ in range(2):
-        learned.update()
         found = estimates(learned, logits, cost, first, own)
         close(found, with_0 - best * difference, **EXACT)
     if draws:
@@ -476,12 +477,11 @@ def test_relax_starts_as_reinforce_and_learns_a_control_variate():
     close(estimates(rule, LOGITS, coupled, first), estimates(Reinforce(), LOGITS, coupled, first), **EXACT)
     for _ in range(400):
         estimates(rule, LOGITS, coupled, rng.uniform(size=(64, 3)))
-        rule.update()
     mean, variance = integrated(rule, LOGITS, coupled, nodes=12)
     close(mean, truth(LOGITS, coupled), atol=2e-5)
     plain = enumerated(Reinforce(), LOGITS, coupled)[1]
     assert variance.sum() < plain.sum() / 3
-    baseline = rule.network.scale(rule.state)[0]
+    baseline = rule.network.scale(rule.state_dict())[0]
     assert variance.sum() < 0.8 * enumerated(Reinforce(baseline), LOGITS, coupled)[1].sum()
 
 
@@ -493,7 +493,6 @@ def test_the_network_of_relax_descends_the_variance():
     rule.network.learn = lambda state, gradients, costs: seen.update(gradients) or learn(state, gradients, costs)
     for _ in range(3):
         estimates(rule, LOGITS, coupled, u)
-        rule.update()
     state = rule.state_dict()
     _, deviation = rule.network.scale(state)
     estimates(rule, LOGITS, coupled, u)
@@ -512,7 +511,6 @@ def test_a_relaxed_sample_centred_at_the_probability_shows_in_the_variance_alone
     rule, rng = Relax(hidden=8, rate=0.02), np.random.default_rng(0)
     for _ in range(300):
         estimates(rule, LOGITS, coupled, rng.uniform(size=(64, 3)))
-        rule.update()
     mean, variance = integrated(rule, LOGITS, coupled, nodes=12)
     monkeypatch.setattr(relax, "logistic", lambda u: logistic(u) + P - LOGITS)      # z = p + L
     wrong_mean, wrong_variance = integrated(rule, LOGITS, coupled, nodes=12)
@@ -533,8 +531,8 @@ def test_a_learned_baseline_must_not_have_seen_the_sample(baseline, biased):
     rule, (u, probability) = Reinforce(baseline(hidden=3, rate=0.1)), grid([cells(x) for x in P])
     for _ in range(3):
         estimates(rule, LOGITS, coupled, u)
-        rule.update()
-    mean = probability @ np.concatenate([estimates(rule, LOGITS, coupled, row[None]) for row in u])
+    with mg.testing.frozen_memories():
+        mean = probability @ np.concatenate([estimates(rule, LOGITS, coupled, row[None]) for row in u])
     assert np.allclose(mean, truth(LOGITS, coupled), **EXACT) is not biased
 
 
@@ -550,7 +548,6 @@ def test_nvil_learns_to_predict_the_cost_from_the_context():
     close(estimates(rule, logits, cost, u, context=kind[:, None]), estimates(Reinforce(), logits, cost, u), **EXACT)
     for _ in range(400):
         found = estimates(rule, logits, cost, u, context=kind[:, None])
-        rule.update()
     exact = truth(logits, lambda b: mg.exp(b @ LINE))
     b = (u < sigmoid(logits)).astype(float)
     costs = cost(mg.tensor(b)).data
@@ -566,7 +563,6 @@ def test_a_learned_baseline_without_context_learns_the_mean():
     logits = np.log([0.25 / 0.75, 1.0, 3.0])
     for _ in range(3):
         found = estimates(rule, logits, coupled, u)
-        rule.update()
     b = (u < sigmoid(logits)).astype(float)
     close(found, (b - sigmoid(logits)) * (coupled(mg.tensor(b)).data - coupled(mg.tensor(b)).data.mean())[:, None],
           rtol=0.1, atol=0.02)
@@ -577,7 +573,6 @@ def trained_on_samples(rule, draws, steps=300):
     for _ in range(steps):
         own = [rng.uniform(size=(64, 3)) for _ in range(draws)]
         estimates(rule, LOGITS, coupled, rng.uniform(size=(64, 3)), own)
-        rule.update()
     return rule
 
 
@@ -595,8 +590,9 @@ def test_rodeo_by_definition():
     """The control variates as the Stein operator of h and of h · (b − p), each bit flipped in turn."""
     rule, rng = trained_on_samples(Rodeo(2, rate=0.05), 1, steps=20), np.random.default_rng(9)
     u, other = rng.uniform(size=(2, 5, 3))
+    memory = rule.state_dict()
     found = estimates(rule, LOGITS, coupled, u, [other])
-    mean, deviation = rule.network.scale(rule.state)
+    mean, deviation = rule.network.scale(memory)
     bits = (np.stack([u, other]) < P).astype(float)
     x = mg.tensor(bits, requires_grad=True)
     costs = coupled(x)
@@ -606,7 +602,7 @@ def test_rodeo_by_definition():
     def h(b, k, row):
         j = 1 - k
         x = np.array([[f[j, row], slope[j, row] @ (b - bits[j, row])]])
-        return rule.network.output(rule.state, x).item()
+        return rule.network.output(memory, x).item()
 
     def stein(function, b):
         return sum(abs(b[i] - P[i]) * (function(np.where(np.arange(3) == i, 1 - b, b)) - function(b)) for i in range(3))
@@ -648,6 +644,7 @@ def below_values(rule, p, u):
     return [np.broadcast_to(p, u.shape)]
 
 
+@mg.testing.frozen_memories()
 def mean_above(rule, below, draws=0, nodes=1, own=None):
     """The exact mean of the estimates for the first layer's logits, example by example."""
     means = []
@@ -691,7 +688,6 @@ def trained(rule, draws=0):
         own = [rng.uniform(size=(4, 2)) for _ in range(draws)]
         rngs = Given(rng.uniform(size=(4, 2)), *own), Chosen(rng.uniform(size=(4, 1)))
         two_layers(a, (rule, Reinforce()), rngs).backward()
-        rule.update()
     return rule
 
 
@@ -763,7 +759,8 @@ def test_rows_that_share_a_cost(rule, draws):
             own = [(u, 1.0)]
         for v, part in own:
             a.grad = None
-            loss(a, rule, Given(u, v)).backward()
+            with mg.testing.frozen_memories():
+                loss(a, rule, Given(u, v)).backward()
             mean += share * part * a.grad
     close(mean, mg.testing.exact_gradient(lambda: loss(a, Stop()), a), **EXACT)
 
@@ -817,6 +814,70 @@ def test_vimco_by_definition():
         close(a.grad[i, k] * 2, (np.log(np.exp(ell[i]).mean()) - baseline) * score[i, k], **EXACT)
 
 
+def masked(b, least):
+    """Log-weights of (2, K) samples, of which all but the first are impossible where their first bit is 1."""
+    possible = np.arange(b.shape[1]) == 0
+    return mg.where(b[:, :, 0] <= possible.astype(b.dtype), (b * np.array([0.9, -1.4], b.dtype)).sum(axis=-1),
+                    b.dtype.type(least))
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+@pytest.mark.parametrize("least", [-1e3, -1e9, -np.inf])
+def test_vimco_with_samples_of_no_weight_on_every_joint_state(samples, least):
+    a = mg.tensor(np.random.default_rng(6).normal(size=(2, samples, 2)), requires_grad=True)
+    p, mean = sigmoid(a.data), 0
+    for bits in product([0, 1], repeat=2 * samples):
+        b = np.broadcast_to(np.reshape(bits, (samples, 2)), p.shape)
+        share = np.where(b == 1, p, 1 - p).prod(axis=(1, 2), keepdims=True)
+        a.grad = None
+        rng = Chosen(np.where(b == 1, p / 2, (1 + p) / 2))
+        mg.expected(masked(mg.bernoulli(a, Vimco(), rng=rng), least), over=1).backward()
+        mean += share * a.grad
+    exact = mg.testing.exact_gradient(lambda: mg.expected(masked(mg.bernoulli(a, Stop()), least), over=1), a)
+    close(mean, exact, rtol=1e-9, atol=1e-6 if least == -1e9 else 1e-12)     # 1e9 · (b − p), which cancel
+
+
+@pytest.mark.parametrize("dtype", [np.float32, float])
+@pytest.mark.parametrize("least", [-1e9, -np.inf])
+def test_vimco_with_samples_of_no_weight_by_definition(dtype, least):
+    a = mg.tensor(np.zeros((2, 3, 2)), requires_grad=True, dtype=dtype)
+    bits = np.array([[[0, 1], [1, 0], [0, 0]], [[1, 1], [0, 1], [1, 1]]])
+    b = mg.bernoulli(a, Vimco(), rng=Chosen(np.where(bits == 1, 0.25, 0.75)))
+    log_weights = masked(b, least)
+    mg.expected(log_weights, over=1).backward()
+    ell = log_weights.numpy().astype(float)
+    for i, k in product(range(2), range(3)):
+        other = np.delete(ell[i], k)
+        baseline = np.log(np.mean([*np.exp(other), np.exp(other.mean())]))
+        close(a.grad[i, k] * 2, (np.log(np.exp(ell[i]).mean()) - baseline) * (bits[i, k] - 0.5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, float])
+def test_the_mean_of_others_does_not_know_its_own(dtype):
+    x = np.random.default_rng(1).normal(size=(5, 3)).astype(dtype)
+    for count in (2, 3, 5):
+        expected = np.stack([np.delete(x[:count], k, axis=0).mean(axis=0) for k in range(count)])
+        close(mean_of_others(x[:count]), expected, rtol=1e-6)
+        for own in (1e30, -1e9, -np.inf, np.nan):
+            for k in range(count):
+                spoilt = x[:count].copy()
+                spoilt[k] = own
+                close(mean_of_others(spoilt)[k], expected[k], rtol=1e-6)
+                assert mean_of_others(spoilt).dtype == dtype
+
+
+@pytest.mark.parametrize("name", mg.estimators.__all__)
+def test_huge_costs_only_scale_the_estimate(name):
+    """A power of two costs no digits, so estimates are the same to the last one, in float32 as well."""
+    found = []
+    for factor in (1.0, 2.0**30):
+        a = mg.tensor(np.tile(LOGITS, (8, 1)), requires_grad=True, dtype="float32")
+        b = mg.bernoulli(a, getattr(mg.estimators, name)(), rng=mg.Generator(3))
+        mg.expected(factor * ((b * LINE.astype(np.float32)).sum(axis=1) - 0.3) ** 2).backward()
+        found.append(a.grad / np.float32(factor))
+    np.testing.assert_array_equal(*found)
+
+
 def test_the_bound_passes_its_weights_to_the_log_weights():
     ell = mg.tensor(np.random.default_rng(7).normal(size=(4, 3)), requires_grad=True)
     value = mg.expected(ell, over=1)
@@ -851,7 +912,6 @@ def test_memory_is_saved_and_comes_back(rule):
     u = np.random.default_rng(3).uniform(size=(9, 3))
     for _ in range(3):
         estimates(learned, LOGITS, coupled, u, np.full(4, 0.6))
-        learned.update()
     fresh.load_state_dict(learned.state_dict())
     np.testing.assert_array_equal(*[estimates(x, LOGITS, coupled, u, np.full(4, 0.6)) for x in (learned, fresh)])
 
@@ -884,10 +944,9 @@ def test_rebar_descends_the_variance_over_its_temperature():
     np.testing.assert_allclose(second_moment(learning), start, rtol=1e-12)      # τ is that of before the pass
     moments_seen = []
     for _ in range(30):
-        learning.update()
+        learnt = float(np.exp(learning.state_dict()["log_temperature"]))
         moments_seen.append(second_moment(learning))
     end = moments_seen[-1]
-    learnt = float(np.exp(learning.state["log_temperature"]))
     np.testing.assert_allclose(second_moment(Rebar(learnt, scale=1.0)), end, rtol=1e-9)
     assert end < 0.3 * start
     assert (np.diff(moments_seen) < 0).all()

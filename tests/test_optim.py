@@ -140,10 +140,7 @@ def test_groups_have_rates_of_their_own():
                                                      (np.inf, "1.weight has NaN or infinity")])
 def test_a_step_is_refused_before_anything_changes(make, gradient, complaint):
     layers = [mg.nn.Linear(2, 2, mg.Generator(0)), mg.nn.Linear(2, 2, mg.Generator(1))]
-    rule = mg.estimators.Reinforce(baseline="mean")
     optimiser = make(layers)
-    optimiser.rules.append(rule)
-    rule.proposed = {"weight": np.array([7.0])}
     parameters = [x for layer in layers for x in layer.parameters()]
     for x in parameters:
         x.grad = np.ones(x.shape, np.float32)
@@ -159,31 +156,6 @@ def test_a_step_is_refused_before_anything_changes(make, gradient, complaint):
     for x, value in zip(parameters, before, strict=True):
         np.testing.assert_array_equal(x.data, value)
     np.testing.assert_equal(optimiser.state_dict(), state)
-    assert rule.proposed is not None
-
-
-def test_a_step_commits_what_rules_learnt_once():
-    logits = mg.tensor([[0.0, 1.0]], requires_grad=True)
-    rule = mg.estimators.Reinforce(baseline="mean")
-    optimiser = SGD([logits], lr=0.1, rules=[rule])
-    gates = mg.bernoulli(logits, rule, rng=mg.Generator(1))
-    mg.expected((gates * 0 + 2.0).sum(axis=1)).backward()
-    assert rule.state["weight"] == 0
-    optimiser.step()
-    np.testing.assert_allclose(rule.state["weighted_cost"] / rule.state["weight"], 4.0)
-    committed = rule.state_dict()
-    optimiser.step()                                    # nothing new was proposed
-    np.testing.assert_equal(rule.state_dict(), committed)
-
-
-def test_the_rules_of_a_module_are_found():
-    class Gate(mg.nn.Module):
-        def __init__(self):
-            self.logits = parameter()
-            self.rule = mg.estimators.StraightThrough()
-
-    gate = Gate()
-    assert SGD(gate, lr=0.1).rules == [gate.rule]
 
 
 def test_a_graph_from_before_a_step_is_stale():

@@ -237,7 +237,6 @@ def test_corollary_1_in_practice_as_two_moving_averages_per_unit():
     u, _ = grid([cells(0.25, 0.5, 0.75)] * 3)
     rule = Reinforce("optimal")
     close(estimates(rule, logits, coupled, u), estimates(Reinforce(), logits, coupled, u), **EXACT)
-    rule.update()
     b = (u < p).astype(float)
     cost, score = coupled(mg.tensor(b)).numpy()[:, None], b - p
     best = (score**2 * cost).mean(axis=0) / (score**2).mean(axis=0)

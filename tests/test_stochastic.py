@@ -208,8 +208,10 @@ def test_logits_have_to_be_floating_and_to_have_the_axes_of_a_sample():
     with pytest.raises(TypeError, match="floating logits"):
         mg.bernoulli(np.array([0, 1]), Stop())
     for event_ndim in (3, -1):
-        with pytest.raises(ValueError, match="event_ndim from 0 to 2"):
+        with pytest.raises(ValueError, match=r"event_ndim = (3|-1) of them.*from event_ndim=0.*to event_ndim=2"):
             mg.bernoulli(leaf(np.zeros((2, 2))), Stop(), event_ndim=event_ndim)
+    with pytest.raises(ValueError, match=r"got logits of shape \(\). Give one sample of one unit .* shape \(1, 1\)"):
+        mg.bernoulli(leaf(0.0), Stop())
 
 
 @pytest.mark.parametrize(("need", "look"), [
@@ -333,6 +335,8 @@ def test_leading_axes_of_nodes_and_costs(samples, cost_axes):
             total = total.sum(axis=tuple(range(len(cost_axes), len(samples))))
         total = mg.reshape(total, (*total.shape, *[1] * (len(cost_axes) - total.ndim)))
         costs = (total * scale - 0.7) ** 2
+        if len(cost_axes) > len(samples):
+            costs = costs.mean(axis=tuple(range(len(samples), len(cost_axes))))
         return mg.expected(costs) if cost_axes else costs
 
     rng = np.random.default_rng(0)
@@ -492,18 +496,6 @@ def test_fresh_numbers_for_rules_differ_by_replay_and_by_sample_but_not_by_pass(
     assert not np.array_equal(draws[6], main)
 
 
-def test_memory_advances_by_update_alone():
-    rule = Reinforce("mean")
-    a, ones = leaf(np.zeros((4, 1))), np.array(0.1)
-    for _ in range(3):
-        per_row(mg.bernoulli(a, rule, rng=Chosen(ones))).backward()
-        np.testing.assert_array_equal(rule.state["weight"], 0)
-    rule.update()
-    close(rule.state["weighted_cost"], 0.1)
-    rule.update()                                   # nothing new to commit
-    close(rule.state["weighted_cost"], 0.1)
-
-
 def test_replays_propose_nothing():
     rule = Reinforce("mean")
     a = leaf(np.zeros((4, 1)))
@@ -511,20 +503,19 @@ def test_replays_propose_nothing():
                        rng=Chosen(np.array(0.1)))
     below = mg.bernoulli(200 * top - leaf(100.0), rule)     # a copy of the sample
     mg.expected(below.sum(axis=1)).backward()
-    rule.update()
-    close(rule.state["weighted_cost"], 0.1)                 # of the sample's cost 1, not of its flip's 0
+    close(rule.state_dict()["weighted_cost"], 0.1)          # of the sample's cost 1, not of its flip's 0
 
 
 def test_a_split_batch_draws_what_the_whole_would():
     logits, cost = np.linspace(-2, 2, 18).reshape(6, 3), lambda b: (b @ np.array([1.0, -2.0, 0.5]) - 1) ** 2
     for name in mg.estimators.__all__:
-        rule = getattr(mg.estimators, name)()
+        make = getattr(mg.estimators, name)
         whole = leaf(logits)
-        mg.expected(cost(mg.bernoulli(whole, rule, rng=mg.Generator(3)))).backward()
+        mg.expected(cost(mg.bernoulli(whole, make(), rng=mg.Generator(3)))).backward()
         for part in (slice(0, 2), slice(2, 6)):
             a = leaf(logits[part])
             rng = mg.Generator(3, sample_offset=part.start)
-            mg.expected(cost(mg.bernoulli(a, rule, rng=rng))).backward()
+            mg.expected(cost(mg.bernoulli(a, make(), rng=rng))).backward()
             close(a.grad * len(a), whole.grad[part] * 6, err_msg=name, **EXACT)
 
 
@@ -535,7 +526,6 @@ def test_float32_stays_float32_and_finite_at_extreme_logits(name):
     for seed in range(3):
         b = mg.bernoulli(a, rule, rng=mg.Generator(seed))
         mg.expected(((b - np.float32(0.3)) ** 2).sum(axis=1)).backward()
-        rule.update()
     assert b.dtype == a.grad.dtype == np.float32
     assert np.isfinite(a.grad).all()
 
@@ -670,3 +660,50 @@ def test_a_refused_draw_leaves_the_generator_as_it_was():
     with pytest.raises(ValueError, match="finite logits"):
         mg.bernoulli(np.full((1, 2), np.nan), mg.estimators.Reinforce(), rng=rng)
     assert rng.draws == 0
+
+
+# -- axes of costs ----------------------------------------------------------------------------------
+
+def node_of(shape, name="bernoulli", event_ndim=1):
+    return mg.bernoulli(leaf(np.zeros(shape)), Reinforce(), rng=mg.Generator(1), name=name, event_ndim=event_ndim)
+
+
+@pytest.mark.parametrize(("costs", "words"), [
+    # (n, 1) − (n,) is (n, n), whose mean is another number
+    (lambda: node_of((4, 1)) - np.arange(4.0),
+     r"costs of shape \(4, 4\) have an axis, 1, .*'bernoulli' has samples \(4,\)"),
+    (lambda: node_of((4, 3)) * 2.0, r"axis, 1, .*mg.mean\(costs, axis=1\)"),                 # that of the units
+    (lambda: node_of((4, 3)).sum(axis=1) * np.ones((4, 4)), "axis, 1,"),
+    (lambda: node_of((4, 3), event_ndim=2).sum(axis=1), r"costs of shape \(4,\) have an axis, 0, .* samples \(\)"),
+    (lambda: mg.expand_dims(node_of((4, 5, 3)).sum(axis=2), 2) * np.ones(6), r"axis, 2, .* has samples \(4, 5\)"),
+])
+def test_an_axis_of_the_costs_that_no_node_has_is_refused(costs, words):
+    with pytest.raises(ValueError, match=words):
+        mg.expected(costs()).backward()
+    with pytest.raises(ValueError, match=words):
+        exact_expectation(lambda: mg.expected(costs()))
+
+
+def test_an_axis_of_the_costs_has_to_be_one_of_some_node_above_and_not_of_each():
+    few, many = node_of((4, 2), "few"), node_of((4, 5, 2), "many")
+    mg.expected(many.sum(axis=2) * few[:, :1]).backward()
+    with pytest.raises(ValueError, match="node 'few' has samples"):
+        mg.expected(few[:, :1] * np.ones(5)).backward()
+
+
+def test_axes_of_length_1_and_costs_of_no_node_may_stay():
+    mg.expected(node_of((4, 3)).sum(axis=1, keepdims=True)).backward()
+    x = leaf(np.arange(12.0).reshape(3, 4))
+    mg.expected(x).backward()
+    np.testing.assert_array_equal(x.grad, 1 / 12)
+    (mg.expected(x) + mg.expected(node_of((4, 3)).sum(axis=1))).backward()
+
+
+def test_log_weights_have_the_axes_of_samples_as_well():
+    mg.expected(node_of((4, 5, 2)).sum(axis=2), over=-1).backward()
+    words = r"log-weights of shape \(4, 5\) have an axis, 1, .*mg.logmeanexp\(log_weights, axis=1\)"
+    with pytest.raises(ValueError, match=words):
+        mg.expected(node_of((4, 2))[:, :1] * np.ones(5), over=1).backward()
+    for over in (0, -2, 2, 1.5):
+        with pytest.raises(ValueError, match="expected over to be the last axis"):
+            mg.expected(node_of((4, 4, 4)).sum(axis=2), over=over)

@@ -228,8 +228,9 @@ def prepared(name, network, data, batch, warm_up, rng):
 def examine(name, problem, data, samples, warm_up, reference, rng):
     """The numbers of one rule."""
     rule = prepared(name, problem.network, data, len(problem.images), warm_up, rng.fork(0))
-    expensive = problem.estimate(rule, rng.fork(1))[1] > EXPENSIVE
-    sample = Sample.of(problem, rule, per_group(samples, expensive), rng.fork(2))
+    with mg.testing.frozen_memories():
+        expensive = problem.estimate(rule, rng.fork(1))[1] > EXPENSIVE
+        sample = Sample.of(problem, rule, per_group(samples, expensive), rng.fork(2))
     return Comparison(sample, reference).numbers() | {
         "unbiased": rule.unbiased, "evaluations": sample.evaluations,
         "samples": GROUPS * per_group(samples, expensive)}

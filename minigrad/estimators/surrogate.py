@@ -85,4 +85,5 @@ class StraightThroughAnnealed(Estimator):
         return node.grad * slope * p * (1 - p)
 
     def __repr__(self):
-        return f"StraightThroughAnnealed(slope={float(self.merged()['slope']):g}, growth={self.growth}, most={self.most})"
+        slope = float(self.merged()["slope"])
+        return f"StraightThroughAnnealed(slope={slope:g}, growth={self.growth}, most={self.most})"

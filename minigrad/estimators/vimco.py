@@ -13,9 +13,10 @@ class Vimco(Estimator):
     For ``mg.expected(log_weights, over=axis)``, whose K samples per example are blamed for one Λ
     together.  Each needs a baseline that knows the others and not itself: Λ₋ₖ, in which ℓ_k is replaced
     by the mean of the other log-weights (their geometric mean, as weights).  Where all others are −∞, so is
-    Λ₋ₖ, and 0 takes its place.  Unbiased, and without anything to learn.  The derivative of Λ by the log-weights themselves, softmax(ℓ), flows through the
-    graph as usual.  Terms of a loss without log-weights, or with K = 1, get REINFORCE.  Needs the cost and
-    the log-weights it was made of: no further evaluation.
+    Λ₋ₖ, and 0 takes its place.  Unbiased, and without anything to learn.  The derivative of Λ by the
+    log-weights themselves, softmax(ℓ), flows through the graph as usual.  Terms of a loss without
+    log-weights, or with K = 1, get REINFORCE.  Needs the cost and the log-weights it was made of: no
+    further evaluation.
     Mnih & Rezende (2016), arXiv 1602.06725.
 
     >>> import minigrad as mg

@@ -31,6 +31,6 @@ from minigrad.testing.statistics import (
 
 __all__ = [
     "EstimatorReport", "assert_mean", "assert_unbiased", "assert_variance", "check_estimator", "check_rows",
-    "exact_expectation", "exact_gradient", "examine", "from_function", "frozen_memories", "gradcheck", "parametrize_with_checks",
-    "unbiased_nodes",
+    "exact_expectation", "exact_gradient", "examine", "from_function", "frozen_memories", "gradcheck",
+    "parametrize_with_checks", "unbiased_nodes",
 ]

@@ -343,6 +343,14 @@ class UpdatesInBackward(Remembering):
         self.state = {"average": average}
 
 
+@mutant("purity", "not pure", Remembering())
+class ReadsWhatCameLater(Remembering):
+    """The baseline is the memory as it is now: after the next draw it holds the sample's own cost."""
+
+    def baseline(self, node):
+        return self.state["average"]
+
+
 @mutant("state_dict", "state_dict does not hold", Remembering())
 class Forgetful(Remembering):
     """The memory is not in ``state``, so checkpoints lose it."""
