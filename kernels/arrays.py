@@ -20,8 +20,10 @@ device_types = set()
 @functools.cache
 def simulated():
     """Whether Numba's simulator is the device: NUMBA_ENABLE_CUDASIM=1 was set before Numba was imported."""
-    from numba import config
-
+    try:
+        from numba import config
+    except (ImportError, OSError):
+        return False
     return bool(config.ENABLE_CUDASIM)
 
 

@@ -1,6 +1,6 @@
-"""Which kernels serve an array: those of `cpu`, or those of `cuda.driver`.
+"""Which kernels serve an array: those of `cpu`, or those of `cuda.driver`; without Numba those of `uncompiled`.
 
-Both modules offer the same functions. They load Numba, so each is imported when it is first needed.
+These modules offer the same functions. They load Numba, so each is imported when it is first needed.
 """
 
 import functools
@@ -8,6 +8,7 @@ import functools
 import numpy as np
 
 from .arrays import is_device
+from .compiler import serving
 
 
 def on_device(x):
@@ -26,6 +27,10 @@ def device_kernels():
 @functools.cache
 def host_kernels():
     """The module whose functions take arrays of NumPy."""
+    if serving() == "numpy":
+        from . import uncompiled
+
+        return uncompiled
     from . import cpu
 
     return cpu

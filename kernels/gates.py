@@ -7,7 +7,8 @@ import numpy as np
 
 from . import work
 from .arrays import is_array
-from .backend import kernels_for, on_device
+from .backend import host_kernels, kernels_for, on_device
+from .compiler import serving
 
 _INT32_MAX = np.iinfo(np.int32).max
 _DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
@@ -114,6 +115,14 @@ def check_gates(gates):
         )
 
 
+def _check_finite(gates):
+    if not np.isfinite(gates).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
+        raise ValueError(
+            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
+        )
+
+
 def open_blocks(gates):
     """List the open blocks of `gates`, the entries that are not 0.
 
@@ -147,6 +156,11 @@ def open_blocks(gates):
     check_gates(gates)
     if on_device(gates):
         return kernels_for(gates).open_blocks(gates)
+    if serving() == "numpy":
+        _check_finite(gates)
+        blocks = OpenBlocks(gates.shape, *host_kernels().open_lists(gates))
+        work.allocated(blocks.nbytes)
+        return blocks
     if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
         gates = gates.copy()
     return blocks_of(gates, *_compiled_pass()(gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates))
@@ -154,11 +168,8 @@ def open_blocks(gates):
 
 def blocks_of(gates, buffer, n_open, odd):
     """The OpenBlocks of `gates` from what `lists.list_open` returned for them."""
-    if not math.isfinite(odd) and not np.isfinite(gates).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
-        raise ValueError(
-            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
-        )
+    if not math.isfinite(odd):
+        _check_finite(gates)
     examples, blocks = gates.shape
     first = examples + 1
     second = first + blocks + 1

@@ -13,6 +13,8 @@ import sys
 import numba
 from numba.core import event
 
+from .cache import tolerant
+
 _FAST = {"reassoc", "contract", "nsz"}
 
 
@@ -20,7 +22,8 @@ def kernel(function, fastmath=_FAST):
     """Compile `function` lazily, once per dtype, with a cache on disk where one is writable."""
     options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        compiled = numba.njit(cache=True, **options)(function)
+        return compiled if numba.config.DISABLE_JIT else tolerant(compiled)
     except RuntimeError:  # no folder for the cache is writable
         return numba.njit(**options)(function)
 
