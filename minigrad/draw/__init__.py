@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad import devices, ops
+from minigrad import devices, ops, output
 from minigrad.draw.dot import dot
 from minigrad.draw.item import Item
 from minigrad.draw.svg import svg
@@ -34,8 +34,9 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
 
     Returns
     -------
-    str.  Each stochastic node is marked, with its rule, what the rule asks for, and how many replays
-    (evaluations of the graph below it) the rule took in the last backward pass.
+    str; text is as sys.stdout can print it (``minigrad.output``).  Each stochastic node is marked, with its rule,
+    what the rule asks for, and how many replays (evaluations of the graph below it) the rule took in the last
+    backward pass.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
     drawn = FORMATS[format](items(outputs, values, names))
     if path is not None:
         Path(path).write_text(drawn, encoding="utf-8")
-    return drawn
+    return output.shown(drawn) if format == "text" else drawn
 
 
 def items(outputs, values, names):
