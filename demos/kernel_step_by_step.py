@@ -30,6 +30,11 @@ import numpy as np
 import minigrad as mg
 from demos import lesson
 from demos.benchmarks import measure as clock
+from minigrad.kernels.compiler import serving
+
+if serving() != "numba":
+    sys.exit("this lesson is about compiled kernels; install Numba (python -m pip install numba), and do not set "
+             "NUMBA_DISABLE_JIT")
 from minigrad.kernels import plain, reference, tile, vector
 
 DENSITY, BLOCKS, SHOWN = 0.1, (1, 4, 16, 64), 16        # of which table and bars show one

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import minigrad as mg
+from minigrad import output
 
 try:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ def exact(loss, params):
 
 def table(header, rows):
     """Print columns, the first to the left; floats with four digits."""
-    rows = [header, *([f"{x:.4g}" if isinstance(x, float) else str(x) for x in row] for row in rows)]
+    rows = [[output.shown(f"{x:.4g}" if isinstance(x, float) else str(x)) for x in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = [f"{x:>{width}}" for x, width in zip(others, widths[1:], strict=True)]

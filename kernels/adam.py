@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from .backend import loaded, on_device
+from .compiler import serving
 from .reference import adam as in_numpy
 
 # Loading Numba takes longer than many steps on this many numbers with NumPy do.
@@ -26,7 +27,7 @@ def adam(x, gradient, mean, square, rate, betas, correction, epsilon):
     >>> x, mean, square
     (array([0.83333333]), array([1.]), array([1.]))
     """
-    if on_device(x) or x.size < _SMALL:
+    if on_device(x) or x.size < _SMALL or serving() != "numba":
         in_numpy(x, gradient, mean, square, rate, betas, correction, epsilon)
         return
     if gradient.strides != x.strides:

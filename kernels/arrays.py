@@ -12,7 +12,7 @@ import importlib
 import numpy as np
 
 from . import deferred, work
-from .threads import on_worker
+from .compiler import serving
 
 #: Types of arrays on a device; `device_library` enters one when the first array goes there.
 device_types = set()
@@ -21,7 +21,11 @@ device_types = set()
 @functools.cache
 def simulated():
     """Whether Numba's simulator is the device: NUMBA_ENABLE_CUDASIM=1 was set before Numba was imported."""
-    return bool(on_worker(importlib.import_module, "numba").config.ENABLE_CUDASIM)
+    if serving() == "numpy":
+        return False
+    from numba import config
+
+    return bool(config.ENABLE_CUDASIM)
 
 
 @functools.cache

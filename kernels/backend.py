@@ -1,6 +1,6 @@
-"""Which kernels serve an array: those of `cpu`, or those of `cuda.driver`.
+"""Which kernels serve an array: those of `cpu`, or those of `cuda.driver`; without Numba those of `uncompiled`.
 
-Both modules offer the same functions. They load Numba, so each is imported when it is first needed.
+These modules offer the same functions. They load Numba, so each is imported when it is first needed.
 """
 
 import functools
@@ -9,6 +9,7 @@ import importlib
 import numpy as np
 
 from .arrays import is_device
+from .compiler import serving
 from .threads import on_worker
 
 
@@ -30,7 +31,7 @@ def device_kernels():
 
 def host_kernels():
     """The module whose functions take arrays of NumPy."""
-    return loaded("cpu")
+    return loaded("uncompiled" if serving() == "numpy" else "cpu")
 
 
 def kernels_for(x):

@@ -7,6 +7,7 @@ import numpy as np
 from . import work
 from .arrays import is_array
 from .backend import check_device, device_kernels, loaded, on_device
+from .compiler import serving
 from .gates import open_blocks
 from .philox import gates_numpy, uniforms_numpy
 
@@ -15,7 +16,7 @@ _SMALL = 4096
 
 
 def _use_numba(size):
-    return size >= _SMALL or f"{__package__}.philox_cpu" in sys.modules
+    return (size >= _SMALL or f"{__package__}.philox_cpu" in sys.modules) and serving() == "numba"
 
 
 def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):

@@ -6,7 +6,8 @@ import numpy as np
 
 from . import work
 from .arrays import is_array
-from .backend import kernels_for, loaded, on_device
+from .backend import host_kernels, kernels_for, loaded, on_device
+from .compiler import serving
 
 _INT32_MAX = np.iinfo(np.int32).max
 _DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
@@ -106,6 +107,14 @@ def check_gates(gates):
         )
 
 
+def _check_finite(gates):
+    if not np.isfinite(gates).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
+        raise ValueError(
+            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
+        )
+
+
 def open_blocks(gates):
     """List the open blocks of `gates`, the entries that are not 0.
 
@@ -139,6 +148,11 @@ def open_blocks(gates):
     check_gates(gates)
     if on_device(gates):
         return kernels_for(gates).open_blocks(gates)
+    if serving() == "numpy":
+        _check_finite(gates)
+        blocks = OpenBlocks(gates.shape, *host_kernels().open_lists(gates))
+        work.allocated(blocks.nbytes)
+        return blocks
     if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
         gates = gates.copy()
     numbers = gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates
@@ -157,11 +171,8 @@ def room_for_lists(shape, n_open):
 
 def blocks_of(gates, buffer, n_open, odd):
     """The OpenBlocks of `gates` from what `lists.count_open` returned and `lists.list_open` wrote for them."""
-    if not math.isfinite(odd) and not np.isfinite(gates).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
-        raise ValueError(
-            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
-        )
+    if not math.isfinite(odd):
+        _check_finite(gates)
     examples, blocks = gates.shape
     first = examples + 1
     second = first + blocks + 1

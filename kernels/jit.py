@@ -16,6 +16,7 @@ import numba
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 
+from .cache import tolerant
 from .threads import on_worker
 
 _FAST = {"reassoc", "contract", "nsz"}
@@ -25,7 +26,8 @@ def kernel(function, fastmath=_FAST):
     """Compile `function` lazily, once per dtype, with a cache on disk where one is writable."""
     options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return compiled_on_worker(numba.njit(cache=True, **options)(function))
+        compiled = numba.njit(cache=True, **options)(function)
+        return compiled if numba.config.DISABLE_JIT else compiled_on_worker(tolerant(compiled))
     except RuntimeError:  # no folder for the cache is writable
         return compiled_on_worker(numba.njit(**options)(function))
 

@@ -14,6 +14,7 @@ import numpy as np
 from . import threads, work
 from .arrays import is_array, is_device
 from .backend import check_device, kernels_for, loaded
+from .compiler import serving
 from .gates import OpenBlocks, blocks_of, check_gates, open_blocks, room_for_lists
 from .interrupts import uninterrupted
 from .packed import Packed
@@ -374,7 +375,7 @@ def _in_one_call(x, weight, bias, gates):
     """Whether these arrays are as `one_example.forward` takes them, and the work is too little to share."""
     if isinstance(x, Packed) or not isinstance(gates, np.ndarray) or gates.ndim != 2:
         return False
-    if is_device(x) or threads.worth_sharing(weight.size):
+    if is_device(x) or threads.worth_sharing(weight.size) or serving() != "numba":
         return False
     for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
         flags = array.flags

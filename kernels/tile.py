@@ -26,6 +26,8 @@ ROWS = 6
 
 def host_vector_bytes():
     """Bytes of the widest vectors the host multiplies and adds well: 64, 32, or 0 for none."""
+    if config.DISABLE_JIT:  # these instructions have no meaning in Python
+        return 0
     features = config.CPU_FEATURES
     if features is None:
         features = codegen.get_host_cpu_features()

@@ -8,27 +8,27 @@ replay), ``tensor``, ``objective`` and ``stochastic`` (binary nodes and what a r
 __version__ = "0.1.0"
 
 
-def _load_kernels_of_a_checkout():
-    """Load ../kernels as minigrad.kernels where it is not installed under that name.
+def _load_kernels():
+    """Load minigrad.kernels from this package, or in a checkout from the folder kernels/ beside it.
 
-    Installing puts the folder kernels/ into this package (package_dir in setup.cfg); a plain checkout has it one
-    level up. Exactly that folder is loaded: a longer ``__path__`` would let its neighbours be imported twice.
+    Installing puts the folder kernels/ into this package (package_dir in setup.cfg). Exactly that folder is
+    loaded: a longer ``__path__`` would let its neighbours be imported twice. The folders are searched by Python's
+    own finder, so they may also be in a zip file. Where it finds nothing, as in some frozen programs, the import
+    below asks all finders.
     """
     import sys
-    from importlib.util import module_from_spec, spec_from_file_location
-    from pathlib import Path
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+    from os.path import dirname
 
-    here = Path(__file__).resolve().parent
-    if not (here / "kernels").is_dir():
-        folder = here.parent / "kernels"
-        spec = spec_from_file_location(
-            "minigrad.kernels", folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
+    here = __spec__.submodule_search_locations
+    spec = PathFinder.find_spec("minigrad.kernels", [*here, *map(dirname, here)])
+    if spec is not None and spec.loader is not None:
         sys.modules["minigrad.kernels"] = globals()["kernels"] = module_from_spec(spec)
         spec.loader.exec_module(sys.modules["minigrad.kernels"])
 
 
-_load_kernels_of_a_checkout()
+_load_kernels()
 
 from minigrad import (  # noqa: E402
     checkpoint,

@@ -8,7 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 import minigrad as mg
-from minigrad import devices
+from minigrad import devices, output
+from minigrad.kernels.compiler import serving
 
 #: Distributions that matter to results and speed; CuPy's wheels are named after the CUDA they are for.
 PACKAGES = ("numpy", "numba", "scipy", "numba-cuda", "cupy", "cupy-cuda12x", "cupy-cuda13x")
@@ -25,8 +26,12 @@ def versions():
             continue
 
 
-def kernel_cache():
-    """Where compiled kernels are kept, and how many there are."""
+def kernels():
+    """What computes on the CPU, and where compiled kernels are kept, and how many there are."""
+    if serving() == "numpy":
+        return "NumPy alone, which skips no closed blocks: Numba cannot be imported (python -m pip install numba)"
+    if serving() == "python":
+        return "plain loops in Python: NUMBA_DISABLE_JIT is set"
     from minigrad.kernels.lists import list_open
 
     folder = list_open.stats.cache_path
@@ -38,6 +43,8 @@ def kernel_cache():
 
 def tile():
     """How wide the vectors are in which the CPU's kernels compute."""
+    if serving() != "numba":
+        return "none"
     from minigrad.kernels.tile import VECTOR_BYTES
 
     if not VECTOR_BYTES:
@@ -51,13 +58,14 @@ def report():
     yield "machine", f"{platform.machine()}, {platform.system()}"
     yield "threads", f"{mg.get_num_threads()} for kernels (mg.set_num_threads)"
     yield "vectors", tile()
-    yield "kernels", kernel_cache()
+    yield "kernels", kernels()
     fault = devices.fault()
     yield "cuda", f"no: {fault}" if fault else f"yes: {devices.describe('cuda')}"
 
 
 def main():
     """Print the report, one thing a line."""
+    output.adapt()
     found = list(report())
     width = max(len(name) for name, _ in found)
     for name, words in found:

@@ -28,6 +28,7 @@ import warnings
 import numpy as np
 
 from minigrad.kernels import arrays
+from minigrad.kernels.compiler import serving
 
 #: The names that ``device=`` takes.
 NAMES = ("cpu", "cuda")
@@ -111,7 +112,7 @@ def fault():
     """Why "cuda" cannot be used here, with a remedy, in words; "" where it can."""
     if arrays.simulated():
         return ""
-    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
+    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0" and serving() != "numpy":
         return "NUMBA_ENABLE_CUDASIM was set after Numba had been imported. Set it before Python starts"
     found = []
     trial = threading.Thread(target=lambda: found.append(look()), daemon=True)

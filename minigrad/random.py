@@ -5,6 +5,12 @@ A Generator counts its draws and holds no other state: draw number ``n`` of unit
 is split in two sees the same numbers.
 """
 
+if __name__ == "random":
+    raise ImportError(
+        "this file is minigrad.random, but Python was started in its folder, where it hides Python's own module "
+        "random; start Python in another folder, such as the one above"
+    )
+
 import os
 import threading
 from math import prod

@@ -72,7 +72,7 @@ def test_every_demo_is_listed_once_with_its_question(capsys, monkeypatch):
     names = [p.stem for p in files if has_main.search(p.read_text(encoding="utf-8"))]
     names += [p.parent.name for p in (ROOT / "demos").glob("*/__main__.py")]
     assert sorted(course.COURSE + course.LONGER) == sorted(names), "a demo is not listed in demos/__main__.py, or twice"
-    assert course.main() == 0
+    assert course.main([]) == 0
     printed = capsys.readouterr().out
     for number, name in enumerate(course.COURSE, 1):
         assert re.search(rf"^{number:>2}  {name} +{re.escape(course.question(name))}$", printed, re.MULTILINE)

@@ -59,7 +59,7 @@ def in_torch(start, gradients, **options):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=21, help="in which they take turns (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="a small network, to see whether it works")
     given = parser.parse_args(argv)

@@ -56,7 +56,7 @@ def problem(rule, batch, units, dtype):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 64], help="examples")
     parser.add_argument("--units", type=int, nargs="+", default=[50, 200], help="binary units, D")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")

@@ -87,7 +87,7 @@ def main(argv=None):
 
 
 def parsed(argv):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     for name, kind in (("batch", int), ("density", float), ("block", int), ("threads", int)):
         parser.add_argument(f"--{name}", type=kind, nargs="+", help=f"default {USUAL[name]}")
     parser.add_argument("--size", type=sizes, nargs="+", metavar="INxOUT", help="layers, such as 1024x4096")

@@ -13,7 +13,7 @@ from time import perf_counter, process_time
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import minigrad as mg
-from minigrad.kernels.tile import VECTOR_BYTES
+from minigrad.kernels.compiler import serving
 
 # Some machines preset these, for a processor older than their own; NumPy's products then take twice as long.
 PRESETS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"
@@ -101,8 +101,13 @@ def machine():
     packages = [name for name in ("numpy", "numba", "scipy", "torch") if find_spec(name)]
     blas = [f"{library['internal_api']} {library['version']} for {library.get('architecture', 'any processor')}"
             for library in threadpool_info() if library["user_api"] == "blas"]
+    vectors = "no compiled kernels"
+    if serving() == "numba":
+        from minigrad.kernels.tile import VECTOR_BYTES
+
+        vectors = f"vectors of {VECTOR_BYTES} bytes"
     return "\n".join([
-        f"{processor}, {os.cpu_count()} cores; vectors of {VECTOR_BYTES} bytes",
+        f"{processor}, {os.cpu_count()} cores; {vectors}",
         f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages),
         "BLAS: " + "; ".join(dict.fromkeys(blas)),
     ])

@@ -62,7 +62,7 @@ class Outcome:
 
 def main(argv=None):
     """Run all steps and write what they printed; returns the outcomes."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("out/on_gpu"), metavar="FOLDER", help="default out/on_gpu")
     parser.add_argument("--quick", action="store_true", help="tiny sizes and few tests, to see that everything runs")
     options = parser.parse_args(argv)

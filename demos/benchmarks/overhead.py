@@ -61,7 +61,7 @@ def in_autograd():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=21, help="measurements of each library")
     rounds = parser.parse_args().rounds
 

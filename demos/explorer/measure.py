@@ -81,7 +81,7 @@ def grid(thetas, draws, seed=0, problems=PROBLEMS, progress=iter):
     jobs = [(problem, numbers, name) for problem, numbers in zip(problems, found, strict=True) for name in rules()]
     for problem, numbers, name in progress(jobs):
         numbers["rules"][name] = variants(problem, name, thetas, draws, seed, numbers["gradient"])
-    about = [{"name": name, "formula": " ".join(type(rule).__doc__.split("\n\n")[0].split()),
+    about = [{"name": name, "formula": " ".join((type(rule).__doc__ or "").split("\n\n")[0].split()),
               "needs": sorted(rule.needs), "unbiased": rule.unbiased, "temperature": has_temperature(name)}
              for name, rule in rules().items()]
     return {"version": mg.__version__, "seed": seed, "thetas": thetas.tolist(), "samples": SAMPLES, "draws": draws,

@@ -7,6 +7,8 @@ it, for the simulator exchanges that name file by file.
 
 from numba import config, cuda
 
+from ..cache import tolerant
+
 if config.ENABLE_CUDASIM:
     from . import simulated  # noqa: F401 (repairs the simulator)
 
@@ -14,7 +16,8 @@ if config.ENABLE_CUDASIM:
 def kernel(function):
     """Compile `function` lazily, once per type of its arguments, with a cache on disk where one is writable."""
     try:
-        return cuda.jit(cache=True)(function)
+        compiled = cuda.jit(cache=True)(function)
+        return compiled if config.ENABLE_CUDASIM else tolerant(compiled)
     except RuntimeError:  # no folder for the cache is writable
         return cuda.jit(function)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad import devices, ops
+from minigrad import devices, ops, output
 from minigrad.checkpoint import whole_file
 from minigrad.draw.dot import dot
 from minigrad.draw.item import Item
@@ -35,8 +35,9 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
 
     Returns
     -------
-    str.  Each stochastic node is marked, with its rule, what the rule asks for, and how many replays
-    (evaluations of the graph below it) the rule took in the last backward pass.
+    str; text is as sys.stdout can print it (``minigrad.output``).  Each stochastic node is marked, with its rule,
+    what the rule asks for, and how many replays (evaluations of the graph below it) the rule took in the last
+    backward pass.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
     if path is not None:
         with whole_file(path) as file:
             file.write(drawn.encode())
-    return drawn
+    return output.shown(drawn) if format == "text" else drawn
 
 
 def items(outputs, values, names):

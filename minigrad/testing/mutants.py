@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import ops, output
 from minigrad.estimators import Reinforce, StraightThrough, StraightThroughSlope
 from minigrad.rule import Estimator
 from minigrad.testing.certificate import CHECKS, RUNS, Certificate
@@ -590,4 +590,5 @@ def table(mutants=MUTANTS):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    output.adapt()
     print(table())

@@ -6,12 +6,19 @@ bound is set so that a right rule is rejected, at any of its coordinates, with p
 outcomes, and there is nothing left to chance.
 """
 
+if __name__ == "statistics":
+    raise ImportError(
+        "this file is minigrad.testing.statistics, but Python was started in its folder, where it hides Python's own "
+        "module statistics; start Python in another folder"
+    )
+
 from dataclasses import dataclass
 from secrets import randbits
 from statistics import NormalDist
 
 import numpy as np
 
+from minigrad import output
 from minigrad.testing.moments import Moments, Problem
 
 ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # of an exact sum, relative to its terms
@@ -139,7 +146,7 @@ class EstimatorReport:
             least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
             lines[-1] += f"; a bias of {least:.2g} would have been found" + (
                 "" if m.exact else f" with probability {POWER}")
-        return "\n".join(lines)
+        return output.shown("\n".join(lines))
 
 
 def as_list(arrays):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import cpu, layers, plain, reference
+from minigrad.kernels import backend, cpu, layers, plain, reference, uncompiled
+from minigrad.kernels import gates as lists_of_gates
 from minigrad.kernels.tile import VECTOR_BYTES
 from tests.kernels.layer_checks import (
     GATES,
@@ -30,10 +31,18 @@ SHAPES = [
 ]
 
 
-@pytest.fixture(autouse=True, params=["plain", "vector", "chosen"])
+@pytest.fixture(autouse=True, params=["plain", "vector", "chosen", "uncompiled"])
 def tile(request, monkeypatch):
-    """Every test holds for the tile that can be read, for the fast one, and for the path chosen by default."""
+    """Every test holds for the tile that can be read, for the fast one, for the path chosen by default, and for what
+    serves without Numba.
+    """
     if request.param == "chosen":
+        return
+    if request.param == "uncompiled":
+        monkeypatch.setattr(backend, "host_kernels", lambda: uncompiled)
+        monkeypatch.setattr(lists_of_gates, "host_kernels", lambda: uncompiled)
+        monkeypatch.setattr(lists_of_gates, "serving", lambda: "numpy")
+        monkeypatch.setattr(layers, "serving", lambda: "numpy")
         return
     if request.param == "vector" and not VECTOR_BYTES:
         pytest.skip("this processor has no wide vectors")

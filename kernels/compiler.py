@@ -1,0 +1,28 @@
+"""What computes on the CPU: kernels that Numba compiles, or what takes their place.
+
+Only `serving` imports Numba, and it is called when a kernel is first needed.
+"""
+
+import functools
+import importlib
+import sys
+
+from .threads import on_worker
+
+
+@functools.cache
+def serving():
+    """What serves in this process: "numba", "python" or "numpy".
+
+    numba   : kernels are compiled.
+    python  : Numba was told not to compile (NUMBA_DISABLE_JIT=1). The loops of `plain` run as they are, slowly, and
+              can be stepped through; random numbers and Adam's step are NumPy's.
+    numpy   : Numba cannot be imported. `uncompiled` computes every block, open or closed. It is said once.
+    """
+    try:
+        numba = on_worker(importlib.import_module, "numba")       # an import that is interrupted breaks Numba
+    except (ImportError, OSError) as error:
+        print(f"minigrad: Numba cannot be imported ({error}), so NumPy computes, and skips no closed blocks. "
+              "For compiled kernels: python -m pip install --upgrade numba", file=sys.stderr)
+        return "numpy"
+    return "python" if numba.config.DISABLE_JIT else "numba"
