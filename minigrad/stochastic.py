@@ -282,6 +282,10 @@ class BinaryNode:
         self._terms = objective.below(node)
         self.samples, self.coupled = objective.layout(self._terms, self._axes, primitive.name)
 
+    def __repr__(self):
+        rows, units = self.shape
+        return f"<node {self._node.primitive.name!r} of {rows} rows and {units} units, for {self._rule!r}>"
+
     def _rows(self, x):
         if self._differentiable:        # then primitives compute, which take one dtype
             return in_dtype(x.reshape(self.shape), np.float64)
