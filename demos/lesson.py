@@ -8,6 +8,7 @@
 
 import argparse
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import minigrad as mg
@@ -63,11 +64,24 @@ def usable_device(text):
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def in_notebook():
+    """Whether this process is the kernel of a notebook."""
+    return "ipykernel" in sys.modules
+
+
+class Parser(argparse.ArgumentParser):
+    """In a notebook ``main()`` has no command line: ``sys.argv`` there is the kernel's, and is left alone."""
+
+    def parse_args(self, args=None, namespace=None):
+        started = Path(sys.argv[0]).name
+        return super().parse_args([] if args is None and started.startswith("ipykernel") else args, namespace)
+
+
 def parser(file, about, *, seed=None, samples=None, device=None):
     """A demo's command line: --out, and those of the others that it gives a default."""
     name = Path(file).stem
-    made = argparse.ArgumentParser(prog=f"python -m demos.{name}", description=about,
-                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = Parser(prog=f"python -m demos.{name}", description=about,
+                  formatter_class=argparse.RawDescriptionHelpFormatter)
     add, default = made.add_argument, "(default: %(default)s)"
     if seed is not None:
         add("--seed", type=seed_number, default=seed, metavar="N", help=f"of all noise {default}")
@@ -104,7 +118,13 @@ def figure(rows=1, columns=1, height=3.8, **options):
 
 
 def close(drawn, path, ideas):
-    """Save the picture, making its folder; say where it is, and what to try next."""
+    """Save the picture, making its folder, and show it in a notebook; say where it is, and what to try next."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn.savefig(path, dpi=150)
+    if in_notebook():
+        from IPython.display import Image, display
+
+        shown = BytesIO()
+        drawn.savefig(shown, format="png", dpi=100)
+        display(Image(shown.getvalue()))
     print(f"picture: {path}", "", "Try:", ideas.strip("\n"), sep="\n")

@@ -4,6 +4,9 @@ A ``Module`` is an object with Tensors, rules and other modules as attributes.  
 mode: what differs between training and test, such as where a gate comes from, is an argument.
 """
 
+from reprlib import recursive_repr
+from textwrap import indent
+
 import numpy as np
 
 from minigrad import devices, ops
@@ -37,7 +40,27 @@ class Module:
     layers.0.bias (3,)
     layers.1.weight (1, 3)
     layers.1.bias (1,)
+    >>> Perceptron(mg.Generator(1))
+    Perceptron(
+        layers.0: Linear(weight (3, 2), bias (3,))
+        layers.1: Linear(weight (1, 3), bias (1,))
+    )
     """
+
+    @recursive_repr()
+    def __repr__(self):
+        """The parts by name: shapes of Tensors, rules, numbers, and the modules inside, one to a line."""
+        own, modules = [], []
+        for name, x in named(vars(self), (Module, Estimator, Tensor), every=True).items():
+            if isinstance(x, Module):
+                modules.append(indent(f"{name}: {x!r}", "    "))
+            else:
+                own.append(f"{name} {x.shape}" if isinstance(x, Tensor) else f"{name}={x!r}")
+        own += [f"{name}={x!r}" for name, x in vars(self).items() if isinstance(x, (int, float, str))]
+        if not modules:
+            return f"{type(self).__name__}({', '.join(own)})"
+        lines = [indent(", ".join(own), "    ")] * bool(own) + modules
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
     def named_parameters(self):
         """Dict from name to parameter, in the order in which they were set."""

@@ -79,6 +79,17 @@ class Optimiser:
             if len({id(x) for x in parameters}) < len(parameters):
                 raise ValueError(f"{type(self).__name__}: expected each parameter once, found one twice")
 
+    def __repr__(self):
+        """Kind, rates and other settings, and how much is trained."""
+        rates = dict.fromkeys(rate if isinstance(rate, (int, float)) else getattr(rate, "__name__", repr(rate))
+                              for rate in self.rates.values())
+        settings = {"lr": ", ".join(map(str, rates)), **{
+            name: value for name, value in vars(self).items()
+            if isinstance(value, (int, float)) or (isinstance(value, tuple) and name != "memory")}}
+        count = len(self.parameters)
+        return (f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in settings.items())}; "
+                f"{count} parameter{'s' * (count != 1)}, {sum(x.size for x in self.parameters.values())} numbers)")
+
     @uninterrupted
     def zero_grad(self):
         """Forget the gradients; ``backward`` adds to them otherwise."""

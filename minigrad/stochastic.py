@@ -211,6 +211,10 @@ class BinaryNode:
         raise AttributeError(f"a rule's node has no {name!r}. It has {', '.join(sorted(names))}; help(mg.Estimator) "
                              "says what they are", name=name, obj=self)
 
+    def __repr__(self):
+        rows, units = self.shape
+        return f"<node {self._node.primitive.name!r} of {rows} rows and {units} units, for {self._rule!r}>"
+
     def _rows(self, x):
         if self._differentiable:        # then primitives compute, which take one dtype
             return in_dtype(x.reshape(self.shape), np.float64)

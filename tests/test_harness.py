@@ -1,9 +1,12 @@
 """The harness itself: enumeration of noise against closed forms, statistics, promises, adapters."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.testing import certificate
 from minigrad.testing.moments import Problem
 from minigrad.testing.mutants import Antithetic, Relaxed
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape, Uniforms
@@ -448,7 +451,7 @@ def test_an_estimator_in_pytorch(torch, scale):
     """DisARM in PyTorch, with the ½ and, wrongly, without."""
     def disarm(logits, cost, rng):
         probs = torch.sigmoid(logits)
-        u = torch.from_numpy(rng.uniform(tuple(logits.shape)))
+        u = rng.uniform(logits.shape)
         first, second = (u < probs).double(), (1 - u < probs).double()
         difference = (cost(first) - cost(second))[:, None]
         return scale * difference * (first - second) * torch.maximum(probs, 1 - probs)
@@ -457,6 +460,70 @@ def test_an_estimator_in_pytorch(torch, scale):
     report = mg.testing.examine(rule)
     assert not report.exact
     assert report.unbiased is (scale == 0.5)
+
+
+class Wrapped:
+    """An array of a framework that is not NumPy."""
+
+    def __init__(self, array):
+        self.array = np.array(array)
+
+    shape = property(lambda self: self.array.shape)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype)
+
+
+def test_all_that_a_function_gets_is_of_its_framework():
+    seen = []
+
+    def estimate(logits, cost, rng):
+        noise = rng.uniform(logits.shape)
+        bits = Wrapped(noise.array < 0.5)
+        seen.extend([logits, noise, cost(bits), rng.normal((2, 3)), rng.integers(4, [2, 1])])
+        return Wrapped(np.zeros(logits.shape, np.float32))
+
+    rule = mg.testing.from_function(estimate, array=Wrapped, unbiased=False)
+    logits = mg.tensor(np.zeros((4, 2)), requires_grad=True, dtype="float32")
+    mg.expected(mg.bernoulli(logits, rule, rng=mg.Generator(0)).sum(axis=1)).backward()
+    assert all(type(x) is Wrapped for x in seen)
+    assert [x.shape for x in seen] == [(4, 2), (4, 2), (4,), (2, 3), (2, 1)]
+    assert seen[0].array.dtype == seen[1].array.dtype == np.float64
+    assert logits.grad.dtype == np.float32
+
+
+def test_a_function_keeps_its_name():
+    rule = mg.testing.from_function(numpy_reinforce)
+    assert repr(rule) == "from_function(numpy_reinforce)"
+    assert repr(mg.testing.from_function(partial(numpy_reinforce))) == repr(rule)
+    parameters = mg.testing.parametrize_with_checks([rule, mg.estimators.ARM()]).args[1]
+    assert [p.id for p in parameters][::9] == ["numpy_reinforce-mean", "ARM-mean"]
+
+
+def test_a_function_that_starts_a_generator_of_its_own_is_told_why_it_fails():
+    def seeded(logits, cost, rng):
+        probs = 1 / (1 + np.exp(-logits))
+        bits = (np.random.default_rng(rng.seed).random(logits.shape) < probs).astype(float)
+        return cost(bits)[:, None] * (bits - probs)
+
+    with pytest.raises(AssertionError, match=r"batch split: .* \(it asked for rng.seed; take its noise from rng.uni"):
+        certificate.check_batch_split(mg.testing.from_function(seeded))
+
+
+def test_from_function_refuses_what_is_no_function():
+    with pytest.raises(TypeError, match=r"a function \(logits, cost, rng\) as estimate, got \[1.0\]"):
+        mg.testing.from_function([1.0])
+    with pytest.raises(TypeError, match="function from NumPy's arrays as array, got 'torch'"):
+        mg.testing.from_function(numpy_reinforce, array="torch")
+
+
+@pytest.mark.parametrize("check", certificate.CHECKS, ids=lambda check: check.__name__)
+def test_an_estimator_in_pytorch_passes_all_checks(torch, check):
+    def reinforce(logits, cost, rng):
+        bits = (rng.uniform(logits.shape) < torch.sigmoid(logits)).double()
+        return cost(bits)[:, None] * (bits - torch.sigmoid(logits))
+
+    check(mg.testing.from_function(reinforce, array=torch.from_numpy))
 
 
 def test_an_estimator_with_a_generator_of_pytorch(torch):

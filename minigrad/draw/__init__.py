@@ -7,6 +7,7 @@ import numpy as np
 from minigrad import devices, ops, output
 from minigrad.checkpoint import whole_file
 from minigrad.draw.dot import dot
+from minigrad.draw.drawing import Drawing
 from minigrad.draw.item import Item
 from minigrad.draw.svg import svg
 from minigrad.draw.text import text
@@ -35,9 +36,9 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
 
     Returns
     -------
-    str; text is as sys.stdout can print it (``minigrad.output``).  Each stochastic node is marked, with its rule,
-    what the rule asks for, and how many replays (evaluations of the graph below it) the rule took in the last
-    backward pass.
+    str, which a notebook shows as the picture; text is as sys.stdout can print it (``minigrad.output``).  Each
+    stochastic node is marked, with its rule, what the rule asks for, and how many replays (evaluations of the
+    graph below it) the rule took in the last backward pass.
 
     Raises
     ------
@@ -69,11 +70,12 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
     for x in (*outputs, *names.values()):
         if not isinstance(x, Tensor):
             raise TypeError(f"draw: expected Tensors, got {type(x).__name__}")
-    drawn = FORMATS[format](items(outputs, values, names))
+    graph = items(outputs, values, names)
+    drawn = FORMATS[format](graph)
     if path is not None:
         with whole_file(path) as file:
             file.write(drawn.encode())
-    return output.shown(drawn) if format == "text" else drawn
+    return Drawing(output.shown(drawn) if format == "text" else drawn, graph)
 
 
 def items(outputs, values, names):

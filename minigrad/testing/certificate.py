@@ -165,8 +165,11 @@ def check_batch_split(rule):
     layers = Layers(rule).warm()
     whole = layers.gradients(layers.loss(random.Generator(3)))
     halves = [layers.gradients(layers.loss(random.Generator(3, start), slice(start, start + 2))) for start in (0, 2)]
+    complaint = "depends on the batch split: whole and halves differ"
+    if any(getattr(r, "seeded", False) for r in layers.rules):
+        complaint += " (it asked for rng.seed; take its noise from rng.uniform, which depends on the row alone)"
     for name, a, b, c in zip(layers.params, whole, *halves, strict=True):
-        close(a, (b + c) / 2, "depends on the batch split: whole and halves differ", name)
+        close(a, (b + c) / 2, complaint, name)
 
 
 def check_purity(rule):
@@ -205,7 +208,7 @@ def check_needs(rule):
             layers.gradients(layers.loss(random.Generator(3)))
         except ValueError:
             continue
-        raise AssertionError(f"{type(rule).__name__} declares that it needs {need!r} and never asks for it, so it "
+        raise AssertionError(f"{name_of(rule)} declares that it needs {need!r} and never asks for it, so it "
                              "would be computed for nothing. Take it out of needs")
 
 
@@ -219,7 +222,7 @@ def check_closed_gates(rule):
         for name, g in zip(layers.params, gradients, strict=True):
             if not np.isfinite(g).all():
                 raise AssertionError(
-                    f"{type(rule).__name__} says needs_closed_gates = False, but its estimate of {name} uses the "
+                    f"{name_of(rule)} says needs_closed_gates = False, but its estimate of {name} uses the "
                     "gradient at units whose sample is 0. Layers below skip computing it")
 
 
@@ -258,9 +261,14 @@ def parametrize_with_checks(rules):
     if isinstance(rules, Estimator):
         raise TypeError(f"parametrize_with_checks: expected a list of rules, got the rule {rules!r}. Write [{rules!r}]")
     rules = [checked_rule(rule, "parametrize_with_checks") for rule in rules]
-    pairs = [pytest.param(rule, check, id=f"{type(rule).__name__}-{check.__name__.removeprefix('check_')}")
+    pairs = [pytest.param(rule, check, id=f"{name_of(rule)}-{check.__name__.removeprefix('check_')}")
              for rule in rules for check in CHECKS]
     return pytest.mark.parametrize(("rule", "check"), pairs)
+
+
+def name_of(rule):
+    """The name of a rule's class, or of the function that it was made from."""
+    return getattr(rule, "name", type(rule).__name__)
 
 
 def memory(rule):

@@ -13,6 +13,7 @@ if __name__ == "statistics":
     )
 
 from dataclasses import dataclass
+from html import escape
 from secrets import randbits
 from statistics import NormalDist
 
@@ -127,26 +128,41 @@ class EstimatorReport:
             return f"; silent zero at {self.problem.coordinates[int(np.argmax(dead))]}, which never gets a gradient"
         return ""
 
-    def __repr__(self):
+    def parts(self):
+        """What is said before the table, its header, its rows, and what is said after it."""
         m = self.moments
         how = f"{m.runs} outcomes enumerated: exact" if m.exact else f"{m.runs} samples"
-        verdict = "unbiased" if self.unbiased else self.fault()
-        width = max(map(len, self.problem.coordinates), default=0)
-        lines = [f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}",
-                 f"{'':{width}}  {'gradient':>12} {'mean':>12} {'bias':>11} {'stderr':>10} {'z':>7} {'variance':>11}"]
+        before = f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}"
+        header = ["", "gradient", "mean", "bias", "stderr", "z", "variance"]
         shown = np.sort(np.argsort(-np.abs(self.difference), kind="stable")[:MOST_LINES])
         columns = [self.truth, m.mean, self.difference, m.stderr, self.ratio, m.variance]
-        for i in shown:
-            lines.append("{:{}}  {:12.6g} {:12.6g} {:11.3g} {:10.2g} {:7.2f} {:11.5g}".format(
-                self.problem.coordinates[i], width, *(column[i] for column in columns)))
+        formats = [".6g", ".6g", ".3g", ".2g", ".2f", ".5g"]
+        rows = [[self.problem.coordinates[i], *(format(column[i], form)
+                                                for column, form in zip(columns, formats, strict=True))] for i in shown]
+        after = []
         if len(shown) < len(self.truth):
-            lines.append(f"and {len(self.truth) - len(shown)} coordinates with less bias")
-        lines.append(verdict)
+            after.append(f"and {len(self.truth) - len(shown)} coordinates with less bias")
         if self.unbiased:
             least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
-            lines[-1] += f"; a bias of {least:.2g} would have been found" + (
-                "" if m.exact else f" with probability {POWER}")
-        return output.shown("\n".join(lines))
+            after.append(f"unbiased; a bias of {least:.2g} would have been found"
+                         + ("" if m.exact else f" with probability {POWER}"))
+        else:
+            after.append(self.fault())
+        return before, header, rows, after
+
+    def __repr__(self):
+        before, header, rows, after = self.parts()
+        width = max(map(len, self.problem.coordinates), default=0)
+        table = ["{:{}}  {:>12} {:>12} {:>11} {:>10} {:>7} {:>11}".format(row[0], width, *row[1:])
+                 for row in [header, *rows]]
+        return output.shown("\n".join([before, *table, *after]))
+
+    def _repr_html_(self):
+        """What a notebook shows."""
+        before, header, rows, after = self.parts()
+        lines = [f"<tr><th>{'</th><th>'.join(header)}</th></tr>"]
+        lines += [f"<tr><th>{escape(name)}</th><td>{'</td><td>'.join(cells)}</td></tr>" for name, *cells in rows]
+        return f"<p>{before}</p><table>{''.join(lines)}</table>" + "".join(f"<p>{escape(line)}</p>" for line in after)
 
 
 def as_list(arrays):
