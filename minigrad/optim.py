@@ -263,7 +263,7 @@ class AdamW(Adam):
     Parameters
     ----------
     weight_decay : at least 0.  It applies to all parameters, as the learning rate does.
-    parameters, lr, betas, epsilon, max_norm, rules : as for ``Adam``.
+    parameters, lr, betas, epsilon, max_norm : as for ``Adam``.
 
     Source: Loshchilov & Hutter (2019), Algorithm 2.
 
@@ -276,12 +276,11 @@ class AdamW(Adam):
     array([ 0.625, -1.5  ])
     """
 
-    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01, max_norm=None,
-                 rules=()):
+    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01, max_norm=None):
         if not weight_decay >= 0:
             raise ValueError(f"AdamW: expected a weight_decay of at least 0, got {weight_decay}")
         self.weight_decay = weight_decay
-        super().__init__(parameters, lr, betas, epsilon, max_norm, rules)
+        super().__init__(parameters, lr, betas, epsilon, max_norm)
 
     def update(self, x, lr, mean, square):
         x.data *= 1 - lr * self.weight_decay

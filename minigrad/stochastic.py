@@ -22,7 +22,6 @@ from math import prod
 import numpy as np
 
 from minigrad import devices, ops, random
-from minigrad.kernels import arrays
 from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
