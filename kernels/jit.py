@@ -10,6 +10,7 @@ The cache notices a change of the file a kernel is in, not of one that it calls 
 
 import atexit
 import functools
+import os
 import sys
 
 import numba
@@ -52,6 +53,11 @@ def _finish():
     """Wait for a compilation that goes on after an interrupt: LLVM must not be taken down under it."""
     with global_compiler_lock:
         pass
+
+
+if hasattr(os, "register_at_fork"):     # a child that is made meanwhile would wait for ever for Numba's lock
+    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release,
+                        after_in_child=global_compiler_lock.release)
 
 
 class _Announce(event.Listener):

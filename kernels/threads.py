@@ -24,7 +24,8 @@ of such a function. ``deque(iterator, maxlen=0)`` is one: it runs an iterator to
 ``starmap``, which the iterators here are made of, are written in C too, and so are compiled kernels.) An interrupt
 therefore comes before the first task has begun, or after the last one has ended. The waiting has to be one such
 call as well. The locks of Python's ``threading`` stop waiting when a signal arrives, so the locks here are those
-below them, ``PyThread_acquire_lock``.
+below them, ``PyThread_acquire_lock``. To import Numba or to compile a kernel cannot be one such call, so a worker
+does it: only the main thread is ever interrupted.
 
 One thing can still break in: a tracer, such as a debugger, which runs Python code everywhere. For its sake every
 offer holds the arrays that the kernel works on, so that their memory is not freed under a worker's hands.
@@ -186,7 +187,8 @@ def accept(lock, function, tasks, errors, alive):
 def on_worker(function, *arguments):
     """function(*arguments) on a worker, for what an interrupt must not break though it is not one C call.
 
-    The caller waits. An interrupt ends the waiting, but the function goes on to its end.
+    The caller waits. An interrupt ends the waiting, but the function goes on to its end. Other threads than the
+    main one call the function themselves.
     """
     team = _team
     if get_ident() != main_thread().ident or not team.grow(1):     # only the main thread is ever interrupted

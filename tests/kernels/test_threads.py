@@ -1,6 +1,7 @@
 """Kernels on several threads: what interrupts, changes of their number, forks and errors cannot do to them."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import threads
+from minigrad.kernels import jit, threads
 from tests.interrupted import PREAMBLE, ROOT, interrupt
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the signals of a POSIX system")
@@ -271,6 +272,27 @@ print("well")
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True,
                          timeout=120, check=False)
     assert (ran.returncode, ran.stdout) == (0, "well\n"), ran.stderr
+
+
+@posix
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_that_is_forked_while_another_thread_compiles_can_compile():
+    held = threading.Event()
+
+    def compiling():
+        with jit.global_compiler_lock:
+            held.set()
+            time.sleep(0.3)
+
+    other = threading.Thread(target=compiling)
+    other.start()
+    held.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(60)            # ends a child that waits for ever
+        os._exit(jit.kernel(lambda x: x + 1)(41))
+    other.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
 
 
 def test_the_process_ends_beside_threads_that_compute():
