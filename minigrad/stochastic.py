@@ -22,7 +22,7 @@ from math import prod
 import numpy as np
 
 from minigrad import devices, ops, random
-from minigrad.kernels import arrays, bernoulli_gates
+from minigrad.kernels import bernoulli_gates
 from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
