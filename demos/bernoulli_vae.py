@@ -124,7 +124,7 @@ def train(images, rule, steps, batch, seed, bar):
             curve.append((step, elbo(vae, images[:FEW], seed)))
         start = process_time()
         optimiser.zero_grad()
-        vae.loss(x, rule, rng).backward()
+        vae.loss(x, rule, rng).backward(free=True)
         optimiser.step()
         seconds += process_time() - start
         bar.update()

@@ -78,7 +78,7 @@ def learn(rule, steps, seed):
         optimiser.zero_grad()
         log_likelihood = machine.log_likelihood()
         loss = -log_likelihood if rule is None else machine.cost(rule, 100, rng)
-        loss.backward()
+        loss.backward(free=True)
         optimiser.step()
         curve.append(log_likelihood.item())
     return machine, np.array(curve)

@@ -115,7 +115,7 @@ def vae(images, digits=2, bits=12):
         q = encoder(batch)
         divergence = (mg.sigmoid(q) * q - mg.softplus(q) + log(2)).sum(axis=1).mean()     # from P(b = 1) = ½
         optimiser.zero_grad()
-        (mg.expected(reconstruction(mg.bernoulli(q, rule, rng=rng), batch)) + divergence).backward()
+        (mg.expected(reconstruction(mg.bernoulli(q, rule, rng=rng), batch)) + divergence).backward(free=True)
         optimiser.step()
 
     shown, fixed = x[:digits], [decoder.weight, decoder.bias]

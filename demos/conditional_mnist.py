@@ -300,7 +300,7 @@ class Run:
         costs = mg.cross_entropy(scores, labels)
         loss = mg.expected(costs) + self.penalty * sparsity
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward(free=True)
         self.optimiser.step()
         return costs.data, scores.data, gates.data
 

@@ -45,7 +45,7 @@ def learn(name, target, steps, runs, seed, device="cpu"):
     for step in range(steps):
         curve[step] = logits.numpy()[:, 0]
         optimiser.zero_grad()
-        mg.expected((mg.bernoulli(logits, rule, rng=rng) - target) ** 2).backward()
+        mg.expected((mg.bernoulli(logits, rule, rng=rng) - target) ** 2).backward(free=True)
         optimiser.step()
     curve[steps] = logits.numpy()[:, 0]
     return 1 / (1 + np.exp(-curve))

@@ -255,7 +255,7 @@ def call(name, args, options):
     """NumPy's function on the memory of arrays, if CuPy takes these arguments."""
     if FUNCTIONS[name]:
         checked(name, FUNCTIONS[name], args, options)
-    if name in ("array", "asarray", "ascontiguousarray", "take_along_axis", "where"):
+    if name in ("array", "asarray", "ascontiguousarray", "may_share_memory", "take_along_axis", "where"):
         return globals()[name](*args, **options)
     return to_array(getattr(np, name)(*map(to_memory, args), **{key: to_memory(x) for key, x in options.items()}))
 
@@ -308,6 +308,10 @@ def at_places(index, shape):
             axis += i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else 1
         places.append(i)
     return tuple(places)
+
+
+def may_share_memory(a, b, max_work=None):
+    return np.may_share_memory(to_memory(a), to_memory(b))      # known to the host, without a transfer
 
 
 def take_along_axis(a, indices, axis):

@@ -71,7 +71,7 @@ class no_grad:
     def __call__(self, function):
         if any(kind(function) for kind in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
                                            inspect.isasyncgenfunction)):
-            raise TypeError(f"no_grad: expected an ordinary function, got {function.__name__}, whose body runs after "
+            raise TypeError(f"no_grad: expected an ordinary function, got {function!r}, whose body runs after "
                             "the call has returned. Write `with mg.no_grad():` in its body, around what is computed "
                             "between one yield or await and the next")
 
@@ -291,7 +291,7 @@ class Evaluation:
         nodes = self.nodes()
         if targets is None:
             targets = keepers(self.outputs, nodes)
-        plan, wanted = self.plan(nodes, targets)
+        plan, wanted, stale = self.plan(nodes, targets)
         kept = {x for x in targets if x.primitive is not None}
         cotangents = {}
         for output, cotangent in zip(self.outputs, self.cotangents, strict=True):
@@ -307,6 +307,8 @@ class Evaluation:
         for node, sought in plan:
             g = cotangents.get(node) if kept and node in kept else cotangents.pop(node, None)
             if g is not None or node.primitive.stochastic:
+                if node in stale:
+                    raise changed_since(node)
                 for x, cotangent in self.pull_back(node, g, sought, wanted, create_graph):
                     other = cotangents.get(x)
                     cotangents[x] = cotangent if other is None else other + cotangent
@@ -325,7 +327,7 @@ class Evaluation:
             if node in steps:
                 yield node, steps.pop(node)
                 rules -= node.primitive.stochastic
-                wanted.pop(node)
+                wanted.pop(node, None)
             done.append(node)
             if not rules:
                 self.objective[0] = None
@@ -369,10 +371,11 @@ class Evaluation:
     def plan(self, nodes, targets):
         """What the pass has to do: (node, its parents whose cotangent is wanted), in order of creation.
 
-        Also returns how much of each value's cotangent is wanted.  A rule that estimates from costs
-        alone wants no cotangent of its sample, so the kernels below it need not compute one.
+        Also returns how much of each value's cotangent is wanted, and the nodes whose arguments were changed
+        since.  A rule that estimates from costs alone wants no cotangent of its sample, so the kernels below
+        it need not compute one.
         """
-        wanted, plan = dict.fromkeys(targets, ALL), []
+        wanted, plan, stale = dict.fromkeys(targets, ALL), [], set()
         for node in nodes:
             sought, changes = [], 0
             for parent in node.parents:
@@ -383,7 +386,7 @@ class Evaluation:
             if sought:
                 if changes != node.changes_before or (
                         node.watched and sharing.first_changed(node.watched) is not None):
-                    raise changed_since(node)
+                    stale.add(node)
                 plan.append((node, sought))
                 demand = node.primitive.demand
                 if demand is not None:
@@ -395,7 +398,7 @@ class Evaluation:
                     continue
                 if level > wanted.get(node, NOTHING):
                     wanted[node] = level
-        return plan, wanted
+        return plan, wanted, stale
 
 
 class Counter:

@@ -222,10 +222,6 @@ class Tensor:
         >>> loss.backward(free=True)
         >>> round(loss.item(), 3)
         10.107
-        >>> loss.backward()
-        Traceback (most recent call last):
-            ...
-        ValueError: sum: expected a whole graph, but backward(free=True) has freed it. Leave free=True away ...
         """
         if create_graph:
             raise ValueError("backward: .grad is an array and cannot be differentiated again. "
@@ -393,8 +389,9 @@ def in_place(symbol, compute):
     """The method behind an operator such as ``+=``: it changes a leaf under ``no_grad``, and nothing else."""
     def update(self, other):
         if not paused.get():
-            raise TypeError(f"{symbol}: a Tensor that is recorded cannot be changed in place. Write x = x {symbol[:-1]} y "
-                            f"for a new Tensor. To change a leaf, assign to x.data, or use {symbol} under mg.no_grad()")
+            raise TypeError(f"{symbol}: where recording is on, a Tensor cannot be changed in place. Write "
+                            f"x = x {symbol[:-1]} y for a new Tensor. To change a leaf, assign to x.data, or use "
+                            f"{symbol} under mg.no_grad()")
         self.check_leaf(symbol)
         found = compute(self, other)
         self.check_like(found, symbol)

@@ -82,7 +82,7 @@ class Sized:
             gates = self.gates(self.network.logits(x))
             loss = mg.expected(mg.cross_entropy(self.network.scores(x, gates), labels))
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward(free=True)
             optimiser.step()
             shares.append(np.mean(gates.numpy() != 0))
         return float(np.mean(shares[-(len(batches) // epochs):]))
@@ -194,7 +194,7 @@ def train_policy(data, epochs, seed, usage, variety, rate):
             loss = (mg.expected(costs) + usage * (fairness(probs, TARGET) + sparseness(probs, TARGET))
                     + variety * sameness(probs))
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward(free=True)
             optimiser.step()
         valid, _ = sampled_error(network, rule, rng, data.valid_images, data.valid_labels, draws=1)
         if valid < best["valid"]:

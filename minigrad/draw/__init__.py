@@ -103,7 +103,7 @@ def cotangents_of(outputs):
     evaluation = Evaluation(outputs, [np.ones_like(ops.dense(x.value)) for x in outputs])
     evaluation.nested = True        # then rules commit and count nothing
     nodes = evaluation.nodes()
-    _, wanted = evaluation.plan(nodes, keepers(outputs, nodes))
+    _, wanted, _ = evaluation.plan(nodes, keepers(outputs, nodes))
     return evaluation.backward(list(wanted))
 
 
