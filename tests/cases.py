@@ -13,6 +13,7 @@ import scipy.stats
 from minigrad import ops
 from minigrad.objective import expected_cost
 from minigrad.ops.joining import join
+from minigrad.ops.special import ratio
 
 rng = np.random.default_rng(20130815)
 
@@ -197,6 +198,8 @@ row(ops.polygamma, scipy.special.polygamma, 1, positive(3))
 row(ops.polygamma, scipy.special.polygamma, 2, positive(3))
 row(ops.betaln, scipy.special.betaln, positive(2, 3), positive(3))
 row(ops.betaln, scipy.special.betaln, positive(3), 2)
+row(ratio, np.divide, normal(2, 3), positive(3))
+row(ratio, np.divide, normal(3), 2.0)
 row(ops.xlogy, scipy.special.xlogy, positive(2, 3), positive(3))
 row(ops.xlogy, scipy.special.xlogy, normal(3), 2.0)
 row(ops.xlogy, scipy.special.xlogy, 2.0, positive(3))
