@@ -1,6 +1,7 @@
 """Integers and booleans of every width, at every argument of every primitive: what they give is what floats give."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_beside_floats_integers_are_such_floats(case, positions):
             leaves = as_leaves(dtype)
             for small in SMALL:
                 arrays = inputs_with(case, inputs, [position], as_types(small), leaves)
-                tensors = inputs_with(case, inputs, [position], lambda x, small=small: mg.tensor(x, dtype=small), leaves)
+                tensors = inputs_with(case, inputs, [position], partial(mg.tensor, dtype=small), leaves)
                 right = slopes_of(case, inputs_with(case, inputs, [position], as_types(small, dtype), leaves))
                 for found in (slopes_of(case, arrays), slopes_of(case, tensors)):
                     assert [x.dtype for x in found] == [x.dtype for x in right], (position, small)

@@ -177,8 +177,8 @@ def integers_among(primitive, args):
         if not is_number(primitive, i):
             continue
         dtype = getattr(x, "dtype", None)
-        if dtype is FLOAT64 or dtype is FLOAT32:
-            if common is not None and dtype is not common and not primitive.casts:
+        if dtype is not None and dtype in FLOATS:
+            if common is not None and dtype != common and not primitive.casts:
                 raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got {common} and "
                                 f"{dtype}. Convert with .astype, or a number with float()")
             common = dtype

@@ -135,7 +135,7 @@ def logit(p):
     return special("logit", p)
 
 
-logit.vjps(lambda g, out, p: g / (p * (1 - p)))
+logit.vjps(lambda g, out, p: g / p + g / (1 - p))
 
 
 @primitive
