@@ -3,6 +3,7 @@
 ``axis`` is an int, a tuple of ints, or None for all axes, as in NumPy.
 """
 
+import builtins
 import math
 
 import numpy as np
@@ -57,7 +58,7 @@ def var(x, axis=None, keepdims=False, ddof=0):
 
 
 def slope_of_variance(g, out, x, axis=None, keepdims=False, ddof=0):
-    g = g * (2 / (entries(x, axis) - ddof))
+    g = 2 * g / builtins.max(entries(x, axis) - ddof, 0)     # by 0 as NumPy does, where there are too few entries
     return spread(g, x, axis, keepdims) * (x - mean(x, axis=axis, keepdims=True))
 
 

@@ -141,7 +141,8 @@ logit.vjps(lambda g, out, p: g / p + g / (1 - p))
 @primitive
 def ratio(x, y):
     """x / y, and 0 where x is 0, also at y = 0: the slope of x log y, which bends in x there too."""
-    return np.divide(x, np.where(np.equal(x, 0), 1, y))
+    y = as_scalar(y, np.result_type(x, y))
+    return np.divide(x, y + np.equal(x, 0) * np.equal(y, 0))
 
 
 ratio.vjps(lambda g, out, x, y: g / y,
