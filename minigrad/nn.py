@@ -392,7 +392,7 @@ class ConditionalNetwork(Module):
 
 def initial(inputs, units, rng, gain, dtype, order, device):
     """A weight (units, inputs) uniform in ±gain·√(6 / (inputs + units)), and a bias of zeros."""
-    bound = gain * np.sqrt(6 / (inputs + units))
+    bound = gain * np.sqrt(6 / max(1, inputs + units))
     weight = bound * (2 * devices.put(rng.uniform((units, inputs), np.float64), "cpu") - 1)
     return (tensor(np.asarray(weight, dtype, order=order), requires_grad=True, device=device),
             tensor(np.zeros(units, dtype), requires_grad=True, device=device))

@@ -10,6 +10,8 @@ then does it change anything.  On a GPU that would make every step wait for it, 
 finite are reported when the loss, say, is next fetched: by name and step, but after they were used.
 """
 
+import math
+
 import numpy as np
 
 from minigrad import devices
@@ -289,7 +291,7 @@ class AdamW(Adam):
 
 def shrinkage(weight, max_norm):
     """The factor, at most 1, that brings each unit's incoming weights (a row) to ``max_norm``."""
-    rows = weight.reshape(len(weight), -1)
+    rows = weight.reshape(len(weight), math.prod(weight.shape[1:]))
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     factor = max_norm / np.maximum(norms, max_norm)
     return factor.reshape(-1, *[1] * (weight.ndim - 1))

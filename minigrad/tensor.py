@@ -17,7 +17,7 @@ import numpy as np
 from minigrad import devices, graph, ops, sharing
 from minigrad.graph import paused, tick
 from minigrad.kernels import Packed, arrays
-from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, recorders, table
+from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, integers_among, is_number, recorders, table
 
 
 class Tensor:
@@ -283,8 +283,9 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __getitem__(self, index):
-        index = index if isinstance(index, tuple) else (index,)
-        return ops.getitem(self, *(list(i) if isinstance(i, (tuple, range)) else i for i in index))
+        if isinstance(index, tuple):
+            return ops.getitem(self, *(list(i) if isinstance(i, (tuple, range)) else i for i in index))
+        return ops.getitem(self, list(index) if isinstance(index, range) else index)
 
     # -- NumPy's method names: these, and those of METHODS below ------------------------------------
 
@@ -428,7 +429,7 @@ def record(primitive, args, options, tracked=False):
     operands, parents, given = [], [], []
     requires_grad, changes = False, 0
     tracked = tracked or primitive.stochastic
-    common, odd = None, False           # the dtype of the arguments, and whether one has another or is no number
+    common, odd = None, False           # the floating dtype of the arguments, and whether one has another
     for x in args:
         if type(x) is Tensor:
             product = None
@@ -463,14 +464,14 @@ def record(primitive, args, options, tracked=False):
         operands.append(x)
         dtype = getattr(x, "dtype", None)
         if dtype is not common:
-            if common is None:
+            if common is None and (dtype is FLOAT64 or dtype is FLOAT32):
                 common = dtype
-            else:
-                odd = True
-    if odd or (common is not FLOAT64 and common is not FLOAT32):
-        floating = converted(primitive, args, partial(floated, tracked=tracked))
-        if floating is not args:
-            return record(primitive, floating, options)
+            elif not odd:
+                odd = is_number(primitive, len(operands) - 1)
+    if odd:
+        integers, dtype = integers_among(primitive, operands)
+        if integers:
+            return record(primitive, converted(args, integers, dtype, partial(floated, tracked=tracked)), options)
     try:
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError) as error:

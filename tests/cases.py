@@ -16,6 +16,7 @@ from minigrad.ops.contraction import contract
 from minigrad.ops.joining import join
 from minigrad.ops.padding import padded
 from minigrad.ops.reductions import prod_of_packed
+from minigrad.ops.special import ratio
 
 rng = np.random.default_rng(20130815)
 
@@ -308,6 +309,8 @@ row(ops.polygamma, scipy.special.polygamma, 1, positive(3))
 row(ops.polygamma, scipy.special.polygamma, 2, positive(3))
 row(ops.betaln, scipy.special.betaln, positive(2, 3), positive(3))
 row(ops.betaln, scipy.special.betaln, positive(3), 2)
+row(ratio, np.divide, normal(2, 3), positive(3))
+row(ratio, np.divide, normal(3), 2.0)
 row(ops.xlogy, scipy.special.xlogy, positive(2, 3), positive(3))
 row(ops.xlogy, scipy.special.xlogy, normal(3), 2.0)
 row(ops.xlogy, scipy.special.xlogy, 2.0, positive(3))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigrad.ops import alternatives
-from minigrad.ops.logic import where
+from minigrad.ops.logic import equal, greater_equal, logical_and, where
 from minigrad.ops.primitive import FLOATS, as_the_argument, primitive
 
 __all__ = [
@@ -120,8 +120,9 @@ sqrt.demand = as_the_argument
 def power(x, y):
     """x to the power y.
 
-    The derivatives are y·x^(y-1) and x^y·log x; both are taken to be 0 where 0 is their factor, so
-    that x⁰ and 0^y have one at x = 0.
+    The derivatives are y·x^(y-1) and x^y·log x. At x = 0 the first is taken to be 0 for y = 0, and the second
+    for y >= 0, so that x⁰ and 0^y have a derivative there. Second derivatives are right wherever they exist. The
+    mixed one at x = 0 does not exist for y <= 1.
     """
     return np.power(x, y)
 
@@ -129,12 +130,12 @@ def power(x, y):
 def slope_of_base(g, out, x, y):
     if not hasattr(y, "dtype"):
         return g * (y * x ** (y - 1)) if y else 0 * g
-    return g * y * power(x, where(y == 0, 1, y - 1))
+    return g * y * power(x, where(logical_and(equal(x, 0), equal(y, 0)), 1, y - 1))
 
 
 def slope_of_exponent(g, out, x, y):
     x = as_scalar(x, g.dtype)
-    return g * out * log(where(x == 0, 1, x))
+    return g * out * log(where(logical_and(equal(x, 0), greater_equal(y, 0)), 1, x))
 
 
 power.vjps(slope_of_base, slope_of_exponent)

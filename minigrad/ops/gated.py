@@ -12,7 +12,7 @@ from minigrad import kernels
 from minigrad.kernels import Packed, arrays
 from minigrad.ops.alternatives import linear_layer
 from minigrad.ops.elementwise import multiply
-from minigrad.ops.linear_algebra import matmul
+from minigrad.ops.linear_algebra import matmul, rows
 from minigrad.ops.primitive import ALL, OPEN, primitive, recorders
 from minigrad.ops.reductions import sum
 from minigrad.ops.shaping import repeat, reshape, transpose
@@ -102,8 +102,7 @@ def linear_weight(g, out, x, weight, bias=None, *, wanted):
     if isinstance(x, Packed):
         return Factored(weight, (g, x), lambda: kernels.packed_linear_dw(g, x),
                         lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr))
-    units, inputs = weight.shape
-    return matmul(transpose(reshape(g, shape=(-1, units))), reshape(x, shape=(-1, inputs)))
+    return matmul(transpose(rows(g)), rows(x))
 
 
 def linear_bias(g, out, x, weight, bias, *, wanted):

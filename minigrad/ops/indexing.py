@@ -29,8 +29,9 @@ def getitem(x, *index):
     >>> x.grad
     array([2., 0., 1.])
     """
-    index = as_arrays(x, index)
-    check_range("getitem", x, index)
+    if arrays.is_device(getattr(x, "values", x)):       # packed units have their values there
+        index = as_arrays(x, index)
+        check_range("getitem", x, index)
     try:
         return x[index]
     except IndexError as error:
@@ -77,14 +78,13 @@ def as_arrays(x, index):
 
 def check_range(name, x, index):
     """Have a device refuse integers beyond the ends of x: it would wrap them round silently."""
-    if arrays.is_device(getattr(x, "values", x)):
-        named = [i for i in index if i is not None]
-        rest = x.ndim - sum(map(width, named))
-        axis = 0
-        for i in named:
-            if arrays.is_device(i) and i.dtype.kind in "iu" and i.size:
-                check_within(name, i, x.shape[axis])
-            axis += rest if i is Ellipsis else width(i)
+    named = [i for i in index if i is not None]
+    rest = x.ndim - sum(map(width, named))
+    axis = 0
+    for i in named:
+        if arrays.is_device(i) and i.dtype.kind in "iu" and i.size:
+            check_within(name, i, x.shape[axis])
+        axis += rest if i is Ellipsis else width(i)
 
 
 def width(i):

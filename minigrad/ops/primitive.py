@@ -13,7 +13,7 @@ engine does that once, for all of them (``graph.fit``).  Products that are writt
 and operators can be differentiated again, because a primitive computes when it is given arrays and
 records when it is given Tensors.
 
-Integers and booleans are converted before the function and its products see them (``converted``). Beside a
+Integers and booleans are converted before the function and its products see them (``integers_among``). Beside a
 floating argument they take its dtype. Alone they become float64, unless the primitive gives integers for
 integers, as ``add`` does: then it says ``@primitive(integers=True)``. An argument without a derivative is no
 number to compute with, but an index, a label or a condition, and stays as it is.
@@ -92,7 +92,13 @@ class Primitive:
                 return recorders[type(x)](self, *self.bound(args, options))
         if options and any(isinstance(x, np.generic) or arrays.is_array(x) for x in options.values()):
             args, options = self.bound(args, options)
-        return self.forward(*converted(self, args), **options)
+        for i, x in enumerate(args):
+            dtype = getattr(x, "dtype", None)
+            if (dtype is not FLOAT64 and dtype is not FLOAT32 and (dtype is not None or not self.integers)
+                    and is_number(self, i)):
+                args = converted(args, *integers_among(self, args))
+                break
+        return self.forward(*args, **options)
 
     def bound(self, args, options):
         """The call with those arguments by position that have a product, whichever way they were given."""
@@ -143,48 +149,56 @@ class OneForEach:
 
 
 def is_number(primitive, argnum):
-    """Whether an argument is a number to compute with, and so has a derivative; others are indices, say."""
+    """Whether an argument is a number to compute with: one that has a derivative, and no index, say."""
     products = primitive.products
     return type(products) is OneForEach or (argnum < len(products) and products[argnum] is not None)
 
 
-def converted(primitive, args, astype=lambda x, dtype: x.astype(dtype)):
-    """The arguments of a call with integers and booleans made floating; ``args`` itself where none has to be.
+def converted(args, integers, dtype, astype=lambda x, dtype: x.astype(dtype)):
+    """The arguments of a call where those of the numbers in ``integers`` have another dtype."""
+    return tuple(x if i not in integers else astype(x, dtype) if hasattr(x, "dtype") else float(x)
+                 for i, x in enumerate(args)) if integers else args
 
-    >>> converted(table["multiply"], (np.ones(2, "float32"), np.array([3, 4])))
-    (array([1., 1.], dtype=float32), array([3., 4.], dtype=float32))
+
+def integers_among(primitive, args):
+    """The arguments of a call that have to be made floating: their numbers, and the dtype to convert them to.
+
+    Arguments are arrays and numbers. Those without a derivative are left out: they are indices, say.
+
+    >>> integers_among(table["multiply"], (np.ones(2, "float32"), np.array([3, 4])))
+    ([1], dtype('float32'))
+    >>> integers_among(table["multiply"], (2, np.array([3, 4])))
+    ([], None)
 
     Raises
     ------
     TypeError
         Floating arguments of two dtypes, or numbers other than integers, float64 and float32.
     """
-    first = getattr(args[0], "dtype", None) if args else None
-    if (first is FLOAT64 or first is FLOAT32) and all(getattr(x, "dtype", None) is first for x in args):
-        return args
-    integers, dtypes, floating = [], {}, not primitive.integers
+    common, floating, integers = None, not primitive.integers, []
     for i, x in enumerate(args):
-        dtype = np.dtype(type(x)) if type(x) in PYTHON else getattr(x, "dtype", None)
-        if dtype is None or not is_number(primitive, i):
+        if not is_number(primitive, i):
             continue
-        if dtype.kind in "iub":
-            if dtype.kind != "b" or i not in primitive.conditions:
-                integers.append(i)
+        dtype = getattr(x, "dtype", None)
+        if dtype is not None and dtype in FLOATS:
+            if common is not None and dtype != common and not primitive.casts:
+                raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got {common} and "
+                                f"{dtype}. Convert with .astype, or a number with float()")
+            common = dtype
         elif type(x) is float:
-            floating = True             # it takes the dtype of the arrays that it meets
-        elif dtype in FLOATS or primitive.casts:
-            dtypes[dtype] = None
-        else:
+            floating = True             # as in NumPy, a Python number takes the dtype of the arrays that it meets
+        elif type(x) is int or type(x) is bool or (
+                dtype is not None and dtype.kind in "iub" and not (dtype.kind == "b" and i in primitive.conditions)):
+            integers.append(i)
+        elif (dtype is not None and dtype.kind != "b" and not primitive.casts) or type(x) is complex:
             raise TypeError(f"{primitive.name}: expected real numbers in float64, float32, integers or booleans, got "
-                            f"dtype {dtype}. Convert with .astype(np.float64), or take real and imaginary parts")
-    if len(dtypes) > 1:
-        raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got "
-                        f"{', '.join(map(str, dtypes))}. Convert with .astype, or a number with float()")
-    if not integers or not (dtypes or floating):
-        return args
-    common = next(iter(dtypes), FLOAT64)
-    return tuple(x if i not in integers else astype(x, common) if hasattr(x, "dtype") else float(x)
-                 for i, x in enumerate(args))
+                            f"dtype {dtype or 'complex'}. Convert with .astype(np.float64), or take real and "
+                            "imaginary parts")
+    if not integers or (common is None and not floating):
+        return [], None
+    if common is not None:
+        integers = [i for i in integers if type(args[i]) is not int]
+    return integers, common or FLOAT64
 
 
 def primitive(forward=None, *, integers=False):

@@ -4,6 +4,7 @@
 read, and only their cotangents computed, unless somebody wants those of closed blocks.
 """
 
+import builtins
 import math
 
 import numpy as np
@@ -74,7 +75,7 @@ def var(x, axis=None, keepdims=False, ddof=0):
 
 
 def slope_of_variance(g, out, x, axis=None, keepdims=False, ddof=0, *, wanted):
-    g = g * (2 / (entries(x, axis) - ddof))
+    g = 2 * g / builtins.max(entries(x, axis) - ddof, 0)     # by 0 as NumPy does, where there are too few entries
     return from_mean(x, axis, wanted) * spread(g, x, axis, keepdims)
 
 

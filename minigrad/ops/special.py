@@ -10,7 +10,6 @@ from minigrad.kernels.arrays import is_array
 from minigrad.kernels.threads import on_worker
 from minigrad.ops.alternatives import elementwise
 from minigrad.ops.elementwise import as_scalar, exp, log, log1p, square
-from minigrad.ops.logic import where
 from minigrad.ops.primitive import primitive
 
 __all__ = [
@@ -138,7 +137,18 @@ def logit(p):
     return special("logit", p)
 
 
-logit.vjps(lambda g, out, p: g / (p * (1 - p)))
+logit.vjps(lambda g, out, p: g / p + g / (1 - p))
+
+
+@primitive
+def ratio(x, y):
+    """x / y, and 0 where x is 0, also at y = 0: the slope of x log y, which bends in x there too."""
+    y = as_scalar(y, np.result_type(x, y))
+    return np.divide(x, y + np.equal(x, 0) * np.equal(y, 0))
+
+
+ratio.vjps(lambda g, out, x, y: g / y,
+           lambda g, out, x, y: -g * ratio(out, y))
 
 
 @primitive
@@ -148,7 +158,7 @@ def xlogy(x, y):
 
 
 xlogy.vjps(lambda g, out, x, y: g * log(as_scalar(y, g.dtype)),
-           lambda g, out, x, y: g * x / where(x == 0, 1, y))
+           lambda g, out, x, y: g * ratio(x, y))
 
 
 @primitive
@@ -158,9 +168,9 @@ def xlog1py(x, y):
 
 
 xlog1py.vjps(lambda g, out, x, y: g * log1p(as_scalar(y, g.dtype)),
-             lambda g, out, x, y: g * x / where(x == 0, 1, 1 + y))
+             lambda g, out, x, y: g * ratio(x, 1 + y))
 
 
 for special_function in (betaln, digamma, erf, erfc, gammaln, inverse_mills, log_ndtr, logit, ndtr, ndtri, polygamma,
-                         xlog1py, xlogy):
+                         ratio, xlog1py, xlogy):
     special_function.carries = elementwise
