@@ -77,6 +77,18 @@ COSTS = {
     "lengths of one": lambda b: mg.squeeze(mg.expand_dims(b * X, (0, -1))).sum(axis=1),
     "logsumexp and cumsum": lambda b: mg.logsumexp((b * X).cumsum(1), axis=1),
     "shapes": lambda b: mg.flip(b.reshape(-1, 2, 2), axis=-1).sum(axis=2)[:, 0] * mg.expand_dims(b, 1)[:, 0, 1],
+    "einsum": lambda b: mg.einsum("bi,ki,bj,kj->b", b, WEIGHT, mg.tanh(b), WEIGHT) + mg.einsum("bi->b", b * X),
+    "matrices, and their parts": lambda b: (mg.tril(b.reshape(-1, 2, 2)) @ mg.triu(STACKS[:, :2], 1)).sum(axis=(1, 2)),
+    "diagonals": lambda b: mg.trace(b.reshape(-1, 2, 2), axis1=1, axis2=2) ** 2 + mg.ones_like(b)[:, 0],
+    "std, norm, any and all": lambda b: ((b + X).std(axis=1) + (b * X).norm(axis=1) + (b > 0.9).any(axis=1)
+                                         - (b < 0.9).all(axis=1)),
+    "order": lambda b: (mg.sort(b * X) * WEIGHT[0]).sum(axis=1) + mg.topk(b * X, 2, axis=1)[0].prod(axis=1),
+    "rounding": lambda b: (mg.floor(3 * b * X) + (b * X) % 0.3 + mg.round(b * X)).sum(axis=1),
+    "more activations": lambda b: (mg.gelu(b * X) + mg.silu(b) + mg.elu(-b) + mg.leaky_relu(-b)
+                                   + mg.logaddexp(b, X)).sum(axis=1),
+    "products so far": lambda b: mg.cumprod(b + X, axis=1).sum(axis=1) + mg.pad(b, ((0, 0), (1, 2)))[:, 1],
+    "angles": lambda b: (mg.arctan2(b, X) + mg.hypot(b, X) + mg.arcsinh(b)).sum(axis=1),
+    "bits": lambda b: ((b > 0.5) & (X > 0) | ~(b > 0.5) ^ (X < 1)).sum(axis=1),
     "transposed": lambda b: (b.T * X.T).sum(axis=0),
     "matmul": lambda b: mg.tanh(b @ WEIGHT.T).sum(axis=1),
     "a vector": lambda b: mg.exp(b @ WEIGHT[0]),

@@ -50,7 +50,8 @@ def test_second_derivatives_are_computed_densely():
 
 @pytest.mark.parametrize("function", [
     lambda h: mg.relu(h) * 2, mg.tanh, lambda h: -mg.sin(h), lambda h: h * h, lambda h: abs(h) / 3,
-    lambda h: h * np.arange(G * K), lambda h: h + mg.tanh(h), lambda h: mg.expm1(h / 4),
+    lambda h: h * np.arange(G * K), lambda h: h + mg.tanh(h), lambda h: mg.expm1(h / 4), mg.silu, mg.gelu, mg.elu,
+    mg.leaky_relu, mg.arcsinh, lambda h: mg.gelu(h, approximate="tanh"), lambda h: h * mg.round(h) + h,
 ])
 def test_packed_units_pass_through_functions_that_keep_zero(function):
     x, weight, bias, gates = arrays()

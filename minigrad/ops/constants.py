@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.ops.alternatives import elementwise
 from minigrad.ops.primitive import primitive
 
 __all__ = ["full_like", "ones_like", "zeros_like"]
@@ -37,3 +38,4 @@ for function in (zeros_like, ones_like):
 full_like.vjps(None, None)
 for function in (zeros_like, ones_like, full_like):
     function.casts = True
+    function.carries = elementwise

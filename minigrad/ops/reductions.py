@@ -283,12 +283,11 @@ def prod_of_packed(x, axis=None, keepdims=False):
 
 
 def slope_of_product(g, out, x, axis=None, keepdims=False, *, wanted):
-    """g times the product of the other entries, zeros of closed blocks among them."""
+    """g times the product of the other entries; at open blocks it is 0 where a block beside them is closed."""
     x = as_read(x, wanted)
     if not isinstance(x, Packed):
         return spread(g, x, axis, keepdims) * product_of_others(x, axes_of(axis, x.ndim))
-    zeros = sum(entrywise(lambda x: equal(x, 0), x), axis=axis, keepdims=keepdims)
-    zeros = zeros + packed_axes.closed(x, axis, keepdims)
+    zeros = sum(entrywise(lambda x: equal(x, 0), x), axis=axis, keepdims=keepdims)      # of open blocks
     rest = np.prod(entrywise(lambda x: where(x == 0, 1, x), x), axis=axis, keepdims=keepdims)
     slope = entrywise(lambda x, rest, zeros: rest / where(x == 0, 1, x) * (zeros == (x == 0)), x,
                       spread(rest, x, axis, keepdims), spread(zeros, x, axis, keepdims))

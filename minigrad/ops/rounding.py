@@ -6,6 +6,7 @@ changes as x - n·y does, with n fixed.  At a jump it is the derivative on the s
 
 import numpy as np
 
+from minigrad.kernels import Packed
 from minigrad.ops.alternatives import elementwise
 from minigrad.ops.primitive import primitive
 
@@ -37,7 +38,7 @@ def round(x, decimals=0):
     >>> round(np.array([0.5, 1.5, 2.26]), 1)
     array([0.5, 1.5, 2.3])
     """
-    return np.round(x, decimals)
+    return x.map(lambda values: np.around(values, decimals)) if isinstance(x, Packed) else np.around(x, decimals)
 
 
 for function in (floor, ceil, trunc, round):
