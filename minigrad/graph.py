@@ -206,10 +206,10 @@ class Evaluation:
         # the same backward pass asks for the same replays and so draws the same numbers.
         self.path = (*parent.path, parent.next_child()) if parent else ()
         self.next_child = count().__next__
+        self.learning = {}      # by the id of each rule that learns: its node, and what it proposes to remember
         # Shared by a pass and the replays in it: what its stochastic nodes keep between them.
         self.replays = parent.replays if parent else Counter()
         self.objective = parent.objective if parent else [None]
-        self.learning = {}      # by the id of each rule that learns: its node, and what it proposes to remember
 
     def nodes(self):
         """The nodes above the outputs, up to those whose value was replaced."""

@@ -84,11 +84,10 @@ class Estimator:
     state : the memory of a rule that learns, a dict of arrays, with what has been committed so far; None for
         a rule without memory.  During a pass a rule reads ``node.memory`` instead.
 
-    What ``backward`` finds at its ``node``
-    ---------------------------------------
-    Rows are samples and units are the bits of one sample.
-
-    always:
+    Notes
+    -----
+    What ``backward`` finds at its ``node``, where rows are samples and units are the bits of one sample.
+    Always:
 
     logits, probs, value, noise : arrays of (rows, units): the logits, σ(logits), the sample, and the uniforms
         u behind it.
@@ -100,7 +99,7 @@ class Estimator:
     samples : the number of samples that the costs are averaged over.
     coupled : whether several rows share one cost.
 
-    if ``needs`` has the name:
+    If ``needs`` has the name:
 
     grad : array of (rows, units), the gradient of each row's cost by the sample.
     cost : array of (rows, 1), the cost that each row led to.
@@ -109,6 +108,8 @@ class Estimator:
     cost_and_grad_at(value) : cost and gradient, had the sample been ``value``.
     inner : the log-weights of an ``expected(log_weights, over=axis)``.
 
+    Examples
+    --------
     A rule that learns has a memory, which it reads and proposes to change:
 
     >>> class AgainstMeanCost(mg.Estimator):

@@ -132,6 +132,18 @@ def test_optimisers_know_nothing_of_rules():
     assert not hasattr(mg.optim.SGD([leaf()], lr=0.1), "rules")
 
 
+@pytest.mark.parametrize("name", MAKE)
+def test_huge_costs_leave_no_infinity_in_a_memory(name):
+    """Their squares are beyond float32, but not beyond the float64 of memories."""
+    rule, rng = MAKE[name](), mg.Generator(1)
+    for _ in range(3):
+        a = mg.tensor(np.tile(WEIGHT, (ROWS, 1)), requires_grad=True, dtype="float32")
+        b = mg.bernoulli(a, rule, rng=rng, context=KIND.astype(np.float32))
+        mg.expected(2.0**80 * ((b - 0.3) ** 2).sum(axis=1)).backward()
+        assert np.isfinite(a.grad).all()
+    assert all(np.isfinite(x).all() for x in rule.state_dict().values())
+
+
 # -- when they learn -----------------------------------------------------------------------------------
 
 def ones(rule, w, rows=4):

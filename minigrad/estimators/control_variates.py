@@ -54,8 +54,9 @@ class Scaled(Estimator):
         """a − c h, and the averages of this pass."""
         if self.scale is None:
             product, square = node.memory["product"], node.memory["square"]
-            node.propose(product=self.decay * product + (1 - self.decay) * (a * h).mean(axis=0, dtype=float),
-                         square=self.decay * square + (1 - self.decay) * (h * h).mean(axis=0, dtype=float))
+            wide = h.astype(float)          # the square of a large float32 is infinite
+            node.propose(product=self.decay * product + (1 - self.decay) * (a * wide).mean(axis=0),
+                         square=self.decay * square + (1 - self.decay) * (wide * wide).mean(axis=0))
         return a - self.current_scale(node, a.dtype) * h
 
     def current_scale(self, node, dtype):
@@ -117,7 +118,8 @@ class Rebar(Scaled):
             return estimate
         above, below = (self.control(node, np.exp(log_temperature + d)) for d in (self.nearby, -self.nearby))
         change = -self.current_scale(node, estimate.dtype) * (above - below) / (2 * self.nearby)
-        slope, square = (estimate * change).sum(dtype=float), (estimate**2).sum(dtype=float)
+        wide = estimate.astype(float)
+        slope, square = (wide * change).sum(), (wide * wide).sum()
         step = np.where(square > 0, slope, 0) / np.where(square > 0, square, 1)
         node.propose(log_temperature=log_temperature - self.rate * step)
         return estimate

@@ -34,13 +34,13 @@ class LearnedCorrection(Estimator):
         self.state = {}
 
     def backward(self, node):
-        biased = node.grad * node.probs * (1 - node.probs)
+        biased = (node.grad * node.probs * (1 - node.probs)).astype(float)
         unbiased = node.cost * (node.value - node.probs)
-        inputs = np.ones_like(biased, dtype=float, shape=(len(biased), 1))
+        inputs = np.ones_like(biased, shape=(len(biased), 1))
         if node.context is not None:
             inputs = np.concatenate([inputs, node.context], axis=1)
         units = node.shape[1]
-        alpha = node.memory.get("alpha", np.ones_like(biased, dtype=float, shape=units))
+        alpha = node.memory.get("alpha", np.ones_like(biased, shape=units))
         weight = node.memory.get("weight", np.zeros((inputs.shape[1], units), like=biased))
 
         prediction = alpha * biased + inputs @ weight
@@ -58,7 +58,7 @@ class LearnedCorrection(Estimator):
 
     def scale(self, node, name, x):
         """The largest mean square of each column of x, of late."""
-        return np.maximum(self.decay * node.memory.get(name, 0.0), np.mean(x**2, axis=0, dtype=float))
+        return np.maximum(self.decay * node.memory.get(name, 0.0), np.mean(x**2, axis=0))
 
 
 def ratio(x, y):

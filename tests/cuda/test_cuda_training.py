@@ -77,6 +77,27 @@ def test_every_rule_gives_the_cpus_gradients_and_waits_for_nothing(name):
             np.testing.assert_allclose(memories["cuda"][key], here, rtol=100 * tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("name", ["Reinforce, mean", "LearnedCorrection, trained", "Nvil", "Relax", "Rodeo"])
+@pytest.mark.filterwarnings("ignore:.*is unbiased only if")
+def test_a_memory_is_where_the_last_sample_was_drawn(name):
+    rule, passes = RULES[name](), 0
+    for device in ("cpu", "cuda", "cuda", "cpu"):
+        first = loss_of(rule, *placed(device, np.float64))
+        with mg.no_grad():
+            loss_of(rule, *placed(device, np.float64))          # a draw that moves nothing invalidates nothing
+        state = rule.state
+        first.backward()
+        assert rule.pending(), device
+        assert rule.state is state
+        assert {devices.of(x) for x in rule.merged().values() if np.ndim(x)} == {device}
+        with mg.testing.frozen_memories():
+            loss_of(rule, *placed("cpu" if device == "cuda" else "cuda", np.float64)).backward()
+        assert rule.state is state
+        passes += 1
+    if "steps" in rule.state_dict():
+        assert rule.state_dict()["steps"] == passes
+
+
 def test_a_rule_of_ones_own_is_told_where_its_estimate_belongs():
     class Careless(mg.Estimator):
         def backward(self, node):
