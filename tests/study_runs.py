@@ -32,7 +32,8 @@ def noted(x, calls, seconds=0.0):
 
 def begun(calls):
     """From x to the processes in which its runs began, in their order."""
-    return {int(path.name): [int(line) for line in path.read_text(encoding="utf-8").split()] for path in Path(calls).glob("*")}
+    return {int(path.name): [int(line) for line in path.read_text(encoding="utf-8").split()]
+            for path in Path(calls).glob("*")}
 
 
 def fails(how):
