@@ -18,12 +18,15 @@ def _load_kernels():
     """
     import sys
     from importlib.machinery import PathFinder
-    from importlib.util import module_from_spec
+    from importlib.util import find_spec, module_from_spec
     from os.path import dirname
 
     here = __spec__.submodule_search_locations
     spec = PathFinder.find_spec("minigrad.kernels", [*here, *map(dirname, here)])
-    if spec is not None and spec.loader is not None:
+    if spec is None and find_spec("minigrad.kernels") is None:
+        raise ImportError(f"minigrad.kernels: expected it in or beside {', '.join(here)}, found it nowhere. Install "
+                          "the package, also before you freeze a program (python -m pip install .); do not copy it")
+    if spec is not None:
         sys.modules["minigrad.kernels"] = globals()["kernels"] = module_from_spec(spec)
         spec.loader.exec_module(sys.modules["minigrad.kernels"])
 

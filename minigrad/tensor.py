@@ -312,6 +312,13 @@ class Tensor:
 
     # -- what a Tensor is not ----------------------------------------------------------------------
 
+    def __reduce_ex__(self, protocol):
+        if self.primitive is not None:      # a copy would take the whole graph along
+            raise TypeError(f"expected a leaf to copy or to pickle, got the result of {self.primitive.name}, which "
+                            "holds the graph that it was computed by. Take its value, .numpy(), or a leaf of that "
+                            "value, mg.tensor(x.numpy())")
+        return super().__reduce_ex__(protocol)
+
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method == "__call__" and not options and ufunc.__name__ in table:
             return table[ufunc.__name__](*inputs)

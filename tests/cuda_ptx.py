@@ -175,7 +175,7 @@ def reports(ptxas, every=False):
 def assembled(ptxas, ptx, capability):
     """What ptxas says of the registers and memory of a kernel."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "kernel.ptx").write_text(ptx)
+        (Path(folder) / "kernel.ptx").write_text(ptx, encoding="utf-8")
         told = subprocess.run([ptxas, "-arch=sm_{}{}".format(*capability), "-v", "kernel.ptx", "-o", "kernel.cubin"],
                               cwd=folder, capture_output=True, text=True, check=False)
     if told.returncode:

@@ -24,7 +24,7 @@ def square(x):
 def noted(x, calls, seconds=0.0):
     """x², after a note that this run began, and in which process."""
     Path(calls).mkdir(parents=True, exist_ok=True)
-    with open(Path(calls, str(x)), "a") as file:
+    with open(Path(calls, str(x)), "a", encoding="utf-8") as file:
         print(os.getpid(), file=file)
     time.sleep(seconds)
     return x * x
@@ -32,7 +32,8 @@ def noted(x, calls, seconds=0.0):
 
 def begun(calls):
     """From x to the processes in which its runs began, in their order."""
-    return {int(path.name): [int(line) for line in path.read_text().split()] for path in Path(calls).glob("*")}
+    return {int(path.name): [int(line) for line in path.read_text(encoding="utf-8").split()]
+            for path in Path(calls).glob("*")}
 
 
 def fails(how):

@@ -318,7 +318,7 @@ def test_without_mnist_the_digits_are_synthetic_and_say_so(files, serve):
 
 def test_a_cache_that_cannot_be_written_is_told_too(files, tmp_path, serve):
     serve(compressed(files))
-    (tmp_path / "cache").write_text("a file where the folder should be")
+    (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.warns(UserWarning, match="synthetic digits instead of MNIST, since: .*cache"):
         data.digits()
 

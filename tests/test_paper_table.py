@@ -55,7 +55,7 @@ def run(folder, **changed):
 
 def test_the_test_digits_are_looked_at_once_after_the_choices_are_saved(few, tmp_path):
     path = tmp_path / "sbn paper 3.choice.json"
-    few.on_look = lambda: json.loads(path.read_text())
+    few.on_look = lambda: json.loads(path.read_text(encoding="utf-8"))
     result = run(tmp_path, row="sbn", recipe="paper", seed=3, epochs=3)
     [saved] = few.looks
     assert saved["epoch"] == result["epoch"]
@@ -283,14 +283,14 @@ def test_the_quick_command_runs_reports_and_does_nothing_twice(tmp_path, capsys)
     folder = tmp_path / "quick"
     assert not (folder / "table" / "runs").exists()
     first = (folder / "table" / "baseline-sigmoid quick 0.json").read_bytes()
-    text = (folder / "RESULTS.md").read_text()
+    text = (folder / "RESULTS.md").read_text(encoding="utf-8")
     assert "Runs on synthetic digits: 1, each" in text
     assert "They say nothing of the paper's experiment" in text
     [link] = re.findall(r"\]\((.*)\)", text)
     assert (folder / link).stat().st_size > 10_000
     assert command.main(arguments) == 0
     assert (folder / "table" / "baseline-sigmoid quick 0.json").read_bytes() == first
-    assert (folder / "RESULTS.md").read_text() == text
+    assert (folder / "RESULTS.md").read_text(encoding="utf-8") == text
 
 
 @pytest.fixture
@@ -305,14 +305,14 @@ def published(tmp_path, monkeypatch):
 def put(folder, *made):
     for number, one in enumerate(made):
         (folder / "table").mkdir(parents=True, exist_ok=True)
-        (folder / "table" / f"{number}.json").write_text(json.dumps(one))
+        (folder / "table" / f"{number}.json").write_text(json.dumps(one), encoding="utf-8")
 
 
 def test_results_on_real_digits_are_published(tmp_path, published):
     put(tmp_path / "real", record("sbn", 0, 0.0589))
     arguments = ["--report", "--publish", "--parts", "table", "--folder", str(tmp_path / "real")]
     assert command.main(arguments) == 0
-    text = published.read_text()
+    text = published.read_text(encoding="utf-8")
     assert "5.89" in text
     assert "](../pictures/paper_table.png)" in text
     assert (tmp_path / "pictures" / "paper_table.png").exists()

@@ -41,13 +41,18 @@ def is_alive(pid):
     except ProcessLookupError:
         return False
     status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return not status.exists() or status.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
 
 
 @contextmanager
 def command(*arguments):
-    """A process that is killed at the end, with whatever it left behind in its group."""
-    process = subprocess.Popen([sys.executable, *map(str, arguments)], cwd=ROOT, env=ENVIRONMENT, text=True,
+    """A process that is killed at the end, with whatever it left behind in its group.
+
+    It heeds SIGINT also where these tests were started to ignore it, in the background or by nohup: Python then would.
+    """
+    heeding = ("-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+               "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])")
+    process = subprocess.Popen([sys.executable, *heeding, *map(str, arguments)], cwd=ROOT, env=ENVIRONMENT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
         yield process
@@ -65,7 +70,7 @@ def test_every_run_is_called_with_its_settings_and_its_result_is_kept(tmp_path):
     assert study.run(study_runs.square, runs, tmp_path / "new", jobs=2) == (
         {"x = 3": {"square": 9}, "x = -1": {"square": 1}, "x = 2.5": {"square": 6.25}}, {})
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["x = -1.json", "x = 2.5.json", "x = 3.json"]
-    record = json.loads((tmp_path / "new" / "x = 3.json").read_text())
+    record = json.loads((tmp_path / "new" / "x = 3.json").read_text(encoding="utf-8"))
     assert record["settings"] == {"x": 3}
     assert record["minigrad"] == mg.__version__
     assert study.records(tmp_path / "new")["x = 3"] == record
@@ -133,9 +138,9 @@ def test_what_has_a_result_is_not_run_again(tmp_path):
 
 def test_a_file_that_is_not_a_whole_result_does_not_count(tmp_path):
     study.run(study_runs.noted, noted(tmp_path, [1, 2, 3]), tmp_path, jobs=1)
-    whole = (tmp_path / "run 1.json").read_text()
-    (tmp_path / "run 1.json").write_text(whole[:len(whole) // 2])
-    (tmp_path / "run 2.json").write_text('{"x": 1}')
+    whole = (tmp_path / "run 1.json").read_text(encoding="utf-8")
+    (tmp_path / "run 1.json").write_text(whole[:len(whole) // 2], encoding="utf-8")
+    (tmp_path / "run 2.json").write_text('{"x": 1}', encoding="utf-8")
     (tmp_path / "run 3.json").rename(tmp_path / ".run 3.json.0123.part")
     with pytest.warns(UserWarning, match=r"run [12].json is not a whole result") as notes:
         results, _ = study.run(study_runs.noted, noted(tmp_path, [1, 2, 3]), tmp_path, jobs=1)
@@ -163,7 +168,7 @@ def test_a_run_that_fails_is_reported_and_tried_again_and_takes_no_other_down(tm
     assert "set is not JSON serializable" in failures["with a result that JSON cannot hold"]
     told = capsys.readouterr().err
     for how in hows[:4]:
-        assert (tmp_path / f"{how}.error.txt").read_text() == failures[how]
+        assert (tmp_path / f"{how}.error.txt").read_text(encoding="utf-8") == failures[how]
         assert f"{how}: failed\n{failures[how]}" in told
 
     mended = {how: {"x": 2} for how in hows[:4]}
@@ -246,8 +251,8 @@ def dask(tmp_path):
     with command("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
                  "--scheduler-file", address):
         until(address.exists)
-        until(lambda: address.read_text().endswith("}"))
-        host = json.loads(address.read_text())["address"]
+        until(lambda: address.read_text(encoding="utf-8").endswith("}"))
+        host = json.loads(address.read_text(encoding="utf-8"))["address"]
         worker = partial(command, "-m", "distributed.cli.dask_worker", host, "--nthreads", 1, "--no-nanny",
                          "--no-dashboard", "--local-directory", tmp_path)
         with worker() as one, worker() as other:

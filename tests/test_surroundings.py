@@ -94,6 +94,13 @@ def test_a_clone_called_minigrad_works_from_the_folder_above(tmp_path):
                      re.MULTILINE)
 
 
+def test_a_package_without_its_kernels_says_how_to_install_it(tmp_path):
+    shutil.copytree(ROOT / "minigrad", tmp_path / "minigrad", ignore=shutil.ignore_patterns("__pycache__"))
+    process = python("-c", "import minigrad", folder=tmp_path, PYTHONPATH=None)
+    assert re.fullmatch(r"ImportError: minigrad\.kernels: expected it in or beside .*minigrad, found it nowhere\. "
+                        r"Install the package, .*python -m pip install .*", process.stderr.splitlines()[-1])
+
+
 def hiding():
     """The files that hide a module of Python's own from a Python started in their folder."""
     files = [*ROOT.glob("minigrad/**/*.py"), *ROOT.glob("kernels/**/*.py"), *ROOT.glob("demos/**/*.py")]

@@ -118,7 +118,8 @@ def run(step, file):
     start = perf_counter()
     with file.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(step.command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-                                   env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True)
+                                   env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # under nohup too
         try:
             result = "failed" if process.wait(step.limit) else "passed"
         except subprocess.TimeoutExpired:

@@ -44,6 +44,10 @@ class Factored:
 
     __radd__ = __add__
 
+    def __reduce__(self):
+        """Copies and pickles are multiplied out: the factors may be all the inputs of a layer."""
+        return dense, (self.to_dense(),)
+
 
 def is_finite(gradient):
     """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have.

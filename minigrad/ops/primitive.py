@@ -132,6 +132,9 @@ class Primitive:
             f"{self.name}: no vector-Jacobian product for argument {argnum}; {len(self.products)} registered. "
             f"Add it with {self.name}.vjps(...), or None if the argument has no derivative")
 
+    def __reduce__(self):
+        return self.__name__        # by name, as functions are copied and pickled
+
     def __repr__(self):
         return f"<primitive {self.name}>"
 

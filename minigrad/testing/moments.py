@@ -69,6 +69,10 @@ class Problem:
         self.coordinates = [name + (str(list(index)) if index else "")
                             for name, p in params.items() for index in np.ndindex(p.shape)]
 
+    def __getstate__(self):
+        """What a report needs: without the function, which may be a local one that cannot be pickled."""
+        return {name: getattr(self, name) for name in ("params", "leaves", "coordinates")}
+
     def flat(self, gradients):
         return np.concatenate([np.asarray(ops.dense(g), float).ravel() for g in gradients])
 

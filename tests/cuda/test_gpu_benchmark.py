@@ -61,7 +61,7 @@ def test_steps_report_what_became_of_them(tmp_path):
     assert "| memcheck | not run: no such tool | – |" in text
     assert "\n| a table |\n" in text
     assert "one failed" in text
-    begun, *last_words = (tmp_path / "ptx").read_text().splitlines()
+    begun, *last_words = (tmp_path / "ptx").read_text(encoding="utf-8").splitlines()
     assert begun == "begun"
     assert last_words[-1] == "KeyboardInterrupt", "killed before it could say what it was doing"
 
