@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad import devices
+from minigrad.arguments import described, is_whole
 from minigrad.checkpoint import whole_file
 
 __all__ = ["DigitSplits", "digits", "minibatches", "mnist", "synthetic_digits"]
@@ -284,8 +285,10 @@ def synthetic_digits(samples, seed):
     >>> images.shape, images.dtype, labels.dtype
     ((100, 784), dtype('float32'), dtype('int64'))
     """
-    if samples < 0:
-        raise ValueError(f"synthetic_digits: expected samples >= 0, got {samples}; ask for 0 or more digits")
+    if not is_whole(samples):
+        raise ValueError(f"synthetic_digits: expected samples >= 0, got {described(samples)}; ask for 0 or more digits")
+    if not is_whole(seed):
+        raise ValueError(f"synthetic_digits: expected an int of at least 0 as seed, got {described(seed)}; choose one")
     rng = np.random.default_rng(seed)
     labels = rng.integers(10, size=samples)
     images = np.empty((samples, 784), np.float32)
@@ -409,10 +412,13 @@ def minibatches(samples, batch, *, seed, epoch, device="cpu"):
     >>> [indices.size for indices in minibatches(10, 4, seed=0, epoch=1)]
     [4, 4, 2]
     """
-    if samples <= 0 or batch <= 0:
+    if not is_whole(seed) or not is_whole(epoch):
+        raise ValueError(f"minibatches: expected ints of at least 0 as seed and epoch, got {described(seed)} and "
+                         f"{described(epoch)}; count epochs from 0")
+    if not is_whole(samples, 1) or not is_whole(batch, 1):
         raise ValueError(
-            f"minibatches: expected at least 1 example and batches of at least 1, got samples={samples} and "
-            f"batch={batch}; pass len(images) and a positive batch size"
+            f"minibatches: expected at least 1 example and batches of at least 1, got samples={described(samples)} "
+            f"and batch={described(batch)}; pass len(images) and a positive batch size"
         )
     order = devices.put(np.random.default_rng([seed, epoch]).permutation(samples), device)
     return [order[start : start + batch] for start in range(0, samples, batch)]

@@ -58,7 +58,7 @@ def usable(device):
     >>> usable("cpu")
     'cpu'
     """
-    if device not in NAMES:
+    if not isinstance(device, str) or device not in NAMES:
         raise ValueError(f"device: expected one of {', '.join(map(repr, NAMES))}, got {device!r}")
     if device == "cuda" and fault():
         raise RuntimeError(f"device 'cuda' cannot be used: {fault()}")

@@ -19,6 +19,7 @@ from operator import attrgetter
 import numpy as np
 
 from minigrad import devices, ops, sharing
+from minigrad.arguments import described
 from minigrad.kernels import Packed, arrays
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
@@ -443,15 +444,21 @@ def replay(outputs, replaced):
     >>> mg.replay([z], {y: np.array([10.0, 20.0])})
     [np.float64(33.0)]
     """
+    if not isinstance(replaced, dict):
+        raise TypeError(f"replay: expected a dict from Tensors to arrays, got {described(replaced)}. "
+                        "Write replay([output], {x: value})")
     for x in (outputs, *replaced.values()):
         if type(x) in recorders:
             raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
                             "Write [output], or use .numpy()")
+    if not isinstance(outputs, (list, tuple)) or not all(type(x) in recorders for x in (*outputs, *replaced)):
+        raise TypeError("replay: expected a list of Tensors, and Tensors as what is replaced, got "
+                        f"{described(outputs)} and {', '.join(map(described, replaced)) or 'none'}")
     for x in outputs:
         sharing.check_fresh(x)
     for node, value in replaced.items():
-        if not arrays.is_array(sharing.plain(value, "replay")):
-            raise TypeError(f"replay: expected an array as value, got {value!r}. Use np.array(...)")
+        if not arrays.is_array(sharing.plain(value, "replay")) and not isinstance(value, np.generic):
+            raise TypeError(f"replay: expected arrays as values, got {described(value)}. Use np.array(x)")
         if node.primitive is None and not node.requires_grad:
             raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not: "
                              "what was computed from it alone was not recorded, and would keep its old value. "

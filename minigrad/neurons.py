@@ -14,8 +14,11 @@ testing: each says what the paper puts in its place at test time.
 """
 
 from minigrad import ops, random
+from minigrad.arguments import described, is_real
 from minigrad.estimators import Reinforce, Stop, StraightThrough, StraightThroughSlope
+from minigrad.kernels.arrays import is_array
 from minigrad.stochastic import bernoulli
+from minigrad.tensor import Tensor, tensor
 
 __all__ = [
     "multiplicative_noise", "noisy_rectifier", "noisy_sigmoid", "stochastic_binary",
@@ -47,7 +50,7 @@ def noisy_rectifier(a, noise="gaussian", scale=1.0, *, rng=None):
     """
     if noise not in ("gaussian", "logistic"):
         raise ValueError(f"noisy_rectifier: expected noise 'gaussian' or 'logistic', got {noise!r}")
-    rng = random.default if rng is None else rng
+    a, rng = floats("noisy_rectifier", a), given("noisy_rectifier", rng)
     draw = rng.normal if noise == "gaussian" else rng.logistic
     z = draw(a.shape, a.dtype, **rng.elsewhere(a.device))
     return ops.relu(a + non_negative(scale, "noisy_rectifier") * z)
@@ -59,7 +62,7 @@ def noisy_sigmoid(a, scale=1.0, *, rng=None):
     Noise drives the unit into saturation, so that it learns to send bits that survive it (§4, the
     paper's smooth baseline).  P(h > ½) = Φ(a / scale).  At test time: ``sigmoid(a)``.
     """
-    rng = random.default if rng is None else rng
+    a, rng = floats("noisy_sigmoid", a), given("noisy_sigmoid", rng)
     z = rng.normal(a.shape, a.dtype, **rng.elsewhere(a.device))
     return ops.sigmoid(a + non_negative(scale, "noisy_sigmoid") * z)
 
@@ -77,6 +80,7 @@ def stochastic_times_smooth(a, *, rng=None):
     >>> mg.neurons.stochastic_times_smooth(a, rng=mg.Generator(2)).numpy().round(4)
     array([[0.    , 0.7071, 1.    ]])
     """
+    a = floats("stochastic_times_smooth", a)
     # 1 − √p = (1 − p) / (1 + √p), and everything in logarithms: exact far out in both tails.
     log_root = ops.log_sigmoid(a) / 2
     root = ops.exp(log_root)
@@ -131,12 +135,12 @@ def multiplicative_noise(h, rate=0.5, noise="bernoulli", *, rng=None):
     >>> mg.neurons.multiplicative_noise(mg.tensor([1.0, 2.0, 3.0]), rng=mg.Generator(2))
     tensor([2., 4., 0.], dtype=float64)
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"multiplicative_noise: expected a rate in [0, 1), got {rate}")
+    if not is_real(rate) or not 0 <= rate < 1:
+        raise ValueError(f"multiplicative_noise: expected a rate in [0, 1), got {described(rate)}")
     if noise not in ("bernoulli", "gaussian"):
         raise ValueError(f"multiplicative_noise: expected noise 'bernoulli' or 'gaussian', got {noise!r}")
-    rng = random.default if rng is None else rng
-    place = rng.elsewhere(h.device)
+    h, rng = floats("multiplicative_noise", h), given("multiplicative_noise", rng)
+    place, rate = rng.elsewhere(h.device), float(rate)
     if noise == "gaussian":
         m = 1 + (rate / (1 - rate)) ** 0.5 * rng.normal(h.shape, h.dtype, **place)
     else:
@@ -145,6 +149,18 @@ def multiplicative_noise(h, rate=0.5, noise="bernoulli", *, rng=None):
 
 
 def non_negative(scale, name):
-    if not scale >= 0:
-        raise ValueError(f"{name}: expected a scale of 0 or more, got {scale}")
-    return scale
+    if not is_real(scale) or not scale >= 0:
+        raise ValueError(f"{name}: expected a scale of 0 or more, got {described(scale)}")
+    return float(scale)
+
+
+def floats(name, x):
+    """x itself, a Tensor or array of floats; numbers as a Tensor."""
+    x = x if isinstance(x, Tensor) or is_array(x) else tensor(x)
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected floats, got dtype {x.dtype}. Use .astype(float)")
+    return x
+
+
+def given(name, rng):
+    return random.default if rng is None else random.checked(name, rng)

@@ -9,7 +9,8 @@ from textwrap import indent
 
 import numpy as np
 
-from minigrad import devices, ops
+from minigrad import devices, ops, random
+from minigrad.arguments import described, floating, is_real, is_whole
 from minigrad.estimators.stop import Stop
 from minigrad.kernels import arrays
 from minigrad.kernels.deferred import require
@@ -108,6 +109,8 @@ class Module:
             Entries are missing, unexpected, or of another shape or dtype; all of them are named, and
             nothing has been changed.
         """
+        if not isinstance(state, dict):
+            raise TypeError(f"load_state_dict: expected a dict, got {described(state)}. Use what state_dict() gave")
         parameters, rules = self.named_parameters(), self.named_rules()
         expected = parameters.keys() | rules.keys()
         faults = [f"{name} is missing" for name in sorted(expected - state.keys())]
@@ -181,8 +184,9 @@ class GatedLinear(Module):
     """
 
     def __init__(self, inputs, units, rng, *, block=1, dtype=np.float32, device="cpu"):
-        if block < 1 or units % block:
-            raise ValueError(f"GatedLinear: expected a block that divides {units} units, got {block}")
+        if not is_whole(units) or not is_whole(block, 1) or units % block:
+            raise ValueError(f"GatedLinear: expected a block that divides {described(units)} units, got "
+                             f"{described(block)}. Both are ints")
         self.block = block
         self.weight, self.bias = initial(inputs, units, rng, 1.0, dtype, "C", device)
 
@@ -372,6 +376,7 @@ class ConditionalNetwork(Module):
     def __init__(self, rng, *, inputs=784, hidden=400, units=2000, outputs=10, block=1, dtype=np.float32,
                  device="cpu"):
         place = {"dtype": dtype, "device": device}
+        random.checked("ConditionalNetwork", rng)
         self.experts = GatedLinear(inputs, units, rng, block=block, **place)
         self.gater = [Linear(inputs, hidden, rng, **place), Linear(hidden, units // block, rng, gain=4.0, **place)]
         self.output = Linear(units, outputs, rng, gated_inputs=True, **place)
@@ -392,6 +397,12 @@ class ConditionalNetwork(Module):
 
 def initial(inputs, units, rng, gain, dtype, order, device):
     """A weight (units, inputs) uniform in ±gain·√(6 / (inputs + units)), and a bias of zeros."""
+    rng, dtype = random.checked("Linear", rng), floating("Linear", dtype)
+    if not is_whole(inputs) or not is_whole(units):
+        raise TypeError(f"Linear: expected ints of at least 0 as inputs and units, got {described(inputs)} and "
+                        f"{described(units)}. Use Linear(3, 2, mg.Generator(0))")
+    if not is_real(gain):
+        raise TypeError(f"Linear: expected a number as gain, got {described(gain)}. Use a float")
     bound = gain * np.sqrt(6 / max(1, inputs + units))
     weight = bound * (2 * devices.put(rng.uniform((units, inputs), np.float64), "cpu") - 1)
     return (tensor(np.asarray(weight, dtype, order=order), requires_grad=True, device=device),

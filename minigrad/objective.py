@@ -11,7 +11,8 @@ from math import prod
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels.arrays import number
+from minigrad.arguments import described
+from minigrad.kernels.arrays import is_array, number
 from minigrad.kernels.deferred import require
 from minigrad.ops.primitive import primitive
 from minigrad.tensor import Tensor
@@ -45,6 +46,9 @@ def expected(costs, over=None):
     >>> mg.exp(mg.expected(mg.tensor(np.log([[1.0, 3.0], [2.0, 2.0]])), over=1))
     tensor(2., dtype=float64)
     """
+    if not isinstance(costs, Tensor) and not is_array(costs):
+        raise TypeError(f"expected: expected a Tensor or an array of costs, one per sample, got {described(costs)}. "
+                        "Use mg.tensor(costs)")
     if over is None:
         return expected_cost(costs)
     shape = costs.shape if isinstance(costs, Tensor) else np.shape(costs)

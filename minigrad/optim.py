@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from minigrad import devices
+from minigrad.arguments import described, is_real
 from minigrad.kernels.adam import adam
 from minigrad.kernels.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
@@ -46,7 +47,7 @@ class Optimiser:
     memory = ()         # names of the arrays, of the parameter's shape, that ``update`` keeps for each
 
     def __init__(self, parameters, lr=None, max_norm=None):
-        if max_norm is not None and not max_norm > 0:
+        if max_norm is not None and not (is_real(max_norm) and max_norm > 0):
             raise ValueError(f"{type(self).__name__}: expected max_norm > 0 or None, got {max_norm}")
         self.max_norm = max_norm
         self.steps = 0
@@ -54,7 +55,7 @@ class Optimiser:
         grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
         for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
             rate = group.get("lr", lr)
-            if not callable(rate) and (rate is None or not rate > 0):
+            if not callable(rate) and (not is_real(rate) or not rate > 0):
                 raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got lr={rate}")
             self.check_listed(group["parameters"])
             for name, x in named(group["parameters"], Tensor).items():
@@ -159,7 +160,11 @@ class Optimiser:
         ValueError
             The state is of other parameters or of another kind of optimiser; nothing has been changed.
         """
-        expected, given = described(self.memories), described(state["memories"])
+        if not isinstance(state, dict) or state.keys() != {"steps", "memories"}:
+            raise ValueError(f"{type(self).__name__}: expected a state with memories and steps, got "
+                             f"{sorted(state) if isinstance(state, dict) else described(state)}. Use what "
+                             "state_dict() gave")
+        expected, given = forms(self.memories), forms(state["memories"])
         if given != expected:
             faults = sorted(name for name in expected.keys() | given.keys()
                             if expected.get(name) != given.get(name))
@@ -197,7 +202,7 @@ class SGD(Optimiser):
     """
 
     def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None, nesterov=False):
-        if not 0 <= momentum < 1:
+        if not is_real(momentum) or not 0 <= momentum < 1:
             raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
         if nesterov and not momentum:
             raise ValueError("SGD: expected a momentum above 0 with nesterov=True, got 0. Pass momentum=0.9, say")
@@ -244,9 +249,10 @@ class Adam(Optimiser):
     memory = ("mean", "square")
 
     def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, max_norm=None):
-        if not all(0 <= beta < 1 for beta in betas):
+        if not (isinstance(betas, (tuple, list)) and len(betas) == 2
+                and all(is_real(beta) and 0 <= beta < 1 for beta in betas)):
             raise ValueError(f"Adam: expected betas in [0, 1), got {betas}")
-        if not epsilon > 0:
+        if not is_real(epsilon) or not epsilon > 0:
             raise ValueError(f"Adam: expected epsilon > 0, got {epsilon}")
         self.betas, self.epsilon = betas, epsilon
         super().__init__(parameters, lr, max_norm)
@@ -297,7 +303,7 @@ def shrinkage(weight, max_norm):
     return factor.reshape(-1, *[1] * (weight.ndim - 1))
 
 
-def described(memories):
+def forms(memories):
     """Shape and dtype of every array in the memories, by name."""
     return {f"{name} {key}": (value.shape, value.dtype)
             for name, memory in memories.items() for key, value in memory.items()}

@@ -18,6 +18,7 @@ from math import prod
 import numpy as np
 
 from minigrad import devices
+from minigrad.arguments import described, floating, is_whole
 from minigrad.kernels import philox_uniforms
 from minigrad.kernels.philox import philox4x32
 from minigrad.ops import special
@@ -95,10 +96,14 @@ class Generator:
         Numbers have 32 random bits in float64 and 23 in float32: compare float64 ones with probabilities
         below 1e-5 or above 1 - 1e-5.
         """
+        if not isinstance(shape, (tuple, list)) or not all(map(is_whole, shape)):
+            raise TypeError(f"uniform: expected a shape, a tuple of ints of at least 0, got {described(shape)}. "
+                            "Use (rows, units)")
+        if not is_whole(event_ndim) or event_ndim > len(shape):
+            raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {tuple(shape)}, "
+                             f"got {described(event_ndim)}")
+        dtype = floating("uniform", dtype)
         lead = len(shape) - event_ndim
-        if not 0 <= event_ndim <= len(shape):
-            raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {shape}, "
-                             f"got {event_ndim}")
         rows = (prod(shape[:lead]), prod(shape[lead:]))
         on_device = devices.usable(device or self.device) != "cpu"
         numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, dtype, device=on_device)
@@ -106,17 +111,18 @@ class Generator:
 
     def normal(self, shape, dtype=np.float64, event_ndim=1, device=None):
         """The next draw as standard normal numbers, by the inverse distribution function."""
-        return special.ndtri(self.uniform(shape, float, event_ndim, **self.elsewhere(device))).astype(dtype, copy=False)
+        return special.ndtri(self.uniform(shape, float, event_ndim, **self.elsewhere(device))).astype(
+            floating("normal", dtype), copy=False)
 
     def logistic(self, shape, dtype=np.float64, event_ndim=1, device=None):
         """The next draw as standard logistic numbers, log(u / (1 − u))."""
         u = self.uniform(shape, float, event_ndim, **self.elsewhere(device))
-        return (np.log(u) - np.log1p(-u)).astype(dtype, copy=False)
+        return (np.log(u) - np.log1p(-u)).astype(floating("logistic", dtype), copy=False)
 
     def integers(self, high, shape, event_ndim=1):
         """The next draw as integers from 0 to ``high`` − 1, at most 2**32, uniform to within high / 2**32."""
-        if not 1 <= high <= 2**32:
-            raise ValueError(f"integers: expected high from 1 to 2**32, got {high!r}")
+        if not is_whole(high, 1) or high > 2**32:
+            raise ValueError(f"integers: expected high from 1 to 2**32, got {described(high)}")
         return np.floor(self.uniform(shape, np.float64, event_ndim) * high).astype(np.int64)
 
     def elsewhere(self, device):
@@ -140,8 +146,10 @@ class Generator:
 
     def load_state_dict(self, state):
         """Put back what ``state_dict`` gave."""
-        if state.keys() != self.state_dict().keys():
-            raise ValueError(f"Generator: expected a state with {sorted(self.state_dict())}, got {sorted(state)}")
+        if not isinstance(state, dict) or state.keys() != self.state_dict().keys():
+            raise ValueError(f"Generator: expected a state with {sorted(self.state_dict())}, got "
+                             f"{list(state) if isinstance(state, dict) else described(state)}. "
+                             "Use what state_dict() gave")
         self.seed, self.sample_offset, self.draws = state["seed"], state["sample_offset"], state["draws"]
 
     def __repr__(self):
@@ -150,6 +158,14 @@ class Generator:
 
 #: Drawn from wherever no generator is given; ``manual_seed`` starts it again.
 default = Generator(0)
+
+
+def checked(caller, rng):
+    """``rng``, if it is a Generator of ours."""
+    if not isinstance(rng, Generator):
+        raise TypeError(f"{caller}: expected a Generator of minigrad as rng, got {described(rng)}. "
+                        "Use mg.Generator(seed)")
+    return rng
 
 
 def manual_seed(seed):

@@ -22,6 +22,7 @@ from math import prod
 import numpy as np
 
 from minigrad import devices, ops, random
+from minigrad.arguments import described, is_whole
 from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
@@ -73,14 +74,13 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
         raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
     require(np.isfinite(logits.value).all(), lambda: ValueError(
         "bernoulli: expected finite logits, got NaN or infinity. Look for an overflow above"))
-    rng = random.default if rng is None else rng
-    if not isinstance(rng, random.Generator):
-        raise TypeError(f"bernoulli: expected a Generator as rng, got {type(rng).__name__}. Use mg.Generator(seed)")
-    if not 0 <= event_ndim <= logits.ndim:
+    rng = random.default if rng is None else random.checked("bernoulli", rng)
+    if not is_whole(event_ndim) or event_ndim > logits.ndim:
         raise ValueError(f"bernoulli: expected logits with an axis for the units of a sample, event_ndim = "
-                         f"{event_ndim} of them, got logits of shape {logits.shape}. Give one sample of one unit as "
-                         "logits of shape (1, 1), or say how many of the last axes are units: from event_ndim=0, each "
-                         f"logit a sample of its own, to event_ndim={logits.ndim}, all of them one sample")
+                         f"{described(event_ndim)} of them, got logits of shape {logits.shape}. Give one sample of one "
+                         "unit as logits of shape (1, 1), or say how many of the last axes are units: from "
+                         f"event_ndim=0, each logit a sample of its own, to event_ndim={logits.ndim}, all of them one "
+                         "sample")
     samples = logits.shape[:logits.ndim - event_ndim]
     arguments = (logits,)
     if context is not None:

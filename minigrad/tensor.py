@@ -15,8 +15,10 @@ from itertools import repeat
 import numpy as np
 
 from minigrad import devices, graph, ops, sharing
+from minigrad.arguments import described
 from minigrad.graph import paused, tick
 from minigrad.kernels import Packed, arrays
+from minigrad.ops.errors import foreign, no_array
 from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, integers_among, is_number, recorders, table
 
 
@@ -290,7 +292,7 @@ class Tensor:
     # -- NumPy's method names: these, and those of METHODS below ------------------------------------
 
     def abs(self): return ops.absolute(self)
-    def astype(self, dtype): return ops.astype(self, dtype=np.dtype(dtype))
+    def astype(self, dtype): return ops.astype(self, dtype=dtype)
     def flatten(self): return ops.reshape(self, shape=(-1,))
     def ravel(self): return ops.reshape(self, shape=(-1,))
     T = property(lambda self: ops.transpose(self))
@@ -464,6 +466,8 @@ def record(primitive, args, options, tracked=False):
                     place = next(beside.value for beside in args if type(beside) is Tensor)
                     return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args],
                                   options, tracked)
+                if type(x).__module__.startswith("torch"):
+                    raise foreign(primitive.name, (x,))
             if type(x) is np.ndarray and x.nbytes <= sharing.COPIED:
                 x = x.copy("K")
             else:
@@ -481,31 +485,15 @@ def record(primitive, args, options, tracked=False):
             return record(primitive, converted(args, integers, dtype, partial(floated, tracked=tracked)), options)
     try:
         value = primitive.forward(*operands, **options)
-    except (ValueError, TypeError) as error:
-        raise explained(error, primitive, operands) from None
-    base = None
-    if type(value) is np.ndarray:
-        base = value.base
-    elif isinstance(value, np.generic):
-        value = np.asarray(value)
-    elif devices.of(value) != "cpu":
-        base = value if arrays.is_device(value) else None
-        if primitive is not ops.to_device and (error := mixed(primitive, operands)):
-            raise error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise explained(error, primitive, operands) from (error if isinstance(error, AttributeError) else None)
+    if type(value) is not np.ndarray:
+        value = checked_result(value, primitive, operands)
     if value.dtype is not common:
         requires_grad &= value.dtype.kind == "f"
         check_dtype(primitive, value.dtype)
     remember = tracked and not paused.get()
-    lender = None
-    for _, x, _ in parents:
-        if ((value is x.value or base is not None) and (x.primitive is None or x.is_view or not remember)
-                and sharing.overlap(value, x.value)):
-            lender = x
-    for i in given:
-        if (value is operands[i] or base is not None) and sharing.overlap(value, operands[i]):
-            value = value.copy()
-    if lender is not None and primitive is ops.stop_gradient:
-        value, lender = value.copy(), None
+    value, lender = in_whose_memory(value, primitive, operands, parents, given, remember)
     out = Tensor(value)
     if lender is not None:
         sharing.link(out, lender)
@@ -529,16 +517,46 @@ def record(primitive, args, options, tracked=False):
     return out
 
 
+def checked_result(value, primitive, operands):
+    """The result of a primitive that is not an ordinary array: a scalar as an array, or an error."""
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if not isinstance(value, (np.ndarray, Packed)) and not arrays.is_device(value):
+        raise foreign(primitive.name, operands) or no_array(primitive.name, operands)
+    if devices.of(value) != "cpu" and primitive is not ops.to_device and (error := mixed(primitive, operands)):
+        raise error
+    return value
+
+
+def in_whose_memory(value, primitive, operands, parents, given, remember):
+    """The value of a node, and the Tensor in whose memory it lies, or None.
+
+    A value in the memory of an array that was ``given``, or of a ``detach``, is copied.
+    """
+    may_be_view = value.base is not None if type(value) is np.ndarray else arrays.is_device(value)
+    lender = None
+    for _, x, _ in parents:
+        if ((may_be_view or value is x.value) and (x.primitive is None or x.is_view or not remember)
+                and sharing.overlap(value, x.value)):
+            lender = x
+    for i in given:
+        if (may_be_view or value is operands[i]) and sharing.overlap(value, operands[i]):
+            value = value.copy()
+    if lender is not None and primitive is ops.stop_gradient:
+        return value.copy(), None
+    return value, lender
+
+
 def explained(error, primitive, operands):
     """A primitive's own error as it is; one of NumPy's in our words, with the primitive's name."""
     if found := mixed(primitive, operands):
         return found
     if str(error).startswith(primitive.name):
         return error
-    strange = [x for x in operands if isinstance(x, (str, bytes, dict))]
-    if strange:
-        return TypeError(f"{primitive.name}: expected Tensors, arrays and numbers, got {strange[0]!r}. "
-                         "Make an array of it first")
+    if found := foreign(primitive.name, operands):
+        return found
+    if isinstance(error, AttributeError) or "NoneType" in str(error):
+        return no_array(primitive.name, operands)
     if any(isinstance(x, Packed) for x in operands) and "to_dense" not in str(error):
         return TypeError(f"{primitive.name}: expected ordinary arrays, got packed units. Use .to_dense()")
     if "broadcast" in str(error):
@@ -609,12 +627,19 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     if hasattr(data, "__cuda_array_interface__"):
         arrays.device_library()
     try:
+        dtype = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise TypeError(f"tensor: expected dtype float64, float32, an integer dtype or bool, got {described(dtype)}. "
+                        "Use np.float32, say, or its name") from None
+    try:
         value = data.astype(dtype or data.dtype) if arrays.is_device(data) else np.array(data, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"tensor: expected numbers in a rectangular array. NumPy says: {error}") from None
+    except TypeError:
+        raise TypeError(f"tensor: expected numbers, got {described(data)}. Use lists of numbers or an array") from None
     if value.dtype not in FLOATS and value.dtype.kind not in "iub":
-        raise TypeError(f"tensor: expected float64, float32, integer or boolean data, got dtype "
-                        f"{value.dtype}. Pass dtype=")
+        got = described(data) if value.dtype == object else f"dtype {value.dtype}"
+        raise TypeError(f"tensor: expected float64, float32, integer or boolean data, got {got}. Pass dtype=")
     if requires_grad and value.dtype.kind != "f":
         raise TypeError(f"tensor: expected a floating dtype with requires_grad=True, got {value.dtype}, "
                         "which carries no gradient. Pass dtype=float")

@@ -224,7 +224,7 @@ a23, a45 = np.ones((2, 3)), np.ones((4, 5))
     (lambda: ops.cross_entropy(a23, np.array([0, -1])), ValueError, "labels from 0 to 2, got -1 to 0"),
     (lambda: ops.cross_entropy(a23, np.array([0])), ValueError, r"scores \(2, 3\), labels \(1,\)"),
     (lambda: ops.cross_entropy(a23, np.array([0.0, 1.0])), TypeError, "array of integers, got float64"),
-    (lambda: ops.cross_entropy(a23, [0, 1]), TypeError, "array of integers, got list"),
+    (lambda: ops.cross_entropy(a23, [0, 1]), TypeError, "array of integers, got a list"),
     (lambda: ops.softmax(np.float16(3)), TypeError, "softmax: expected real numbers .* got dtype float16"),
     (lambda: ops.binary_cross_entropy(a23, 255), ValueError, r"targets in \[0, 1\], got 255"),
     (lambda: ops.binary_cross_entropy(tensor(a23), 0 * a45), ValueError, r"binary_cross_entropy: .*\(4, 5\)"),

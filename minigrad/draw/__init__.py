@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minigrad import devices, ops, output
+from minigrad.arguments import described
 from minigrad.checkpoint import whole_file
 from minigrad.draw.dot import dot
 from minigrad.draw.drawing import Drawing
@@ -63,13 +64,16 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
     """
     if format is None:
         format = "text" if path is None else SUFFIXES.get(Path(path).suffix)
-    if format not in FORMATS:
+    if not isinstance(format, str) or format not in FORMATS:
         raise ValueError(f"draw: expected format 'text', 'svg' or 'dot', or a path that ends in one of "
                          f"{', '.join(SUFFIXES)}, got {format!r}" + (f" and {str(path)!r}" if path else ""))
-    names = names or {}
+    names = {} if names is None else names
+    if not isinstance(names, dict):
+        raise TypeError(f"draw: expected names as a dict from name to Tensor, got {described(names)}. "
+                        'Use names={"x": x}')
     for x in (*outputs, *names.values()):
         if not isinstance(x, Tensor):
-            raise TypeError(f"draw: expected Tensors, got {type(x).__name__}")
+            raise TypeError(f"draw: expected Tensors, got {described(x)}. Pass each output by itself: draw(x, y)")
     graph = items(outputs, values, names)
     drawn = FORMATS[format](graph)
     if path is not None:

@@ -16,6 +16,8 @@ from math import isfinite
 
 import numpy as np
 
+from minigrad.arguments import is_real
+
 
 @dataclass
 class Constant:
@@ -45,7 +47,7 @@ class MeanCost:
     decay: float = 0.9
 
     def __post_init__(self):
-        if not 0 <= self.decay < 1:
+        if not is_real(self.decay) or not 0 <= self.decay < 1:
             raise ValueError(f"{type(self).__name__}: expected a decay in [0, 1), got {self.decay}")
 
     def weights(self, node):

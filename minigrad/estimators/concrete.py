@@ -9,6 +9,7 @@ whose slope can be followed; as τ → 0 the ramp becomes the step, and the slop
 import numpy as np
 
 from minigrad import ops
+from minigrad.arguments import is_real, is_whole
 from minigrad.rule import Estimator
 
 
@@ -18,7 +19,7 @@ class Concrete(Estimator):
     needs = frozenset({"grad"})
 
     def __init__(self, temperature=0.5):
-        if not temperature > 0:
+        if not is_real(temperature) or not temperature > 0:
             raise ValueError(f"{type(self).__name__}: expected a temperature > 0, got {temperature}")
         self.temperature = temperature
 
@@ -97,7 +98,7 @@ class GumbelRao(Concrete):
 
     def __init__(self, temperature=0.5, samples=16):
         super().__init__(temperature)
-        if not samples >= 1:
+        if not is_whole(samples, 1):
             raise ValueError(f"GumbelRao: expected samples >= 1, got {samples}")
         self.samples = samples
 

@@ -8,6 +8,7 @@ and however badly the slope describes the cost; the better it does, the more var
 import numpy as np
 
 from minigrad import ops
+from minigrad.arguments import is_real
 from minigrad.estimators.concrete import logistic
 from minigrad.estimators.multi_sample import at_least_two, covariance, mean_of_others
 from minigrad.rule import Estimator
@@ -44,7 +45,7 @@ class Scaled(Estimator):
     """
 
     def __init__(self, scale=None, decay=0.99):
-        if not 0 <= decay < 1:
+        if not is_real(decay) or not 0 <= decay < 1:
             raise ValueError(f"{type(self).__name__}: expected a decay in [0, 1), got {decay}")
         self.scale, self.decay = scale, decay
         if scale is None:
@@ -101,9 +102,9 @@ class Rebar(Scaled):
     nearby = 0.05           # the distance, in log τ, of the temperatures that are compared
 
     def __init__(self, temperature=0.5, scale=None, decay=0.99, rate=0.0):
-        if not temperature > 0:
+        if not is_real(temperature) or not temperature > 0:
             raise ValueError(f"Rebar: expected a temperature > 0, got {temperature}")
-        if not rate >= 0:
+        if not is_real(rate) or not rate >= 0:
             raise ValueError(f"Rebar: expected a rate of at least 0, got {rate}")
         super().__init__(scale, decay)
         self.temperature, self.rate = temperature, rate

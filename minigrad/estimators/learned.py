@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.arguments import is_real
 from minigrad.rule import Estimator
 
 
@@ -26,9 +27,9 @@ class LearnedCorrection(Estimator):
     needs = frozenset({"grad", "cost"})
 
     def __init__(self, rate=0.1, decay=0.99):
-        if not 0 < rate <= 1:
+        if not is_real(rate) or not 0 < rate <= 1:
             raise ValueError(f"LearnedCorrection: expected a rate in (0, 1], got {rate}")
-        if not 0 <= decay <= 1:
+        if not is_real(decay) or not 0 <= decay <= 1:
             raise ValueError(f"LearnedCorrection: expected a decay in [0, 1], got {decay}")
         self.rate, self.decay = rate, decay
         self.state = {}

@@ -11,6 +11,7 @@ went forward is the first of the K; each of the others is a replay of what lies 
 import numpy as np
 
 from minigrad import ops
+from minigrad.arguments import is_whole
 from minigrad.rule import Estimator
 
 
@@ -123,6 +124,6 @@ def identity(count, like):
 
 def at_least_two(rule, samples):
     """The number of samples, if each can have another as its baseline."""
-    if not samples >= 2:
+    if not is_whole(samples, 2):
         raise ValueError(f"{type(rule).__name__}: expected samples >= 2, each a baseline of the others, got {samples}")
     return samples

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigrad import devices, ops
+from minigrad.arguments import is_real, is_whole
 from minigrad.kernels.arrays import number
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
@@ -35,7 +36,7 @@ class Network:
     seed: int = 0
 
     def __post_init__(self):
-        if not self.hidden >= 1 or not self.rate > 0:
+        if not is_whole(self.hidden, 1) or not is_real(self.rate) or not self.rate > 0:
             raise ValueError(f"Network: expected hidden >= 1 and a rate > 0, got {self.hidden} and {self.rate}")
 
     def start(self, inputs, device="cpu"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.arguments import is_real
 from minigrad.rule import Estimator
 
 
@@ -22,7 +23,7 @@ class SPSA(Estimator):
     needs = frozenset({"cost_at"})
 
     def __init__(self, c=0.1):
-        if not c > 0:
+        if not is_real(c) or not c > 0:
             raise ValueError(f"SPSA: expected a step c > 0, got {c}")
         self.c = c
 

@@ -5,6 +5,7 @@ may be a step function or a black box.  The price is variance, which grows with 
 for each is blamed for what all of them did.
 """
 
+from minigrad.arguments import described, is_real
 from minigrad.estimators.baselines import Constant, LeastVariance, MeanCost
 from minigrad.rule import Estimator
 
@@ -41,7 +42,10 @@ class Reinforce(Estimator):
                 raise ValueError(f"Reinforce: expected a baseline None, 'mean', 'optimal', a number or an "
                                  f"object, got {baseline!r}")
             baseline = BASELINES[baseline]()
-        elif not hasattr(baseline, "value"):
+        elif not hasattr(baseline, "start"):
+            if not is_real(baseline):
+                raise ValueError(f"Reinforce: expected a baseline None, 'mean', 'optimal', a number or an object with "
+                                 f"start, value and learn, got {described(baseline)}")
             baseline = Constant(float(baseline))
         self.baseline = baseline
         self.state = baseline.start()

@@ -6,6 +6,7 @@ sample by ½ (1 − p) at 1 and ½ p at 0 has p (1 − p) times that as its mean
 """
 
 from minigrad import ops
+from minigrad.arguments import is_real
 from minigrad.rule import Estimator
 
 
@@ -73,7 +74,7 @@ class ReinMax(Estimator):
     differentiable = True
 
     def __init__(self, temperature=1.0):
-        if not temperature > 0:
+        if not is_real(temperature) or not temperature > 0:
             raise ValueError(f"ReinMax: expected a temperature above 0, got {temperature}")
         self.temperature = temperature
 

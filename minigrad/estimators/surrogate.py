@@ -5,6 +5,7 @@ not by their mean: each is biased, and its expectation is E[g] times its slope.
 """
 
 from minigrad import ops
+from minigrad.arguments import is_real
 from minigrad.rule import Estimator
 from minigrad.tensor import Tensor, grad
 
@@ -40,7 +41,7 @@ class Surrogate(Estimator):
     needs = frozenset({"grad"})
 
     def __init__(self, psi="fast sigmoid"):
-        if not callable(psi) and psi not in SURROGATES:
+        if not callable(psi) and not (isinstance(psi, str) and psi in SURROGATES):
             raise ValueError(f"Surrogate: expected a function or one of {', '.join(SURROGATES)}, got {psi!r}")
         self.psi = psi
 
@@ -72,7 +73,7 @@ class StraightThroughAnnealed(Estimator):
     needs = frozenset({"grad"})
 
     def __init__(self, slope=1.0, growth=1e-4, most=5.0):
-        if not (0 < slope <= most and growth >= 0):
+        if not (all(map(is_real, (slope, most, growth))) and 0 < slope <= most and growth >= 0):
             raise ValueError(f"StraightThroughAnnealed: expected 0 < slope <= most and growth >= 0, got slope={slope}, "
                              f"most={most}, growth={growth}")
         self.growth, self.most = growth, most

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
+from minigrad.arguments import described
 from minigrad.kernels import Packed
+from minigrad.kernels.arrays import is_array
 from minigrad.kernels.deferred import require
 from minigrad.ops.alternatives import by_example, elementwise, over_axes
 from minigrad.ops.elementwise import as_scalar, exp, square
@@ -199,9 +201,14 @@ def cross_entropy(scores, labels):
     >>> cross_entropy(np.array([[0.0, 0.0], [1000.0, 0.0]]), np.array([0, 1]))
     array([6.93147181e-01, 1.00000000e+03])
     """
-    if getattr(labels, "dtype", np.dtype(object)).kind not in "iu":
-        raise TypeError("cross_entropy: expected labels as an array of integers, got "
-                        f"{getattr(labels, 'dtype', type(labels).__name__)}. Use np.array(labels, dtype=int)")
+    if not is_array(labels) or labels.dtype.kind not in "iu":
+        got = getattr(labels, "dtype", None) if is_array(labels) else described(labels)
+        remedy = ("labels.argmax(axis=-1) if they are one-hot, else np.array(labels, dtype=int)"
+                  if labels_are_scores(scores, labels) else "np.array(labels, dtype=int)")
+        raise TypeError(f"cross_entropy: expected labels as an array of integers, got {got}. Use {remedy}")
+    if labels_are_scores(scores, labels):
+        raise ValueError(f"cross_entropy: expected one label for each example, got labels of the shape of the scores "
+                         f"{scores.shape}. Use labels.argmax(axis=-1) if they are one-hot")
     if scores.ndim == 0 or labels.shape != scores.shape[:-1]:
         raise misfit("cross_entropy", "scores (..., classes) and labels (...), one for each example",
                      "The classes are the last axis.", scores=scores, labels=labels)
@@ -214,6 +221,12 @@ def cross_entropy(scores, labels):
     scores = scores - largest(scores, -1)
     chosen = np.take_along_axis(scores, np.expand_dims(labels, -1), axis=-1)
     return np.log(np.sum(np.exp(scores), axis=-1)) - np.squeeze(chosen, -1)
+
+
+def labels_are_scores(scores, labels):
+    """Whether labels have a number for each class, as one-hot ones have."""
+    shape = getattr(labels, "shape", None)
+    return shape is not None and len(shape) > 0 and tuple(shape) == tuple(getattr(scores, "shape", ()))
 
 
 def slope_of_cross_entropy(g, out, scores, labels):

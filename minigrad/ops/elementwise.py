@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minigrad.arguments import described
 from minigrad.ops import alternatives
 from minigrad.ops.logic import equal, greater_equal, logical_and, where
 from minigrad.ops.primitive import FLOATS, as_the_argument, primitive
@@ -200,11 +201,14 @@ log10.vjps(lambda g, out, x: g / (math.log(10) * x))
 @primitive(integers=True)
 def astype(x, dtype):
     """x converted to another dtype: float64, float32, integers or booleans; the cotangent is converted back."""
-    dtype = np.dtype(dtype)
-    if dtype not in FLOATS and dtype.kind not in "iub":
-        raise TypeError(f"astype: expected float64, float32, an integer or a boolean dtype, got {dtype}. "
-                        "float16 is not supported: use float32")
-    return x.astype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except (TypeError, ValueError):
+        found = np.dtype(object)
+    if found not in FLOATS and found.kind not in "iub":
+        raise TypeError("astype: expected float64, float32, an integer or a boolean dtype, got "
+                        f"{described(dtype)}. float16 is not supported: use float32")
+    return x.astype(found)
 
 
 astype.vjps(lambda g, out, x, dtype: astype(g, dtype=x.dtype))

@@ -1,6 +1,11 @@
 """One wording for arguments that do not fit a function: what it expected, what it got, a remedy."""
 
 import functools
+from numbers import Number
+
+import numpy as np
+
+from minigrad.arguments import described
 
 #: What PyTorch calls two arguments, and what they are called in NumPy and here.
 PYTORCH = {"dim": "axis", "keepdim": "keepdims"}
@@ -26,6 +31,33 @@ def with_words_checked(function):
         return function(*args, **options)
 
     return checked
+
+
+def foreign(name, operands):
+    """A TypeError for the first operand that no primitive can compute with; None if there is none."""
+    for x in operands:
+        library = type(x).__module__.partition(".")[0]
+        if library == "minigrad":
+            continue
+        if library == "torch":
+            remedy = "Use x.numpy(), after detach() and cpu() where it needs them"
+        elif isinstance(x, np.ndarray) and x.dtype.kind not in "biufc":
+            return TypeError(f"{name}: expected numbers, got an array of dtype {x.dtype}. Use np.array(x, dtype=float)")
+        elif isinstance(x, list):
+            remedy = "Use np.array(x)"
+        elif isinstance(x, (str, bytes, dict, set, type)) or callable(x) or not (
+                x is None or isinstance(x, (Number, slice, tuple, range)) or x is Ellipsis or hasattr(x, "dtype")):
+            remedy = "Use np.asarray(x) if it holds numbers"
+        else:
+            continue
+        return TypeError(f"{name}: expected Tensors, arrays and numbers, got {described(x)}. {remedy}")
+    return None
+
+
+def no_array(name, operands):
+    """A TypeError for the operands of a primitive that needs arrays, where one is a number or None."""
+    got = [described(x) for x in operands if not hasattr(x, "shape")]
+    return TypeError(f"{name}: expected Tensors or arrays, got {' and '.join(got)}. Use mg.tensor(x) or np.array(x)")
 
 
 def misfit(name, expected, remedy, **arguments):

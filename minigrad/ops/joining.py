@@ -1,9 +1,11 @@
 """Joining arrays along an axis, and taking them apart again."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
 
+from minigrad.arguments import described
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem
 from minigrad.ops.primitive import primitive
@@ -32,13 +34,24 @@ def part_of_joined(g, out, argnum, *arrays, axis):
 join.vjp_of_each(part_of_joined)
 
 
+def listed(name, arrays):
+    """The arrays as a list, if that is what they are."""
+    found = list(arrays) if isinstance(arrays, Iterable) else [arrays]
+    others = [described(x) for x in found if not hasattr(x, "shape") and not isinstance(x, (list, tuple))]
+    if others or not found:
+        kind = TypeError if others else ValueError
+        raise kind(f"{name}: expected a list of Tensors or arrays, got {', '.join(others) or 'none'}. "
+                   f"Use {name}([x, y])")
+    return found
+
+
 def concatenate(arrays, axis=0):
     """Arrays joined end to end along ``axis``, an int.
 
     >>> concatenate([np.array([1.0]), np.array([2.0, 3.0])])
     array([1., 2., 3.])
     """
-    return join(*arrays, axis=axis)
+    return join(*listed("concatenate", arrays), axis=axis)
 
 
 def stack(arrays, axis=0):
@@ -48,8 +61,8 @@ def stack(arrays, axis=0):
     array([[1., 3.],
            [2., 4.]])
     """
-    arrays = list(arrays)
-    if any(x.shape != arrays[0].shape for x in arrays):
+    arrays = listed("stack", arrays)
+    if len({x.shape if hasattr(x, "shape") else np.shape(x) for x in arrays}) > 1:
         raise misfit("stack", "arrays of one shape", "Broadcast them first.",
                      **{f"arrays[{i}]": x for i, x in enumerate(arrays)})
     return join(*(expand_dims(x, axis) for x in arrays), axis=axis)

@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from minigrad.kernels import arrays
-from minigrad.ops.errors import FOREIGN, check_words
+from minigrad.ops.errors import FOREIGN, check_words, foreign, no_array
 
 # How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the
 # entries at which the value itself is not zero (the open blocks of a gated layer).
@@ -98,7 +98,16 @@ class Primitive:
                     and is_number(self, i)):
                 args = converted(args, *integers_among(self, args))
                 break
-        return self.forward(*args, **options)
+        try:
+            return self.forward(*args, **options)
+        except (ValueError, TypeError, AttributeError) as error:
+            if str(error).startswith(self.name):
+                raise
+            if found := foreign(self.name, args):
+                raise found from None
+            if isinstance(error, AttributeError) or "NoneType" in str(error):
+                raise no_array(self.name, args) from error
+            raise
 
     def bound(self, args, options):
         """The call with those arguments by position that have a product, whichever way they were given."""

@@ -1,9 +1,11 @@
 """Primitives that rearrange entries: shapes, axes, repetition."""
 
 import operator
+from math import inf
 
 import numpy as np
 
+from minigrad.arguments import described, is_whole
 from minigrad.ops.alternatives import over_axes, same_entries
 from minigrad.ops.primitive import primitive
 
@@ -29,7 +31,12 @@ def axes_of(axis, ndim):
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, tuple) else (axis,)
-    if not all(-ndim <= a < ndim for a in axes):
+    if not all(type(a) is int and -ndim <= a < ndim for a in axes):
+        if not all(is_whole(a, -inf) for a in axes):
+            raise TypeError(f"axis: expected an int, a tuple of ints or None, got {described(axis)}. "
+                            "Axes are numbered from 0, or from -1 backwards")
+        if all(-ndim <= a < ndim for a in axes):
+            return tuple(int(a) % ndim for a in axes)
         raise ValueError(f"axis: expected axes from {-ndim} to {ndim - 1} for an array of {ndim} axes, got {axis}. "
                          "Insert axes with expand_dims")
     return tuple(a % ndim for a in axes)

@@ -13,10 +13,11 @@ from math import prod
 import numpy as np
 
 from minigrad import devices, ops
+from minigrad.arguments import described
 from minigrad.graph import Evaluation
 from minigrad.objective import Objective
-from minigrad.rule import frozen_memories
 from minigrad.tensor import Tensor
+from minigrad.testing.loss import compute
 
 MOST_BITS = 20
 
@@ -26,8 +27,9 @@ def exact_expectation(fn):
 
     Parameters
     ----------
-    fn : function without arguments that returns a scalar loss, computed with recording on.  It is
-        called once; its graph is then replayed at every joint state of its binary nodes.
+    fn : function that returns a scalar loss, computed with recording on: ``fn()``, or ``fn(rng)``, which
+        gets the default generator.  It is called once; its graph is then replayed at every joint state of
+        its binary nodes.
 
     Raises
     ------
@@ -42,8 +44,7 @@ def exact_expectation(fn):
     >>> mg.testing.exact_expectation(fn)
     0.25
     """
-    with frozen_memories():
-        return Enumeration(fn()).run()[0]
+    return Enumeration(compute(fn)).run()[0]
 
 
 def exact_gradient(fn, params):
@@ -65,8 +66,11 @@ def exact_gradient(fn, params):
     """
     if isinstance(params, Tensor):
         return exact_gradient(fn, [params])[0]
-    with frozen_memories():
-        return Enumeration(fn()).run(list(params))[1]
+    if not isinstance(params, (list, tuple)) or not all(isinstance(p, Tensor) for p in params):
+        found = params if isinstance(params, (list, tuple)) else [params]
+        raise TypeError("exact_gradient: expected params that are Tensors, one or a list of them, got "
+                        f"{', '.join(map(described, found))}. Pass the leaves that fn uses")
+    return Enumeration(compute(fn)).run(list(params))[1]
 
 
 class Enumeration:

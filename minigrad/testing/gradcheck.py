@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from minigrad import devices, ops
+from minigrad.arguments import described, function, is_real, is_whole
 from minigrad.graph import Evaluation, ancestors
 from minigrad.tensor import Tensor, tensor
 
@@ -58,8 +59,13 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
     >>> gradcheck(lambda x: mg.exp(x) * x, [mg.tensor([0.5, 1.0])], order=2)
     True
     """
-    if order not in (1, 2):
-        raise ValueError(f"gradcheck: expected order 1 or 2, got {order!r}")
+    function("gradcheck", "a function of the inputs", fn, "Use lambda x: ...")
+    if not isinstance(inputs, (list, tuple)):
+        raise TypeError(f"gradcheck: expected a list of inputs, got {described(inputs)}. Use [x]")
+    if not is_whole(order, 1) or order > 2:
+        raise ValueError(f"gradcheck: expected order 1 or 2, got {described(order)}")
+    if not is_real(rtol) or not is_real(atol):
+        raise TypeError(f"gradcheck: expected numbers as rtol and atol, got {described(rtol)} and {described(atol)}")
     check = Comparison(rtol, atol, np.random.default_rng(seed))
     arguments = [leaf(x) for x in inputs]
     if not any(map(is_leaf, arguments)):

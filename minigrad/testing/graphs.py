@@ -9,7 +9,7 @@ from minigrad import devices, random
 from minigrad.graph import Evaluation
 from minigrad.objective import Objective
 from minigrad.tensor import Tensor
-from minigrad.testing.moments import compute
+from minigrad.testing.loss import compute
 
 MOST_ROWS = 16      # flipped of each node: the first ones
 

@@ -1,17 +1,16 @@
 """Mean and variance of a gradient estimate: exact where its noise is finite, sampled elsewhere."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import signature
 from math import prod
 
 import numpy as np
 
 from minigrad import devices, ops, random
+from minigrad.arguments import described
 from minigrad.graph import Evaluation
-from minigrad.rule import frozen_memories
 from minigrad.tensor import Tensor
 from minigrad.testing.exact import Enumeration
+from minigrad.testing.loss import compute
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
 
 STATES = 6      # of all noise, at which estimates are tested for repeating, and rows for being independent
@@ -61,10 +60,12 @@ class Problem:
         self.fn, self.params = fn, params
         if isinstance(params, Tensor):
             params = {"gradient": params}
-        elif not isinstance(params, dict):
+        elif isinstance(params, (list, tuple)):
             params = {f"params[{i}]": p for i, p in enumerate(params)}
-        if not params or not all(isinstance(p, Tensor) and p.requires_grad for p in params.values()):
-            raise TypeError(f"expected params that are Tensors with requires_grad=True, got {params}")
+        found = params.values() if isinstance(params, dict) else [params]
+        if not found or not all(isinstance(p, Tensor) and p.requires_grad for p in found):
+            raise TypeError("expected params that are Tensors with requires_grad=True, one, a list or a dict of them, "
+                            f"got {', '.join(map(described, found)) or 'none'}. Use mg.tensor(x, requires_grad=True)")
         self.leaves = list(params.values())
         self.coordinates = [name + (str(list(index)) if index else "")
                             for name, p in params.items() for index in np.ndindex(p.shape)]
@@ -181,22 +182,3 @@ def moments_of(estimates, evaluations):
     deviations = estimates - mean
     return Moments(mean, estimates.var(axis=0, ddof=1), (deviations**4).mean(axis=0), evaluations,
                    len(estimates), exact=False)
-
-
-def compute(fn, rng):
-    """The loss ``fn(rng)``, or ``fn()`` with ``rng`` as the default generator; no rule learns from it."""
-    with frozen_memories():
-        if signature(fn).parameters:
-            return fn(rng)
-        with default_generator(rng):
-            return fn()
-
-
-@contextmanager
-def default_generator(rng):
-    """Draw from ``rng`` wherever no generator is given."""
-    before, random.default = random.default, rng
-    try:
-        yield
-    finally:
-        random.default = before

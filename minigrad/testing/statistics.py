@@ -20,6 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from minigrad import output
+from minigrad.arguments import described, is_real, is_whole
 from minigrad.testing.moments import Moments, Problem
 
 ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # of an exact sum, relative to its terms
@@ -179,9 +180,18 @@ def ratio(difference, stderr):
 
 def critical(significance, count):
     """The |z| that one of ``count`` normal numbers exceeds with probability ``significance`` at most."""
-    if not 0 < significance < 1:
-        raise ValueError(f"expected a significance between 0 and 1, got {significance!r}")
+    if not is_real(significance) or not 0 < significance < 1:
+        raise ValueError(f"expected a significance between 0 and 1, got {described(significance)}")
     return -NormalDist().inv_cdf(significance / (2 * count))
+
+
+def checked_seed(samples, seed):
+    """The seed, or a fresh one for None, if it and the number of samples can be used."""
+    if not is_whole(samples, 2):
+        raise ValueError(f"expected samples to be an int of at least 2, got {described(samples)}")
+    if seed is not None and not is_whole(seed):
+        raise ValueError(f"expected seed to be an int of at least 0 or None, got {described(seed)}")
+    return randbits(32) if seed is None else seed
 
 
 def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None):
@@ -227,7 +237,7 @@ def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None)
     """
     problem = Problem(fn, params)
     critical(significance, len(problem.coordinates))
-    seed = randbits(32) if seed is None else seed
+    seed = checked_seed(samples, seed)
     gradient, groups = problem.exact(seed)
     report = EstimatorReport(problem, gradient, problem.moments(groups, samples, seed), significance)
     if report.unbiased or report.exact:
@@ -301,12 +311,16 @@ def assert_variance(fn, params, reference, *, samples=10_000, significance=1e-6,
 
 def compare(what, fn, params, reference, samples, significance, seed):
     """Raise unless a moment of the estimate, "mean" or "variance", is the reference."""
-    seed = randbits(32) if seed is None else seed
+    seed = checked_seed(samples, seed)
     problem = Problem(fn, params)
     if callable(reference):
         reference = Problem(reference, params)
     else:
-        reference = problem.flat(as_list(reference))
+        try:
+            reference = problem.flat(as_list(reference))
+        except (TypeError, ValueError):
+            raise TypeError("expected a reference in the form of params, or a function like fn, got "
+                            f"{described(reference)}. Use an array for each of params") from None
         if reference.size != len(problem.coordinates):
             raise ValueError(f"expected a reference with {len(problem.coordinates)} entries, those of params, "
                              f"got {reference.size}")
