@@ -82,7 +82,7 @@ class SmoothGates(mg.nn.Module):
         return mg.neurons.stochastic_times_smooth(logits, rng=rng), usage_penalty(mg.sigmoid(logits))
 
     def test(self, logits, cut):
-        return (logits > cut).astype(logits.dtype) * mg.sqrt(mg.sigmoid(logits + self.noise.mean()))
+        return (logits > cut).astype(logits.dtype) * mg.sqrt(mg.sigmoid(logits + float(self.noise.mean())))
 
 
 class RectifierGates(mg.nn.Module):

@@ -462,7 +462,7 @@ def replay(outputs, replaced):
         if node.primitive is None and not node.requires_grad:
             raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not: "
                              "what was computed from it alone was not recorded, and would keep its old value. "
-                             "Make it with requires_grad=True and compute the outputs again")
+                             "Make it a floating leaf with requires_grad=True and compute the outputs again")
         if value.shape != node.shape or value.dtype != node.dtype or devices.of(value) != node.device:
             raise ValueError(
                 f"replay: expected a value of shape {node.shape} and dtype {node.dtype} on {node.device!r}, "

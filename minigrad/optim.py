@@ -88,7 +88,7 @@ class Optimiser:
                               for rate in self.rates.values())
         settings = {"lr": ", ".join(map(str, rates)), **{
             name: value for name, value in vars(self).items()
-            if isinstance(value, (int, float)) or (isinstance(value, tuple) and name != "memory")}}
+            if isinstance(value, (int, float, tuple)) and value is not False and name != "memory"}}
         count = len(self.parameters)
         return (f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in settings.items())}; "
                 f"{count} parameter{'s' * (count != 1)}, {sum(x.size for x in self.parameters.values())} numbers)")

@@ -118,12 +118,10 @@ def numbers_like(*shape):
 LOSSES = {name: per_row(cost) for name, cost in COSTS.items()} | {
     "terms": lambda b: 0.5 * mg.expected(linear(b).sum(axis=1)) - 2 * mg.expected((b * X).sum(axis=1) ** 2),
     "one of two terms": lambda b: mg.expected(mg.tensor(X).sum(axis=1)) + mg.expected(b.prod(axis=1)),
-    "costs with more axes": lambda b: mg.expected(mg.exp(linear(b))),
     "coupled": lambda b: (b * X).sum() ** 2,
     "coupled, all axes one by one": lambda b: (linear(b).mean(axis=(0, 1), keepdims=True) ** 2).sum(),
     "a term and the rest": lambda b: mg.expected(linear(b).sum(axis=1)) + mg.exp((b * X).mean()),
     "an array of weights": lambda b: (mg.expected(b.sum(axis=1)) ** 2).reshape(1).sum() + b.max(),
-    "bounds": lambda b: mg.expected((b * X), over=1),
 }
 
 
@@ -160,12 +158,22 @@ def test_flips_cost_what_the_flipped_samples_cost(loss):
 def test_samples_of_any_axes(shape, event_ndim):
     weights = numbers_like(*shape)
 
+    def loss(b):
+        return mg.expected(mg.exp(b * weights).sum(axis=tuple(range(len(shape) - event_ndim, len(shape)))))
+
+    assert_alternatives_agree(loss, shape, event_ndim)
+
+
+def test_bounds_of_several_samples():
+    assert_alternatives_agree(lambda b: mg.expected((b * numbers_like(5, 3, 4)).sum(axis=2), over=1), (5, 3, 4), 1)
+
+
+def assert_alternatives_agree(loss, shape, event_ndim):
+    """Flips, alternatives at once and one after the other have the same costs."""
+
     def look(node):
         every = node.cost_flipped(np.arange(node.shape[1])[:, None])
         return every, node.cost_at(flips(node), "one by one"), [node.cost_at(x, "one by one") for x in flips(node)]
-
-    def loss(b):
-        return mg.expected(mg.exp(b * weights).sum(axis=tuple(range(len(shape) - event_ndim, len(shape)))))
 
     (flipped, at_once, singly), _ = asked(look, loss, shape=shape, event_ndim=event_ndim)
     np.testing.assert_allclose(flipped, singly, rtol=1e-12)

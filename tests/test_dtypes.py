@@ -14,6 +14,9 @@ from minigrad.tensor import Tensor
 SMALL = [np.dtype(name) for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")]
 FLOATS = [np.dtype("float64"), np.dtype("float32")]
 
+#: Functions that refuse a constant which the dtype does not hold, where NumPy wraps or truncates it.
+STRICT = {"full_like", "pad"}
+
 #: Primitives that give floats for integers, although NumPy's function of that name gives integers.
 FLOATING = {"reciprocal", "gated_linear"}
 
@@ -133,7 +136,8 @@ def test_integers_alone_give_integers_as_in_numpy_or_float64(case, positions):
         tensors = inputs_with(case, integers, positions, mg.tensor, None)
         plain, recorded = value_of(case.call, *integers), value_of(case.call, *tensors)
         if plain is TypeError or plain is ValueError:       # NumPy subtracts and negates no booleans
-            assert plain is recorded is value_of(case.expected, *integers), small
+            assert plain is recorded, small
+            assert plain is value_of(case.expected, *integers) or case.name in STRICT, small
             continue
         assert plain.dtype == recorded.dtype
         np.testing.assert_array_equal(plain, recorded)
@@ -191,7 +195,7 @@ def test_other_dtypes_are_refused(dtype):
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     for call in (lambda: x * odd, lambda: odd + x, lambda: mg.maximum(x, odd), lambda: ops.exp(odd),
                  lambda: ops.add(odd, 1), lambda: ops.matmul(x, odd), lambda: mg.concatenate([x, odd])):
-        with pytest.raises(TypeError, match=r"^\w+: expected real numbers in float64, float32, .* got dtype"):
+        with pytest.raises(TypeError, match=r"^\w+: expected (real )?numbers.* got (an array of )?dtype"):
             call()
     with pytest.raises(TypeError, match="tensor: expected float64, float32"):
         mg.tensor(odd)
@@ -221,8 +225,8 @@ def test_a_replay_sees_other_integers():
     n = mg.tensor(np.array([1, 2], np.uint8))
     w = mg.tensor([2.0, 3.0], dtype="float32", requires_grad=True)
     out = (n * w).sum()
-    (again,) = mg.replay([out], {n: np.array([200, 100], np.uint8)})
-    assert (again, again.dtype) == (700, np.float32)
+    with pytest.raises(ValueError, match=r"leaves that require a gradient, .* Make it a floating leaf"):
+        mg.replay([out], {n: np.array([200, 100], np.uint8)})
     open_ = (w > 2.5) * w
     (again,) = mg.replay([open_], {w: np.array([3.0, 2.0], np.float32)})
     np.testing.assert_array_equal(again, [3, 0])

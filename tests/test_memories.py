@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad.estimators import baselines
 from minigrad.estimators.nvil import LearnedBaseline
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitive import Primitive
 
 MAKE = {
     "Reinforce(baseline='mean')": lambda: mg.estimators.Reinforce("mean"),
@@ -248,7 +248,7 @@ def test_a_failed_pass_teaches_nothing(name):
         loss.backward()
     np.testing.assert_equal(rule.state_dict(), before)
 
-    broken = primitive(lambda x: x)
+    broken = Primitive(lambda x: x)
     broken.vjps(lambda g, out, x: 1 / 0)
     broken.name = "broken"
     loss = mg.expected(smooth(mg.bernoulli(broken(w) + np.zeros((4, 1)), rule, rng=mg.Generator(1))))

@@ -364,7 +364,7 @@ def test_in_place_operators_refuse_what_does_not_fit_before_anything_changes():
     w, node, count = leaf([1.0, 2.0], dtype="float32"), leaf([1.0]) * 2, mg.tensor([1, 2])
     for x, other, error, message in (
         (w, np.ones((3, 2), "float32"), ValueError, r"\+=: expected an array of shape \(2,\)"),
-        (w, np.ones(2), TypeError, "float32, float64"),
+        (w, np.ones(2), TypeError, "float32 and float64"),
         (node, 1.0, ValueError, r"\+=: expected a leaf, got the result of multiply"),
         (count, 0.5, ValueError, "dtype int64"),
     ):

@@ -33,7 +33,7 @@ class LearnedBaseline(Network):
         state = state or self.start(x.shape[1], devices.of(x))
         mean, deviation = self.scale(state)
         parameters = self.parameters(state)
-        error = (node.cost - mean) / deviation - self.output(parameters, Tensor(x))
+        error = (node.cost.astype(float) - mean) / deviation - self.output(parameters, Tensor(x))
         found = grad((error * error).mean(), list(parameters.values()))
         return super().learn(state, {name: g.data for name, g in zip(parameters, found, strict=True)}, node.cost)
 

@@ -45,7 +45,7 @@ class Relax(Estimator):
         output = self.network.output(parameters, inputs)
         slope = grad(output.sum(), z, create_graph=True)
         score = node.value - node.probs
-        estimate = score * ((node.cost - mean) / deviation - output) + score / (node.value - u) * slope
+        estimate = score * ((node.cost.astype(float) - mean) / deviation - output) + score / (node.value - u) * slope
         found = grad((estimate * estimate).sum(axis=1).mean(), list(parameters.values()))
         gradients = {name: g.data for name, g in zip(parameters, found, strict=True)}
         node.propose(**self.network.learn(state, gradients, node.cost))

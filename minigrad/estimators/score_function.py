@@ -37,14 +37,15 @@ class Reinforce(Estimator):
     unbiased = True
 
     def __init__(self, baseline=None):
+        known = ", ".join(map(repr, BASELINES))
         if baseline is None or isinstance(baseline, str):
             if baseline not in BASELINES:
-                raise ValueError(f"Reinforce: expected a baseline None, 'mean', 'optimal', a number or an "
-                                 f"object, got {baseline!r}")
+                raise ValueError(f"Reinforce: expected a baseline out of {known}, a finite number or an object with "
+                                 f"start, value and learn, got {baseline!r}")
             baseline = BASELINES[baseline]()
         elif not hasattr(baseline, "start"):
             if not is_real(baseline):
-                raise ValueError(f"Reinforce: expected a baseline None, 'mean', 'optimal', a number or an object with "
+                raise ValueError(f"Reinforce: expected a baseline out of {known}, a finite number or an object with "
                                  f"start, value and learn, got {described(baseline)}")
             baseline = Constant(float(baseline))
         self.baseline = baseline

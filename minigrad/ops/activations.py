@@ -9,7 +9,7 @@ from minigrad.kernels import Packed
 from minigrad.kernels.arrays import is_array
 from minigrad.kernels.deferred import require
 from minigrad.ops.alternatives import by_example, elementwise, over_axes
-from minigrad.ops.elementwise import as_scalar, exp, square
+from minigrad.ops.elementwise import as_scalar, exp, square, subtract
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
 from minigrad.ops.logic import equal, where
@@ -276,7 +276,7 @@ def mse(x, targets, axis=None):
     if x.shape != targets.shape:
         raise misfit("mse", "x and targets of one shape", "Reshape one of them, or broadcast it with mg.broadcast_to.",
                      x=x, targets=targets)
-    return mean(square(x - targets), axis=axis)
+    return mean(square(subtract(x, targets)), axis=axis)
 
 
 for function in (relu, leaky_relu, elu, silu, gelu, sigmoid, softplus, log_sigmoid, logaddexp, binary_cross_entropy):

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad.ops.alternatives import contracted
 from minigrad.ops.diagonals import diagonal
-from minigrad.ops.elementwise import multiply
+from minigrad.ops.elementwise import astype, multiply
 from minigrad.ops.errors import misfit
 from minigrad.ops.primitive import primitive
 from minigrad.ops.reductions import sum
@@ -15,7 +15,7 @@ from minigrad.ops.shaping import axes_of, reshape
 __all__ = ["dot", "einsum", "inner", "outer", "tensordot"]
 
 
-@primitive
+@primitive(integers=True)
 def contract(*arrays, subscripts):
     """The primitive behind ``einsum``.
 
@@ -61,6 +61,8 @@ def einsum(subscripts, *arrays):
     """
     letters, result = parse(subscripts, arrays)
     arrays = [x if hasattr(x, "shape") else np.asarray(x) for x in arrays]
+    common = np.result_type(*(x.dtype for x in arrays))
+    dtype = common if common.kind in "iub" else None    # as in NumPy: integers wrap, and booleans stay booleans
     for i, x in enumerate(arrays):
         arrays[i], letters[i] = without_repeats(x, letters[i])
     longest = {}
@@ -70,11 +72,11 @@ def einsum(subscripts, *arrays):
                 raise misfit(f"einsum({subscripts!r})", f"one length for axis {name!r}",
                              "Transpose or reshape.", **named(arrays))
     for i, x in enumerate(arrays):      # axes of length 1 broadcast: they are left out
-        arrays[i], letters[i] = summed(x, letters[i], [n for n, length in zip(letters[i], x.shape, strict=True)
-                                                       if length == 1])
+        names = [name for name, length in zip(letters[i], x.shape, strict=True) if length == 1]
+        arrays[i], letters[i] = summed(x, letters[i], names, dtype)
     for i, x in enumerate(arrays):      # axes that nothing else has are summed over first
-        arrays[i], letters[i] = summed(x, letters[i], set(letters[i]) - set(result).union(
-            *letters[:i], *letters[i + 1:]))
+        names = set(letters[i]) - set(result).union(*letters[:i], *letters[i + 1:])
+        arrays[i], letters[i] = summed(x, letters[i], names, dtype)
     made = "".join(name for name in result if name in "".join(letters))
     out = contract(*arrays, subscripts=f"{','.join(letters)}->{made}")
     return out if made == result else reshape(out, shape=tuple(longest.get(name, 1) for name in result))
@@ -124,12 +126,12 @@ def without_repeats(x, letters):
     return x, letters
 
 
-def summed(x, letters, names):
-    """x summed over the axes with these names, and the letters of the others."""
+def summed(x, letters, names, dtype):
+    """x summed over the axes with these names, as ``dtype`` unless that is None; and the letters of the others."""
     if not names:
         return x, letters
-    axes = tuple(a for a, name in enumerate(letters) if name in names)
-    return sum(x, axis=axes), "".join(name for name in letters if name not in names)
+    out = sum(x, axis=tuple(a for a, name in enumerate(letters) if name in names))
+    return out if dtype is None else astype(out, dtype), "".join(name for name in letters if name not in names)
 
 
 def tensordot(x, y, axes=2):

@@ -12,7 +12,7 @@ from minigrad.ops.shaping import axes_of, moveaxis, reshape
 __all__ = ["diag", "diagonal", "trace", "tril", "triu"]
 
 
-@primitive
+@primitive(integers=True)
 def tril(x, k=0):
     """x (..., n, m) with zeros above diagonal k.
 
@@ -27,7 +27,7 @@ def tril(x, k=0):
 tril.vjps(lambda g, out, x, k=0: tril(g, k=k))
 
 
-@primitive
+@primitive(integers=True)
 def triu(x, k=0):
     """x (..., n, m) with zeros below diagonal k."""
     check_matrix("triu", x)

@@ -192,6 +192,8 @@ def integers_among(primitive, args):
         if not is_number(primitive, i):
             continue
         dtype = getattr(x, "dtype", None)
+        if not isinstance(dtype, (np.dtype, type(None))):
+            raise foreign(primitive.name, args)
         if dtype is not None and dtype in FLOATS:
             if common is not None and dtype != common and not primitive.casts:
                 raise TypeError(f"{primitive.name}: expected floating arguments of one dtype, got {common} and "
@@ -203,9 +205,9 @@ def integers_among(primitive, args):
                 dtype is not None and dtype.kind in "iub" and not (dtype.kind == "b" and i in primitive.conditions)):
             integers.append(i)
         elif (dtype is not None and dtype.kind != "b" and not primitive.casts) or type(x) is complex:
-            raise TypeError(f"{primitive.name}: expected real numbers in float64, float32, integers or booleans, got "
-                            f"dtype {dtype or 'complex'}. Convert with .astype(np.float64), or take real and "
-                            "imaginary parts")
+            raise foreign(primitive.name, args) or TypeError(
+                f"{primitive.name}: expected real numbers in float64, float32, integers or booleans, got dtype "
+                f"{dtype or 'complex'}. Convert with .astype(np.float64), or take real and imaginary parts")
     if not integers or (common is None and not floating):
         return [], None
     if common is not None:

@@ -276,7 +276,7 @@ def cumprod(x, axis):
     return x
 
 
-@primitive
+@primitive(integers=True)
 def prod_of_packed(x, axis=None, keepdims=False):
     """The primitive behind ``prod`` for packed units."""
     return np.prod(x, axis=axis, keepdims=keepdims)

@@ -8,53 +8,57 @@ import numpy as np
 
 from minigrad.kernels import Packed
 from minigrad.ops.alternatives import elementwise
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitive import converted, integers_among, primitive
 
 __all__ = ["ceil", "floor", "floor_divide", "remainder", "round", "trunc"]
 
 
-@primitive
+@primitive(integers=True)
 def floor(x):
     """The largest whole number that is not above x; without a derivative."""
     return np.floor(x)
 
 
-@primitive
+@primitive(integers=True)
 def ceil(x):
     """The smallest whole number that is not below x; without a derivative."""
     return np.ceil(x)
 
 
-@primitive
+@primitive(integers=True)
 def trunc(x):
     """x without its digits after the point; without a derivative."""
     return np.trunc(x)
 
 
-@primitive
+@primitive(integers=True)
 def round(x, decimals=0):
     """x rounded to a number of decimals; halves go to the even neighbour.  Without a derivative.
 
     >>> round(np.array([0.5, 1.5, 2.26]), 1)
     array([0.5, 1.5, 2.3])
     """
-    return x.map(lambda values: np.around(values, decimals)) if isinstance(x, Packed) else np.around(x, decimals)
+    if isinstance(x, Packed):
+        return x.map(lambda values: np.around(values, decimals))
+    if not decimals and np.asarray(x).dtype.kind == "b":    # NumPy makes float16 of booleans
+        return np.array(x)
+    return np.around(x, decimals)
 
 
 for function in (floor, ceil, trunc, round):
     function.vjps(None)
 
 
-@primitive
+@primitive(integers=True)
 def floor_divide(x, y):
     """x // y: the quotient rounded down; without a derivative."""
-    return np.floor_divide(x, y)
+    return np.floor_divide(*converted((x, y), *integers_among(remainder, (x, y))))
 
 
 floor_divide.vjps(None, None)
 
 
-@primitive
+@primitive(integers=True)
 def remainder(x, y):
     """x % y = x - y · (x // y), which has the sign of y.
 
