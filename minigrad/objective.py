@@ -54,8 +54,8 @@ def expected(costs, over=None):
     shape = costs.shape if isinstance(costs, Tensor) else np.shape(costs)
     if over not in (-1, len(shape) - 1):
         raise ValueError("expected: expected over to be the last axis of the log-weights, got "
-                         f"over={described(over)} for shape {shape}. Give bernoulli logits of (examples, samples, units), "
-                         "and expected log-weights of (examples, samples)")
+                         f"over={described(over)} for shape {shape}. Give bernoulli logits of (examples, samples, "
+                         "units), and expected log-weights of (examples, samples)")
     return expected_cost(ops.logmeanexp(costs, axis=over), costs)
 
 

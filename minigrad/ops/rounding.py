@@ -40,8 +40,8 @@ def round(x, decimals=0):
     """
     if isinstance(x, Packed):
         return x.map(lambda values: np.around(values, decimals))
-    if not decimals and np.asarray(x).dtype.kind == "b":    # NumPy makes float16 of booleans
-        return np.array(x)
+    if not decimals and getattr(x, "dtype", np.dtype(type(x))).kind == "b":     # NumPy makes float16 of booleans
+        return np.copy(x)
     return np.around(x, decimals)
 
 
