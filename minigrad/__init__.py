@@ -5,7 +5,7 @@ replay), ``tensor``, ``objective`` and ``stochastic`` (binary nodes and what a r
 ``estimators`` (the rules), ``neurons``, ``nn`` and ``optim``; ``testing`` checks all of them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _load_kernels():
