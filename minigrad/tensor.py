@@ -8,6 +8,7 @@ inputs and nothing holds the node, so a graph is freed as soon as its outputs ar
 
 import operator
 from collections import deque
+from copy import deepcopy
 from functools import partial, wraps
 from inspect import signature
 from itertools import repeat
@@ -320,6 +321,9 @@ class Tensor:
                             "holds the graph that it was computed by. Take its value, .numpy(), or a leaf of that "
                             "value, mg.tensor(x.numpy())")
         return super().__reduce_ex__(protocol)
+
+    def __copy__(self):
+        return deepcopy(self)       # two leaves in one memory would each count its own changes only
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method == "__call__" and not options and ufunc.__name__ in table:

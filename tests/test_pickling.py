@@ -18,6 +18,7 @@ def pickled(x):
 
 
 COPIES = pytest.mark.parametrize("copied", [pickled, copy.deepcopy])
+COPIES_OF_LEAVES = pytest.mark.parametrize("copied", [pickled, copy.deepcopy, copy.copy])
 
 
 class Network(mg.nn.Module):
@@ -64,7 +65,7 @@ def test_a_module_after_a_gated_backward_trains_on_like_its_copy(copied):
         np.testing.assert_array_equal(y.grad, x.grad)
 
 
-@COPIES
+@COPIES_OF_LEAVES
 def test_a_leaf_keeps_its_value_gradient_and_count_of_changes(copied):
     x = mg.tensor([1.0, 2.0], requires_grad=True, dtype="float32")
     x.data = x.data * 2
