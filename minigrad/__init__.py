@@ -48,16 +48,16 @@ from minigrad import (  # noqa: E402
     testing,
 )
 from minigrad.creation import arange, eye, ones, zeros  # noqa: E402
-from minigrad.derivatives import hessian, jacobian, value_and_grad  # noqa: E402
 from minigrad.draw import draw  # noqa: E402
-from minigrad.graph import no_grad, replay  # noqa: E402
+from minigrad.functional import grad, hessian, jacobian, replay, value_and_grad  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
 from minigrad.objective import expected  # noqa: E402
 from minigrad.ops import *  # noqa: E402, F403
 from minigrad.random import Generator, manual_seed  # noqa: E402
+from minigrad.recording import no_grad  # noqa: E402
 from minigrad.rule import Estimator  # noqa: E402
 from minigrad.stochastic import bernoulli  # noqa: E402
-from minigrad.tensor import Tensor, grad, tensor  # noqa: E402
+from minigrad.tensor import Tensor, tensor  # noqa: E402
 
 __all__ = [
     "Estimator", "Generator", "Tensor", "arange", "bernoulli", "checkpoint", "data", "devices", "draw", "estimators",

@@ -14,7 +14,7 @@ from minigrad import ops
 from minigrad.arguments import described
 from minigrad.kernels.arrays import is_array, number
 from minigrad.kernels.deferred import require
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 from minigrad.tensor import Tensor
 
 
@@ -106,20 +106,6 @@ class Term:
         return self.weight * (samples / prod(self.prefix(axes)))
 
 
-#: How the weight of a number becomes that of its parts, for the functions that are linear in them,
-#: by argument; None where one is not.
-LINEAR = {
-    "add": (lambda w, x, y: w, lambda w, x, y: w),
-    "subtract": (lambda w, x, y: w, lambda w, x, y: -w),
-    "multiply": (lambda w, x, y: w * y, lambda w, x, y: w * x),
-    "divide": (lambda w, x, y: w / y, None),
-    "negative": (lambda w, x: -w,),
-    "sum": (lambda w, x, *_: w,),
-    "mean": (lambda w, x, *_: w,),
-    "reshape": (lambda w, x, *_: w,),
-}
-
-
 def add_weight(weights, x, weight):
     weights[x] = weights[x] + weight if x in weights else weight
 
@@ -134,9 +120,9 @@ class Objective:
     @classmethod
     def of(cls, evaluation):
         """The objective of a pass; its replays share it, since they have the same terms."""
-        if evaluation.objective[0] is None:
-            evaluation.objective[0] = cls(evaluation)
-        return evaluation.objective[0]
+        if evaluation.shared.objective is None:
+            evaluation.shared.objective = cls(evaluation)
+        return evaluation.shared.objective
 
     def __init__(self, evaluation):
         self.nodes = evaluation.nodes()
@@ -181,16 +167,17 @@ class Objective:
                     "as in (n, 1) - (n,)?")
 
     def parts(self, x, weight):
-        """The random parts that a number is a weighted sum of, with their weights; None if it is none."""
-        name = x.primitive.name
-        random = [(i, part) for i, part, _ in x.parents if part in self.random]
-        if (x.size != 1 or name not in LINEAR or any(part.size != 1 for _, part in random)
-                or (len(random) > 1 and name == "multiply")):
+        """The random parts that a number is a weighted sum of, with their weights; None if it is none.
+
+        The products of a function that is linear in its random arguments give the weights.
+        """
+        random = {i: part for i, part, _ in x.parents if part in self.random}
+        if (x.size != 1 or any(part.size != 1 for part in random.values())
+                or not any(random.keys() <= set(group) for group in x.primitive.linear)):
             return None
-        weigh = LINEAR[name]
-        if any(weigh[i] is None for i, _ in random):
-            return None
-        return [(part, weigh[i](weight, *x.operands)) for i, part in random]
+        weight, products = np.reshape(weight, x.shape), x.primitive.products
+        return [(part, np.reshape(products[i](weight, x.value, *x.operands, **x.options), part.shape))
+                for i, part in random.items()]
 
     def descendants(self, roots):
         """The nodes that depend on any of ``roots``, and the roots."""

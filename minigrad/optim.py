@@ -20,7 +20,7 @@ from minigrad.kernels.adam import adam
 from minigrad.kernels.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
 from minigrad.nn import Module, like, named
-from minigrad.ops.gated import Factored, is_finite
+from minigrad.ops.packed import Factored, is_finite
 from minigrad.tensor import Tensor
 
 __all__ = ["SGD", "Adam", "AdamW"]

@@ -20,8 +20,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from minigrad import devices
+from minigrad import devices, ops
 from minigrad.kernels import bernoulli_gates
+from minigrad.kernels.arrays import is_array
 
 #: What a rule may declare in ``needs``.
 NEEDS = ("grad", "cost", "cost_at", "cost_and_grad_at", "inner")
@@ -138,8 +139,8 @@ class Estimator:
 
     def sample(self, logits, u):
         """The value of the node: 1[u < σ(logits)], unless a relaxation overrides it."""
-        if hasattr(u, "bernoulli_gates"):       # noise that stands for all its values: testing.outcomes
-            return u.bernoulli_gates(logits)
+        if not is_array(u):         # uniforms that can only be compared
+            return (u < ops.sigmoid(logits.astype(float))).astype(logits.dtype)
         return bernoulli_gates(logits, u)
 
     def backward(self, node):

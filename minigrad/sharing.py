@@ -109,3 +109,35 @@ def entries(x):
 def chosen(size):
     """Which entries of an array of ``size`` are compared: scattered, so that no axis escapes."""
     return np.random.RandomState(size % 2**32).randint(0, max(size, 1), COMPARED if size else 0)
+
+
+# -- what is said of values that a pass or a replay cannot use ---------------------------------------
+
+def changed_since(node):
+    """The error for a node one of whose arguments was changed since the node was recorded."""
+    place = first_changed(node.watched)
+    what = ("one was changed in place since" if place is None else
+            f"the array given as argument {place} was changed since. Pass a copy of a buffer that is filled again")
+    return ValueError(f"{node.primitive.name}: expected its arguments as they were when it was recorded, but {what}. "
+                      "Run the forward computation again before backward or replay")
+
+
+class Freed:
+    """What a node has in place of its inputs when ``backward(free=True)`` has dropped them: any use raises."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __iter__(self):
+        raise ValueError(f"{self.name}: expected a whole graph, but backward(free=True) has freed it. Leave free=True "
+                         "away for all passes but the last, or run the forward computation again")
+
+    __len__ = __getitem__ = lambda self, *index: iter(self)
+
+
+def unseen(x, where):
+    """The error for a replay that meets a value that may depend on a replaced one, unrecorded."""
+    return ValueError(
+        f"replay: {where} uses a value of shape {x.shape} that was computed under no_grad, perhaps from what is "
+        "replaced, so it cannot be computed again. Compute it with recording on, and use .detach() to stop "
+        "its gradient")

@@ -26,9 +26,11 @@ from minigrad.arguments import described, is_whole
 from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
-from minigrad.ops.primitive import ALL, NOTHING, OPEN
+from minigrad.ops.packed import ALL, NOTHING, OPEN
+from minigrad.ops.primitives import Primitive
+from minigrad.recording import record
 from minigrad.rule import checked_rule
-from minigrad.tensor import Tensor, record, tensor
+from minigrad.tensor import Tensor, tensor
 
 
 def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=None):
@@ -93,16 +95,17 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
     return record(Bernoulli(estimator, rng, logits, event_ndim, name), arguments, {})
 
 
-class Bernoulli:
-    """The primitive of one binary node: it keeps the uniforms, so that a replay draws the same."""
+class Bernoulli(Primitive):
+    """The primitive of one binary node: it keeps the uniforms, so that a replay draws the same.
+
+    It is made for one node, and is not in the table.  In place of a product for the logits it has a rule.
+    """
 
     stochastic = True
-    graded = casts = integers = False
-    carries = None
-    products = ("the rule's estimate", None)        # of the logits and the context
 
     def __init__(self, rule, rng, logits, event_ndim, name):
         self.rule = rule
+        self.products = (rule, None)        # of the logits and the context
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
         self.draw = rng.take()
@@ -115,13 +118,17 @@ class Bernoulli:
     def forward(self, logits, context=None):
         return in_dtype(self.rule.sample(logits, self.noise), logits.dtype)
 
-    def demand(self, levels):
+    def level(self, node, sought, wanted):
         """A rule that does not look at the gradient wants none computed."""
         if "grad" not in self.rule.needs:
             return NOTHING
         return ALL if self.rule.needs_closed_gates else OPEN
 
-    def estimate(self, node, g, evaluation, create_graph):
+    def pull_back(self, node, g, sought, wanted, run, create_graph):
+        """The cotangent of the logits, which the rule estimates."""
+        return [(node.parents[0][1], self.estimate(node, g, run, create_graph))]
+
+    def estimate(self, node, g, run, create_graph):
         """The rule's estimate as a cotangent of the logits."""
         rule = self.rule
         if create_graph and not rule.differentiable:
@@ -129,18 +136,18 @@ class Bernoulli:
                              "Use create_graph=False, or a rule with differentiable = True")
         if node.size == 0:      # nothing to estimate, and nothing to learn from
             return node.detach() if create_graph else node.value
-        view = BinaryNode(node, g, evaluation, create_graph)
-        if not evaluation.nested:
-            self.warn_of_bias_below(node, evaluation)
+        view = BinaryNode(node, g, run, create_graph)
+        if run.rules_learn:
+            self.warn_of_bias_below(node, run)
             if self.memory is not None:
-                owner, _ = evaluation.learning.setdefault(id(rule), (node, view._proposed))
+                owner, _ = run.shared.proposals.setdefault(id(rule), (node, view._proposed))
                 if owner is not node:
                     raise ValueError(f"{rule!r}: one instance serves two nodes of a graph ({self.name!r} and "
                                      f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
-        before = evaluation.replays.made
+        before = run.shared.replays
         estimate = rule.backward(view)
-        if not evaluation.nested:
-            self.replays = evaluation.replays.made - before
+        if run.rules_learn:
+            self.replays = run.shared.replays - before
         if isinstance(estimate, Tensor) and not create_graph:
             raise TypeError(f"{rule!r} at node {self.name!r}: expected an estimate that is an array, got a Tensor. "
                             "Return its value, estimate.data")
@@ -159,11 +166,11 @@ class Bernoulli:
         if values:
             self.rule.learn(self.memory, values)
 
-    def warn_of_bias_below(self, node, evaluation):
+    def warn_of_bias_below(self, node, run):
         """Warn where the rule's claim rests on gradients that come through a biased rule."""
         rule = self.rule
         if rule.unbiased and rule.needs_unbiased_below and {"grad", "cost_and_grad_at"} & set(rule.needs):
-            for x in Objective.of(evaluation).next_below(node):
+            for x in Objective.of(run).next_below(node):
                 if not x.primitive.rule.unbiased:
                     warnings.warn(f"{rule!r} at node {self.name!r} is unbiased only if the gradients from below are; "
                                   f"{x.primitive.rule!r} at node {x.primitive.name!r} is biased. Use an unbiased rule "

@@ -1,15 +1,13 @@
-"""Tensor: a value that remembers how it was made.
+"""Tensor: what users see of a value: its operators and methods, printing, ``backward`` and ``grad``.
 
-A Tensor that the user made is a leaf: it has a value and, if it requires one, a gradient.  A Tensor
-that a primitive made is a node of the graph as well: it keeps the primitive, its inputs and options,
-which is all that ``graph`` needs to evaluate it again or to differentiate it.  A node holds its
-inputs and nothing holds the node, so a graph is freed as soon as its outputs are dropped.
+A Tensor that the user made is a leaf: it has a value and, if it requires one, a gradient.  A Tensor that a primitive
+made is a node of the graph as well (``recording``).
 """
 
 import operator
 from collections import deque
 from copy import deepcopy
-from functools import partial, wraps
+from functools import wraps
 from inspect import signature
 from itertools import repeat
 
@@ -17,13 +15,13 @@ import numpy as np
 
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
-from minigrad.graph import paused, tick
-from minigrad.kernels import Packed, arrays
-from minigrad.ops.errors import foreign, no_array
-from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, integers_among, is_number, recorders, table
+from minigrad.kernels import arrays
+from minigrad.ops.node import Node
+from minigrad.ops.primitives import FLOATS, table
+from minigrad.recording import paused, record
 
 
-class Tensor:
+class Tensor(Node):
     """An array in a graph.  Make one with ``mg.tensor``.
 
     Attributes
@@ -54,27 +52,6 @@ class Tensor:
     >>> x.grad
     array([2., 4.])
     """
-
-    requires_grad = False
-    gradient = None         # what .grad shows; that of a gated weight stays factored until it is looked at
-    retains_grad = False
-    # Whose memory the value lies in (``sharing``).
-    changes = (0,)          # how often that memory was changed: a list which a leaf and its views share
-    born = 0                # how often it had been when the value was made
-    is_view = False
-    hidden = 0              # for a value computed without recording: 1 + the order of the newest node in it
-    # What a node remembers of the call that made it; leaves have none of it.
-    primitive = None
-    operands = ()           # the arguments as the primitive saw them: arrays, numbers, ...
-    parents = ()            # (argnum, Tensor, product) for each argument that is a Tensor
-    options = {}
-    order = 0
-    changes_before = 0      # the sum of the parents' changes at the call
-    watched = ()            # large NumPy operands, with some of their entries
-
-    def __init__(self, value, requires_grad=False):
-        self.value = value
-        self.requires_grad = requires_grad
 
     # -- the value ---------------------------------------------------------------------------------
 
@@ -421,183 +398,11 @@ for symbol, name in {"+=": "add", "-=": "sub", "*=": "mul", "/=": "truediv", "//
     setattr(Tensor, f"__i{name}__", in_place(symbol, getattr(operator, f"__{name}__")))
 
 
-#: Types of operands that nobody can change.
-CONSTANT = {bool, int, float, slice, str, type(None), type(...)}
-
-
 def added(gradient, cotangent):
     """What ``.grad`` becomes where backward finds a cotangent; an array that nobody else has."""
     if gradient is not None:
         return gradient + cotangent
     return cotangent if isinstance(cotangent, ops.Factored) else np.copy(ops.dense(cotangent))
-
-
-def record(primitive, args, options, tracked=False):
-    """Compute ``primitive`` on Tensors, and remember it where recording is on.
-
-    A result is remembered if it can change: if an argument requires a gradient or was remembered
-    itself, or if ``tracked`` says so.  (A comparison with a random sample has no gradient, but a replay must see
-    it change.)
-    """
-    operands, parents, given = [], [], []
-    requires_grad, changes = False, 0
-    tracked = tracked or primitive.stochastic
-    common, odd = None, False           # the floating dtype of the arguments, and whether one has another
-    for x in args:
-        if type(x) is Tensor:
-            product = None
-            if x.requires_grad:
-                tracked = True
-                try:
-                    product = primitive.products[len(operands)]
-                except IndexError:
-                    raise primitive.missing(len(operands)) from None
-                requires_grad = requires_grad or product is not None
-            elif x.primitive is not None:
-                tracked = True
-            if x.changes[0]:
-                sharing.check_fresh(x)
-                changes += x.changes[0]
-            parents.append((len(operands), x, product))
-            x = x.value
-        elif type(x) in CONSTANT:
-            operands.append(x)
-            continue
-        else:
-            if type(x) is not np.ndarray:
-                x = sharing.plain(x, primitive.name)
-                if type(x) is list:
-                    place = next(beside.value for beside in args if type(beside) is Tensor)
-                    return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args],
-                                  options, tracked)
-                if type(x).__module__.startswith("torch"):
-                    raise foreign(primitive.name, (x,))
-            if type(x) is np.ndarray and x.nbytes <= sharing.COPIED:
-                x = x.copy("K")
-            else:
-                given.append(len(operands))
-        operands.append(x)
-        dtype = getattr(x, "dtype", None)
-        if dtype is not common:
-            if common is None and (dtype is FLOAT64 or dtype is FLOAT32):
-                common = dtype
-            elif not odd:
-                odd = is_number(primitive, len(operands) - 1)
-    if odd:
-        integers, dtype = integers_among(primitive, operands)
-        if integers:
-            return record(primitive, converted(args, integers, dtype, partial(floated, tracked=tracked)), options)
-    try:
-        value = primitive.forward(*operands, **options)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise explained(error, primitive, operands) from (error if isinstance(error, AttributeError) else None)
-    if type(value) is not np.ndarray:
-        value = checked_result(value, primitive, operands)
-    if value.dtype is not common:
-        requires_grad &= value.dtype.kind == "f"
-        check_dtype(primitive, value.dtype)
-    remember = tracked and not paused.get()
-    value, lender = in_whose_memory(value, primitive, operands, parents, given, remember)
-    out = Tensor(value)
-    if lender is not None:
-        sharing.link(out, lender)
-    if remember:
-        if given:
-            out.watched = sharing.keep(operands, given)
-        if options and np.ndarray in map(type, options.values()):
-            out.watched += sharing.keep(options, options)
-        out.requires_grad = requires_grad
-        out.primitive = primitive
-        out.operands = operands
-        out.parents = parents
-        out.options = options
-        out.order = tick()
-        out.changes_before = changes
-    else:
-        for _, x, _ in parents:
-            newest = x.hidden if x.primitive is None and not x.requires_grad else 1 + x.order
-            if newest > out.hidden:
-                out.hidden = newest
-    return out
-
-
-def checked_result(value, primitive, operands):
-    """The result of a primitive that is not an ordinary array: a scalar as an array, or an error."""
-    if isinstance(value, np.generic):
-        return np.asarray(value)
-    if not isinstance(value, (np.ndarray, Packed)) and not arrays.is_device(value):
-        raise foreign(primitive.name, operands) or no_array(primitive.name, operands)
-    if devices.of(value) != "cpu" and primitive is not ops.to_device and (error := mixed(primitive, operands)):
-        raise error
-    return value
-
-
-def in_whose_memory(value, primitive, operands, parents, given, remember):
-    """The value of a node, and the Tensor in whose memory it lies, or None.
-
-    A value in the memory of an array that was ``given``, or of a ``detach``, is copied.
-    """
-    may_be_view = value.base is not None if type(value) is np.ndarray else arrays.is_device(value)
-    lender = None
-    for _, x, _ in parents:
-        if ((may_be_view or value is x.value) and (x.primitive is None or x.is_view or not remember)
-                and sharing.overlap(value, x.value)):
-            lender = x
-    for i in given:
-        if (may_be_view or value is operands[i]) and sharing.overlap(value, operands[i]):
-            value = value.copy()
-    if lender is not None and primitive is ops.stop_gradient:
-        return value.copy(), None
-    return value, lender
-
-
-def explained(error, primitive, operands):
-    """A primitive's own error as it is; one of NumPy's in our words, with the primitive's name."""
-    if found := mixed(primitive, operands):
-        return found
-    if str(error).startswith(primitive.name):
-        return error
-    if found := foreign(primitive.name, operands):
-        return found
-    if isinstance(error, AttributeError) or "NoneType" in str(error):
-        return no_array(primitive.name, operands)
-    if any(isinstance(x, Packed) for x in operands) and "to_dense" not in str(error):
-        return TypeError(f"{primitive.name}: expected ordinary arrays, got packed units. Use .to_dense()")
-    if "broadcast" in str(error):
-        shapes = ", ".join(str(x.shape) for x in operands if hasattr(x, "shape"))
-        return ValueError(f"{primitive.name}: expected shapes that broadcast together, got {shapes}. "
-                          "Align them from the last axis; a length of 1 stretches")
-    kind = ValueError if isinstance(error, ValueError) else TypeError
-    return kind(f"{primitive.name}: {error}")
-
-
-def mixed(primitive, operands):
-    """The error for arrays on different devices, since nothing is moved unasked; None where they are on one."""
-    places = [devices.of(x) for x in operands if arrays.is_array(x) or isinstance(x, Packed)]
-    if len(set(places)) > 1:
-        return TypeError(f"{primitive.name}: expected arguments on one device, got {', '.join(map(repr, places))}. "
-                        "Move them together with .to(device), or mg.tensor(array, device=...)")
-    return None
-
-
-def floated(x, dtype, tracked):
-    """An integer argument, a Tensor or an array, in the floating dtype that a primitive computes with.
-
-    Of a Tensor the conversion is recorded if the result will be, so that a replay sees other integers.
-    """
-    if isinstance(x, Tensor):
-        return record(ops.astype, (x,), {"dtype": dtype}, tracked)
-    return x.astype(dtype)
-
-
-def check_dtype(primitive, dtype):
-    """Refuse a result that no Tensor holds."""
-    if dtype not in FLOATS and dtype.kind not in "iub":
-        raise TypeError(f"{primitive.name}: expected real numbers in float64, float32 or integers, got a result of "
-                        f"dtype {dtype}. Convert with .astype(np.float64), or take real and imaginary parts first")
-
-
-recorders[Tensor] = record
 
 
 def tensor(data, requires_grad=False, dtype=None, device=None):
@@ -665,52 +470,3 @@ def cotangent_of(output, gradient, caller):
         raise ValueError(f"{caller}: expected a cotangent of shape {output.shape} and dtype {output.dtype} on "
                          f"{output.device!r}, got {gradient.shape} and {gradient.dtype} on {device!r}")
     return gradient if isinstance(gradient, Tensor) else np.copy(gradient)
-
-
-def grad(outputs, inputs, grad_outputs=None, create_graph=False):
-    """Gradients of ``outputs`` with respect to ``inputs``, as Tensors, leaving ``.grad`` alone.
-
-    Parameters
-    ----------
-    outputs : Tensor or list of Tensors; their gradients are added up.
-    inputs : Tensor or list of Tensors, leaves or nodes.
-    grad_outputs : cotangents of the outputs, arrays or Tensors; 1 for scalars by default.
-    create_graph : record the computation of the gradients, so that they can be differentiated.
-
-    Returns
-    -------
-    Tensor, or list of Tensors where ``inputs`` is a list.
-
-    Raises
-    ------
-    ValueError
-        An output is not a scalar and has no cotangent, or does not depend on one of the inputs.
-
-    >>> import minigrad as mg
-    >>> x = mg.tensor(2.0, requires_grad=True)
-    >>> slope = mg.grad(x ** 3, x, create_graph=True)
-    >>> mg.grad(slope, x)
-    tensor(12., dtype=float64)
-    """
-    single = isinstance(inputs, Tensor)
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if single else list(inputs)
-    given = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
-    if len(given) != len(outputs):
-        raise ValueError(f"grad: expected a cotangent for each of {len(outputs)} outputs, got {len(given)}")
-    for x in (*outputs, *inputs):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"grad: expected Tensors as outputs and inputs, got {type(x).__name__}")
-    seeds = [cotangent_of(output, g, "grad") for output, g in zip(outputs, given, strict=True)]
-    if create_graph:
-        seeds = [g if isinstance(g, Tensor) else Tensor(g) for g in seeds]
-    else:
-        seeds = [g.value if isinstance(g, Tensor) else g for g in seeds]
-    found = graph.Evaluation(outputs, seeds).backward(inputs, create_graph)
-    for i, x in enumerate(inputs):
-        if x not in found:
-            raise ValueError(f"grad: the outputs do not depend differentiably on input {i} of shape {x.shape}. "
-                             "Check requires_grad, detach() and no_grad(), or leave that input out")
-    gradients = [g if isinstance(g, Tensor) else Tensor(np.copy(ops.dense(g)))
-                 for g in (found[x] for x in inputs)]
-    return gradients[0] if single else gradients

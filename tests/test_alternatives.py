@@ -6,7 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad.estimators import BitFlip, Enumerate, LeaveOneOut, LocalExpectation, PrunedFlip, Stop
 from minigrad.ops import alternatives
-from minigrad.ops.primitive import table
+from minigrad.ops.primitives import table
 
 ROWS, UNITS = 5, 4
 numbers = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad import ops
-from minigrad.ops.primitive import Primitive
+from minigrad.ops.primitives import Primitive
 from minigrad.tensor import tensor
 from minigrad.testing import gradcheck
 

@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.graph import ancestors
-from minigrad.ops.primitive import Primitive
+from minigrad.ops.primitives import Primitive
 
 
 def leaf(value, **options):

@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad.estimators import baselines
 from minigrad.estimators.nvil import LearnedBaseline
-from minigrad.ops.primitive import Primitive
+from minigrad.ops.primitives import Primitive
 
 MAKE = {
     "Reinforce(baseline='mean')": lambda: mg.estimators.Reinforce("mean"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.ops.primitive import Primitive
+from minigrad.ops.primitives import Primitive
 from minigrad.testing.certificate import CHECKS
 from minigrad.testing.mutants import MUTANTS, RIGHT, check_against, table, verdicts
 

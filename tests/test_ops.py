@@ -8,9 +8,9 @@ import pytest
 from cases import cases
 
 from minigrad import ops
-from minigrad.graph import replay
-from minigrad.ops.primitive import as_the_argument
-from minigrad.tensor import Tensor, grad, tensor
+from minigrad.functional import grad, replay
+from minigrad.ops.packed import as_the_argument
+from minigrad.tensor import Tensor, tensor
 from minigrad.testing import gradcheck
 
 each = pytest.mark.parametrize("case", cases, ids=str)

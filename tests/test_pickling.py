@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.ops.gated import Factored
-from minigrad.ops.primitive import table
+from minigrad.ops.packed import Factored
+from minigrad.ops.primitives import table
 
 
 def pickled(x):

@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad import sharing
 from minigrad.kernels import Packed, open_blocks
-from minigrad.ops.primitive import Primitive
+from minigrad.ops.primitives import Primitive
 
 
 def leaf(value, **options):

@@ -12,7 +12,7 @@ import minigrad as mg
 from demos.benchmarks import measure
 from demos.benchmarks.layer import assert_close
 from minigrad.kernels import reference
-from minigrad.ops.gated import is_finite
+from minigrad.ops.packed import is_finite
 
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
 

@@ -3,7 +3,8 @@
 from minigrad import devices
 from minigrad.estimators.networks import Network
 from minigrad.estimators.score_function import Reinforce
-from minigrad.tensor import Tensor, grad
+from minigrad.functional import grad
+from minigrad.tensor import Tensor
 
 
 class LearnedBaseline(Network):

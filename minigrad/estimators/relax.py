@@ -3,8 +3,9 @@
 from minigrad import devices, ops
 from minigrad.estimators.concrete import logistic
 from minigrad.estimators.networks import Network
+from minigrad.functional import grad
 from minigrad.rule import Estimator
-from minigrad.tensor import Tensor, grad
+from minigrad.tensor import Tensor
 
 
 class Relax(Estimator):

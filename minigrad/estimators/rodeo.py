@@ -5,8 +5,8 @@ import numpy as np
 from minigrad.estimators.control_variates import several
 from minigrad.estimators.multi_sample import at_least_two, covariance, identity
 from minigrad.estimators.networks import Network
+from minigrad.functional import grad
 from minigrad.rule import Estimator
-from minigrad.tensor import grad
 
 
 class Rodeo(Estimator):

@@ -6,8 +6,9 @@ not by their mean: each is biased, and its expectation is E[g] times its slope.
 
 from minigrad import ops
 from minigrad.arguments import is_real
+from minigrad.functional import grad
 from minigrad.rule import Estimator
-from minigrad.tensor import Tensor, grad
+from minigrad.tensor import Tensor
 
 SURROGATES = {
     "fast sigmoid": lambda x: x / (1 + abs(x)),

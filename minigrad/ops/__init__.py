@@ -3,11 +3,11 @@
 
 from minigrad.ops import (
     activations,
+    arithmetic,
     bitwise,
     constants,
     contraction,
     diagonals,
-    elementwise,
     gated,
     indexing,
     joining,
@@ -23,30 +23,29 @@ from minigrad.ops import (
     trigonometry,
 )
 from minigrad.ops.activations import *
+from minigrad.ops.arithmetic import *
 from minigrad.ops.bitwise import *
 from minigrad.ops.constants import *
 from minigrad.ops.contraction import *
 from minigrad.ops.diagonals import *
-from minigrad.ops.elementwise import *
 from minigrad.ops.errors import with_words_checked
 from minigrad.ops.gated import *
-from minigrad.ops.gated import Factored, dense
 from minigrad.ops.indexing import *
 from minigrad.ops.joining import *
 from minigrad.ops.linear_algebra import *
 from minigrad.ops.logic import *
+from minigrad.ops.packed import Factored, dense
 from minigrad.ops.padding import *
-from minigrad.ops.primitive import Primitive, primitive, table
+from minigrad.ops.primitives import Primitive, table
 from minigrad.ops.reductions import *
 from minigrad.ops.rounding import *
 from minigrad.ops.shaping import *
-from minigrad.ops.shaping import sum_to
 from minigrad.ops.sorting import *
 from minigrad.ops.special import *
 from minigrad.ops.transfer import *
 from minigrad.ops.trigonometry import *
 
-FILES = (activations, bitwise, constants, contraction, diagonals, elementwise, gated, indexing, joining, linear_algebra,
+FILES = (activations, arithmetic, bitwise, constants, contraction, diagonals, gated, indexing, joining, linear_algebra,
          logic, padding, reductions, rounding, shaping, sorting, special, transfer, trigonometry)
 
 #: The functions on Tensors, which are also names of ``minigrad`` itself.

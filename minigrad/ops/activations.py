@@ -8,12 +8,13 @@ from minigrad.arguments import described
 from minigrad.kernels import Packed
 from minigrad.kernels.arrays import is_array
 from minigrad.kernels.deferred import require
-from minigrad.ops.alternatives import by_example, elementwise, over_axes
-from minigrad.ops.elementwise import as_scalar, exp, square, subtract
+from minigrad.ops.alternatives import by_example
+from minigrad.ops.arithmetic import as_scalar, exp, square, subtract
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
 from minigrad.ops.logic import equal, where
-from minigrad.ops.primitive import primitive, where_not_zero
+from minigrad.ops.packed import where_not_zero
+from minigrad.ops.primitives import along_axes, elementwise, primitive
 from minigrad.ops.reductions import largest, mean, sum
 from minigrad.ops.shaping import expand_dims
 from minigrad.ops.special import ndtr
@@ -24,17 +25,16 @@ __all__ = [
 ]
 
 
-@primitive(integers=True)
+@elementwise(integers=True, demand=where_not_zero)
 def relu(x):
     """The rectifier, max(x, 0), whose derivative at 0 is taken to be 0."""
     return np.maximum(x, 0)
 
 
 relu.vjps(lambda g, out, x: g * (x > 0))
-relu.demand = where_not_zero
 
 
-@primitive
+@elementwise
 def leaky_relu(x, slope=0.01):
     """x where it is positive, and slope · x elsewhere; at 0 the derivative is taken to be ``slope``, a number.
 
@@ -46,7 +46,7 @@ def leaky_relu(x, slope=0.01):
 leaky_relu.vjps(lambda g, out, x, slope=0.01: where(x > 0, g, slope * g))
 
 
-@primitive
+@elementwise
 def elu(x, alpha=1.0):
     """x where it is positive, and alpha · (exp(x) - 1) elsewhere, for a number ``alpha``.
 
@@ -60,7 +60,7 @@ def elu(x, alpha=1.0):
 elu.vjps(lambda g, out, x, alpha=1.0: where(x > 0, g, alpha * g * exp(where(x > 0, 0, x))))
 
 
-@primitive
+@elementwise
 def silu(x):
     """x · σ(x), also called swish.
 
@@ -77,7 +77,7 @@ def slope_of_silu(g, out, x):
 silu.vjps(slope_of_silu)
 
 
-@primitive
+@elementwise
 def gelu(x, approximate="none"):
     """x · Φ(x), with Φ the distribution function of the standard normal.
 
@@ -116,7 +116,7 @@ def slope_of_gelu(g, out, x, approximate="none"):
 gelu.vjps(slope_of_gelu)
 
 
-@primitive
+@elementwise
 def sigmoid(x):
     """The logistic function σ(x) = 1 / (1 + exp(-x)), exact at both ends."""
     small = np.exp(-np.abs(x))              # never overflows
@@ -126,7 +126,7 @@ def sigmoid(x):
 sigmoid.vjps(lambda g, out, x: g * out * (1 - out))
 
 
-@primitive
+@elementwise
 def softplus(x):
     """log(1 + exp(x)), which is close to max(x, 0)."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
@@ -135,7 +135,7 @@ def softplus(x):
 softplus.vjps(lambda g, out, x: g * sigmoid(x))
 
 
-@primitive
+@elementwise
 def logaddexp(x, y):
     """log(exp(x) + exp(y)), without overflow; the derivatives are taken to be 0 where both are -inf.
 
@@ -153,7 +153,7 @@ def share_of_first(g, out, x, y):
 logaddexp.vjps(share_of_first, lambda g, out, x, y: share_of_first(g, out, y, x))
 
 
-@primitive
+@elementwise
 def log_sigmoid(x):
     """log σ(x) = -log(1 + exp(-x)): the log-probability of a 1 with logit x."""
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
@@ -162,7 +162,7 @@ def log_sigmoid(x):
 log_sigmoid.vjps(lambda g, out, x: g * sigmoid(-x))
 
 
-@primitive
+@along_axes
 def softmax(x, axis=-1):
     """exp(x) / Σ exp(x) over ``axis``, an int or a tuple."""
     small = np.exp(x - largest(x, axis))
@@ -172,7 +172,7 @@ def softmax(x, axis=-1):
 softmax.vjps(lambda g, out, x, axis=-1: out * (g - sum(g * out, axis=axis, keepdims=True)))
 
 
-@primitive
+@along_axes
 def log_softmax(x, axis=-1):
     """x - log Σ exp(x) over ``axis``, an int or a tuple: the log-probabilities of classes with scores x."""
     x = x - largest(x, axis)
@@ -182,7 +182,7 @@ def log_softmax(x, axis=-1):
 log_softmax.vjps(lambda g, out, x, axis=-1: g - exp(out) * sum(g, axis=axis, keepdims=True))
 
 
-@primitive
+@primitive(carries=by_example)
 def cross_entropy(scores, labels):
     """-log softmax(scores)[label], one cost per example.
 
@@ -236,10 +236,9 @@ def slope_of_cross_entropy(g, out, scores, labels):
 
 
 cross_entropy.vjps(slope_of_cross_entropy, None)
-cross_entropy.carries = by_example
 
 
-@primitive
+@elementwise
 def binary_cross_entropy(logits, targets):
     """-targets · log σ(logits) - (1 - targets) · log(1 - σ(logits)), entry by entry.
 
@@ -277,9 +276,3 @@ def mse(x, targets, axis=None):
         raise misfit("mse", "x and targets of one shape", "Reshape one of them, or broadcast it with mg.broadcast_to.",
                      x=x, targets=targets)
     return mean(square(subtract(x, targets)), axis=axis)
-
-
-for function in (relu, leaky_relu, elu, silu, gelu, sigmoid, softplus, log_sigmoid, logaddexp, binary_cross_entropy):
-    function.carries = elementwise
-for function in (softmax, log_softmax):
-    function.carries = over_axes

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import elementwise
 
 __all__ = ["bitwise_and", "bitwise_or", "bitwise_xor", "invert"]
 
@@ -17,7 +16,7 @@ def check_bits(name, *arguments):
                             "(x > 0) & (y > 0), or use mg.logical_and, mg.logical_or, mg.logical_not")
 
 
-@primitive
+@elementwise
 def bitwise_and(x, y):
     """x & y: for booleans, whether both are true.
 
@@ -30,21 +29,21 @@ def bitwise_and(x, y):
     return np.bitwise_and(x, y)
 
 
-@primitive
+@elementwise
 def bitwise_or(x, y):
     """x | y: for booleans, whether one of them is true, or both."""
     check_bits("bitwise_or", x, y)
     return np.bitwise_or(x, y)
 
 
-@primitive
+@elementwise
 def bitwise_xor(x, y):
     """x ^ y: for booleans, whether exactly one of them is true."""
     check_bits("bitwise_xor", x, y)
     return np.bitwise_xor(x, y)
 
 
-@primitive
+@elementwise
 def invert(x):
     """~x: for booleans, whether x is false."""
     check_bits("invert", x)
@@ -54,6 +53,3 @@ def invert(x):
 for function in (bitwise_and, bitwise_or, bitwise_xor):
     function.vjps(None, None)
 invert.vjps(None)
-
-for function in (bitwise_and, bitwise_or, bitwise_xor, invert):
-    function.carries = elementwise

@@ -2,25 +2,24 @@
 
 import numpy as np
 
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import elementwise
 
 __all__ = ["full_like", "ones_like", "zeros_like"]
 
 
-@primitive(integers=True)
+@elementwise(integers=True, casts=True)
 def zeros_like(x, dtype=None):
     """Zeros in the shape of x, and of its dtype unless another is given."""
     return np.zeros_like(x, dtype=dtype)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, casts=True)
 def ones_like(x, dtype=None):
     """Ones in the shape of x, and of its dtype unless another is given."""
     return np.ones_like(x, dtype=dtype)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, casts=True)
 def full_like(x, value, dtype=None):
     """``value``, a number, in the shape of x, and of its dtype unless another is given.
 
@@ -49,6 +48,3 @@ def holds(dtype, value):
 for function in (zeros_like, ones_like):
     function.vjps(None)
 full_like.vjps(None, None)
-for function in (zeros_like, ones_like, full_like):
-    function.casts = True
-    function.carries = elementwise

@@ -5,17 +5,17 @@ from string import ascii_letters
 import numpy as np
 
 from minigrad.ops.alternatives import contracted
+from minigrad.ops.arithmetic import astype, multiply
 from minigrad.ops.diagonals import diagonal
-from minigrad.ops.elementwise import astype, multiply
 from minigrad.ops.errors import misfit
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 from minigrad.ops.reductions import sum
 from minigrad.ops.shaping import axes_of, reshape
 
 __all__ = ["dot", "einsum", "inner", "outer", "tensordot"]
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=contracted)
 def contract(*arrays, subscripts):
     """The primitive behind ``einsum``.
 
@@ -34,7 +34,6 @@ def slope_of_contraction(g, out, argnum, *arrays, subscripts):
 
 
 contract.vjp_of_each(slope_of_contraction)
-contract.carries = contracted
 
 
 def einsum(subscripts, *arrays):

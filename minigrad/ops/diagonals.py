@@ -5,14 +5,14 @@ import numpy as np
 from minigrad.ops.alternatives import last_axes
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem, scatter_add
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 from minigrad.ops.reductions import sum
 from minigrad.ops.shaping import axes_of, moveaxis, reshape
 
 __all__ = ["diag", "diagonal", "trace", "tril", "triu"]
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=last_axes)
 def tril(x, k=0):
     """x (..., n, m) with zeros above diagonal k.
 
@@ -27,7 +27,7 @@ def tril(x, k=0):
 tril.vjps(lambda g, out, x, k=0: tril(g, k=k))
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=last_axes)
 def triu(x, k=0):
     """x (..., n, m) with zeros below diagonal k."""
     check_matrix("triu", x)
@@ -35,10 +35,6 @@ def triu(x, k=0):
 
 
 triu.vjps(lambda g, out, x, k=0: triu(g, k=k))
-
-
-for function in (tril, triu):
-    function.carries = last_axes
 
 
 def check_matrix(name, x):

@@ -9,63 +9,17 @@ all is a rule that needs the gradient at a closed gate (``Estimator.needs_closed
 import numpy as np
 
 from minigrad import kernels
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
 from minigrad.ops.alternatives import linear_layer
-from minigrad.ops.elementwise import multiply
+from minigrad.ops.arithmetic import multiply
 from minigrad.ops.linear_algebra import matmul, rows
-from minigrad.ops.primitive import ALL, OPEN, primitive, recorders
+from minigrad.ops.node import Node
+from minigrad.ops.packed import ALL, OPEN, Factored, dense
+from minigrad.ops.primitives import primitive
 from minigrad.ops.reductions import sum
 from minigrad.ops.shaping import repeat, reshape, transpose
 
 __all__ = ["gated_linear", "linear", "to_dense"]
-
-
-class Factored:
-    """The gradient of a gated layer's weight, kept as its factors until somebody multiplies them.
-
-    Plain SGD never does: ``descend(weight, lr)`` subtracts lr · gradient block by block, in the
-    kernel that computes it, so the gradient is not written to memory at all.
-    """
-
-    __array_ufunc__ = None          # so that array + Factored is left to __radd__
-
-    def __init__(self, weight, factors, multiply_out, descend):
-        self.shape, self.dtype = weight.shape, weight.dtype
-        self.factors = factors
-        self.to_dense = multiply_out
-        self.descend = descend
-
-    def is_finite(self):
-        first, second = (is_finite(x.values if isinstance(x, Packed) else x) for x in self.factors)
-        return first & second
-
-    def __add__(self, other):
-        return self.to_dense() + dense(other)
-
-    __radd__ = __add__
-
-    def __reduce__(self):
-        """Copies and pickles are multiplied out: the factors may be all the inputs of a layer."""
-        return dense, (self.to_dense(),)
-
-
-def is_finite(gradient):
-    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have.
-
-    A bool, or for a gradient on a device an array there of no axes.
-    """
-    if isinstance(gradient, Factored):
-        return gradient.is_finite()
-    if arrays.is_device(gradient):
-        return np.isfinite(gradient).all()
-    entries = gradient.ravel("K")
-    # The sum of squares needs no array of its own, and is finite unless an entry is not, or is huge.
-    return bool(np.isfinite(np.vdot(entries, entries)) or np.isfinite(entries).all())
-
-
-def dense(value):
-    """A packed or factored value multiplied out to an ordinary array; any other value as it is."""
-    return value.to_dense() if isinstance(value, (Packed, Factored)) else value
 
 
 @primitive(integers=True)
@@ -77,7 +31,7 @@ def to_dense(x):
 to_dense.vjps(lambda g, out, x: g)
 
 
-@primitive(integers=True)
+@primitive(integers=True, graded=True, carries=linear_layer)
 def linear(x, weight, bias=None):
     """x @ weight.T + bias, for weight (units, inputs) and bias (units,).
 
@@ -114,11 +68,9 @@ def linear_bias(g, out, x, weight, bias, *, wanted):
 
 
 linear.vjps(linear_x, linear_weight, linear_bias)
-linear.graded = True
-linear.carries = linear_layer
 
 
-@primitive
+@primitive(graded=True, conditions=(3,), demand=lambda levels: ALL if levels.get(3) == ALL else OPEN)
 def gated_linear(x, weight, bias, gates, *, block=1):
     """A linear layer whose blocks of units are gated; a block with gate 0 is skipped.
 
@@ -162,14 +114,14 @@ def gated_linear(x, weight, bias, gates, *, block=1):
 # primitives: gates ⊙ (x W' + b) with every gate repeated over its block.
 
 def gated_x(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if type(g) not in recorders:
+    if not isinstance(g, Node):
         x_blocks = x.blocks if isinstance(x, Packed) and wanted == OPEN else None
         return kernels.gated_linear_dx(g, weight, gates, out.blocks, block, x_blocks)
     return matmul(opened(g, gates, block), weight)
 
 
 def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if type(g) not in recorders:
+    if not isinstance(g, Node):
         x, gates = x.copy(), gates.copy()       # the user's own arrays, it may be, and soon overwritten
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
@@ -178,13 +130,13 @@ def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 
 def gated_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if type(g) not in recorders:
+    if not isinstance(g, Node):
         return kernels.gated_linear_db(g, gates, out.blocks, block)
     return sum(opened(g, gates, block), axis=0)
 
 
 def gated_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
-    if type(g) not in recorders:
+    if not isinstance(g, Node):
         return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
     ungated = multiply(g, linear(x, weight, bias))
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
@@ -196,7 +148,4 @@ def opened(g, gates, block):
 
 
 gated_linear.vjps(gated_x, gated_weight, gated_bias, gated_gates)
-gated_linear.graded = True
-gated_linear.conditions = (3,)      # boolean gates are known to be binary
 # Closed units matter to one product only: that of the gates, where closed gates want a gradient.
-gated_linear.demand = lambda levels: ALL if levels.get(3) == ALL else OPEN

@@ -9,12 +9,13 @@ from minigrad import devices
 from minigrad.kernels import Packed, arrays, packed_axes
 from minigrad.kernels.deferred import require
 from minigrad.ops.errors import misfit
-from minigrad.ops.primitive import OPEN, primitive
+from minigrad.ops.packed import OPEN
+from minigrad.ops.primitives import primitive
 
 __all__ = ["add_along_axis", "gather", "getitem", "one_hot", "scatter_add", "take_along_axis"]
 
 
-@primitive(integers=True)
+@primitive(integers=True, graded=True)
 def getitem(x, *index):
     """x[index]: integers, slices, None, Ellipsis, arrays or lists of integers and boolean masks, as in NumPy.
 
@@ -49,7 +50,6 @@ def slope_of_getitem(g, out, x, *index, wanted):
 
 
 getitem.vjps(slope_of_getitem)
-getitem.graded = True
 
 
 @primitive(integers=True)

@@ -8,7 +8,7 @@ import numpy as np
 from minigrad.arguments import described
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 from minigrad.ops.shaping import axes_of, expand_dims, reshape
 
 __all__ = ["concatenate", "hstack", "split", "stack", "vstack"]

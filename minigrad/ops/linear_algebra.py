@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad.ops.alternatives import matrix_product
 from minigrad.ops.errors import misfit
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 from minigrad.ops.shaping import expand_dims, reshape, squeeze, swapaxes, transpose
 
 __all__ = ["matmul"]
@@ -17,7 +17,7 @@ def rows(x):
     return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=matrix_product)
 def matmul(x, y):
     """The matrix product x @ y of vectors, matrices, or stacks of matrices that broadcast.
 
@@ -55,4 +55,3 @@ def matmul_right(g, out, x, y):
 
 
 matmul.vjps(matmul_left, matmul_right)
-matmul.carries = matrix_product

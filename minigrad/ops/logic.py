@@ -6,8 +6,8 @@ Comparisons have no derivative, but are primitives all the same: a replay has to
 import numpy as np
 
 from minigrad.kernels import arrays
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.primitive import primitive, where_not_zero
+from minigrad.ops.packed import where_not_zero
+from minigrad.ops.primitives import elementwise
 
 __all__ = [
     "clip", "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and",
@@ -15,79 +15,79 @@ __all__ = [
 ]
 
 
-@primitive
+@elementwise
 def less(x, y):
     """x < y."""
     return np.less(x, y)
 
 
-@primitive
+@elementwise
 def less_equal(x, y):
     """x <= y."""
     return np.less_equal(x, y)
 
 
-@primitive
+@elementwise
 def greater(x, y):
     """x > y."""
     return np.greater(x, y)
 
 
-@primitive
+@elementwise
 def greater_equal(x, y):
     """x >= y."""
     return np.greater_equal(x, y)
 
 
-@primitive
+@elementwise
 def equal(x, y):
     """x == y, entry by entry."""
     return np.equal(x, y)
 
 
-@primitive
+@elementwise
 def not_equal(x, y):
     """x != y, entry by entry."""
     return np.not_equal(x, y)
 
 
-@primitive
+@elementwise
 def logical_and(x, y):
     """Whether both x and y are true (not zero)."""
     return np.logical_and(x, y)
 
 
-@primitive
+@elementwise
 def logical_or(x, y):
     """Whether x or y is true (not zero)."""
     return np.logical_or(x, y)
 
 
-@primitive
+@elementwise
 def logical_not(x):
     """Whether x is false (zero)."""
     return np.logical_not(x)
 
 
-@primitive
+@elementwise
 def logical_xor(x, y):
     """Whether exactly one of x and y is true (not zero)."""
     return np.logical_xor(x, y)
 
 
-@primitive
+@elementwise
 def isnan(x):
     """Whether x is NaN, entry by entry."""
     return np.isnan(x)
 
 
-@primitive
+@elementwise
 def isinf(x):
     """Whether x is infinite, entry by entry."""
     return np.isinf(x)
 
 
-@primitive
+@elementwise
 def isfinite(x):
     """Whether x is neither infinite nor NaN, entry by entry."""
     return np.isfinite(x)
@@ -99,7 +99,7 @@ for question in (logical_not, isnan, isinf, isfinite):
     question.vjps(None)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def where(condition, x, y):
     """x where ``condition`` holds, y elsewhere; the condition has no derivative.
 
@@ -125,7 +125,7 @@ def not_zero(x):
     return where(equal(x, 0), np.inf, x)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, demand=where_not_zero)
 def mask(x, m):
     """x where m is not zero and exactly 0 elsewhere, whatever x is there; m has no derivative.
 
@@ -136,7 +136,6 @@ def mask(x, m):
 
 
 mask.vjps(lambda g, out, x, m: mask(g, m), None)
-mask.demand = where_not_zero
 
 
 def share(g, wins, ties):
@@ -144,7 +143,7 @@ def share(g, wins, ties):
     return where(wins, g, where(ties, g / 2, 0))
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def maximum(x, y):
     """The larger of x and y; equal arguments share the cotangent equally."""
     return np.maximum(x, y)
@@ -154,7 +153,7 @@ maximum.vjps(lambda g, out, x, y: share(g, greater(x, y), equal(x, y)),
              lambda g, out, x, y: share(g, greater(y, x), equal(x, y)))
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def minimum(x, y):
     """The smaller of x and y; equal arguments share the cotangent equally."""
     return np.minimum(x, y)
@@ -162,11 +161,6 @@ def minimum(x, y):
 
 minimum.vjps(lambda g, out, x, y: share(g, less(x, y), equal(x, y)),
              lambda g, out, x, y: share(g, less(y, x), equal(x, y)))
-
-
-for function in (less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or, logical_xor,
-                 logical_not, isnan, isinf, isfinite, where, mask, maximum, minimum):
-    function.carries = elementwise
 
 
 def clip(x, min=None, max=None):

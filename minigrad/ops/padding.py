@@ -5,7 +5,7 @@ import numpy as np
 from minigrad.ops.constants import holds
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 
 __all__ = ["pad"]
 

@@ -10,13 +10,13 @@ import math
 import numpy as np
 
 from minigrad.kernels import Packed, packed_axes
-from minigrad.ops.alternatives import over_axes
+from minigrad.ops.arithmetic import astype, exp
 from minigrad.ops.constants import ones_like
-from minigrad.ops.elementwise import astype, exp
 from minigrad.ops.indexing import getitem
 from minigrad.ops.joining import concatenate, split
 from minigrad.ops.logic import equal, not_zero, where
-from minigrad.ops.primitive import ALL, primitive
+from minigrad.ops.packed import ALL
+from minigrad.ops.primitives import along_axes, primitive
 from minigrad.ops.shaping import axes_of, broadcast_to, flip, moveaxis, reshape, squeeze
 
 __all__ = [
@@ -50,7 +50,7 @@ def entrywise(function, x, *others):
     return function(x, *others)
 
 
-@primitive(integers=True)
+@along_axes(integers=True, linear=((0,),))
 def sum(x, axis=None, keepdims=False):
     """Sum over ``axis``."""
     return np.sum(x, axis=axis, keepdims=keepdims)
@@ -59,7 +59,7 @@ def sum(x, axis=None, keepdims=False):
 sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(g, x, axis, keepdims))
 
 
-@primitive
+@along_axes(linear=((0,),))
 def mean(x, axis=None, keepdims=False):
     """Arithmetic mean over ``axis``."""
     return np.mean(x, axis=axis, keepdims=keepdims)
@@ -68,7 +68,7 @@ def mean(x, axis=None, keepdims=False):
 mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(g / entries(x, axis), x, axis, keepdims))
 
 
-@primitive
+@along_axes(graded=True)
 def var(x, axis=None, keepdims=False, ddof=0):
     """Variance over ``axis``: the sum of (x - mean)² divided by the number of entries less ``ddof``."""
     return np.var(x, axis=axis, keepdims=keepdims, ddof=ddof)
@@ -88,7 +88,7 @@ def from_mean(x, axis, wanted):
 var.vjps(slope_of_variance)
 
 
-@primitive
+@along_axes(graded=True)
 def std(x, axis=None, keepdims=False, ddof=0):
     """Standard deviation over ``axis``, the square root of ``var``; its derivative at 0 is taken to be 0.
 
@@ -109,7 +109,7 @@ def slope_of_deviation(g, out, x, axis=None, keepdims=False, ddof=0, *, wanted):
 std.vjps(slope_of_deviation)
 
 
-@primitive
+@along_axes
 def norm(x, axis=None, keepdims=False):
     """Euclidean norm over ``axis``, √(Σ x²); its derivative at 0 is taken to be 0.
 
@@ -132,7 +132,7 @@ def slope_of_extreme(g, out, x, axis=None, keepdims=False, *, wanted):
     return tied * spread(g / ties, x, axis, keepdims)
 
 
-@primitive(integers=True)
+@along_axes(integers=True, graded=True)
 def max(x, axis=None, keepdims=False):
     """Largest entry over ``axis``; entries that tie share the cotangent equally."""
     return np.max(x, axis=axis, keepdims=keepdims)
@@ -141,7 +141,7 @@ def max(x, axis=None, keepdims=False):
 max.vjps(slope_of_extreme)
 
 
-@primitive(integers=True)
+@along_axes(integers=True, graded=True)
 def min(x, axis=None, keepdims=False):
     """Smallest entry over ``axis``; entries that tie share the cotangent equally."""
     return np.min(x, axis=axis, keepdims=keepdims)
@@ -168,7 +168,7 @@ def argmin(x, axis=None, keepdims=False):
 argmin.vjps(None)
 
 
-@primitive
+@along_axes
 def any(x, axis=None, keepdims=False):
     """Whether any entry over ``axis`` is true (not zero); without a derivative."""
     return np.any(x, axis=axis, keepdims=keepdims)
@@ -177,7 +177,7 @@ def any(x, axis=None, keepdims=False):
 any.vjps(None)
 
 
-@primitive
+@along_axes
 def all(x, axis=None, keepdims=False):
     """Whether all entries over ``axis`` are true (not zero); without a derivative."""
     return np.all(x, axis=axis, keepdims=keepdims)
@@ -186,7 +186,7 @@ def all(x, axis=None, keepdims=False):
 all.vjps(None)
 
 
-@primitive(integers=True)
+@along_axes(integers=True)
 def cumsum(x, axis):
     """Sums of the entries so far along ``axis``, an int."""
     return np.cumsum(x, axis=axis)
@@ -203,7 +203,7 @@ def largest(x, axis):
     return np.max(x, axis=axis, keepdims=True)
 
 
-@primitive
+@along_axes
 def logsumexp(x, axis=None, keepdims=False):
     """log Σ exp(x) over ``axis``, computed from the largest entry down, so that nothing overflows.
 
@@ -225,12 +225,6 @@ def slope_of_logsumexp(g, out, x, axis=None, keepdims=False):
 
 
 logsumexp.vjps(slope_of_logsumexp)
-
-
-for function in (sum, mean, var, std, norm, max, min, any, all, cumsum, logsumexp):
-    function.carries = over_axes
-for function in (var, std, max, min):
-    function.graded = True
 
 
 def logmeanexp(x, axis=None, keepdims=False):
@@ -276,7 +270,7 @@ def cumprod(x, axis):
     return x
 
 
-@primitive(integers=True)
+@primitive(integers=True, graded=True)
 def prod_of_packed(x, axis=None, keepdims=False):
     """The primitive behind ``prod`` for packed units."""
     return np.prod(x, axis=axis, keepdims=keepdims)
@@ -309,4 +303,3 @@ def product_before(x):
 
 
 prod_of_packed.vjps(slope_of_product)
-prod_of_packed.graded = True

@@ -7,31 +7,30 @@ changes as x - n·y does, with n fixed.  At a jump it is the derivative on the s
 import numpy as np
 
 from minigrad.kernels import Packed
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.primitive import converted, integers_among, primitive
+from minigrad.ops.primitives import converted, elementwise, integers_among
 
 __all__ = ["ceil", "floor", "floor_divide", "remainder", "round", "trunc"]
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def floor(x):
     """The largest whole number that is not above x; without a derivative."""
     return np.floor(x)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def ceil(x):
     """The smallest whole number that is not below x; without a derivative."""
     return np.ceil(x)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def trunc(x):
     """x without its digits after the point; without a derivative."""
     return np.trunc(x)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def round(x, decimals=0):
     """x rounded to a number of decimals; halves go to the even neighbour.  Without a derivative.
 
@@ -49,7 +48,7 @@ for function in (floor, ceil, trunc, round):
     function.vjps(None)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def floor_divide(x, y):
     """x // y: the quotient rounded down; without a derivative."""
     return np.floor_divide(*converted((x, y), *integers_among(remainder, (x, y))))
@@ -58,7 +57,7 @@ def floor_divide(x, y):
 floor_divide.vjps(None, None)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def remainder(x, y):
     """x % y = x - y · (x // y), which has the sign of y.
 
@@ -71,7 +70,3 @@ def remainder(x, y):
 
 remainder.vjps(lambda g, out, x, y: g,
                lambda g, out, x, y: -g * floor_divide(x, y))
-
-
-for function in (floor, ceil, trunc, round, floor_divide, remainder):
-    function.carries = elementwise

@@ -6,24 +6,13 @@ from math import inf
 import numpy as np
 
 from minigrad.arguments import described, is_whole
-from minigrad.ops.alternatives import over_axes, same_entries
-from minigrad.ops.primitive import primitive
+from minigrad.ops.alternatives import same_entries
+from minigrad.ops.primitives import along_axes, primitive
 
 __all__ = [
     "broadcast_to", "expand_dims", "flip", "moveaxis", "repeat", "reshape", "roll", "squeeze",
     "swapaxes", "tile", "transpose",
 ]
-
-
-def sum_to(x, shape):
-    """Sum x over the axes along which ``shape`` was broadcast to x's; None if it was not."""
-    extra = x.ndim - len(shape)
-    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[extra:], strict=True)):
-        return None
-    if extra:
-        x = x.sum(axis=tuple(range(extra)))
-    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and x.shape[i] != 1)
-    return x.sum(axis=stretched, keepdims=True) if stretched else x
 
 
 def axes_of(axis, ndim):
@@ -51,7 +40,7 @@ def broadcast_to(x, shape):
 broadcast_to.vjps(lambda g, out, x, shape: g)       # the engine sums over broadcast axes
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=same_entries, linear=((0,),))
 def reshape(x, shape):
     """The same entries in another shape; one length may be -1."""
     return np.reshape(x, shape)
@@ -60,7 +49,7 @@ def reshape(x, shape):
 reshape.vjps(lambda g, out, x, shape: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=same_entries)
 def expand_dims(x, axis):
     """x with a new axis of length 1 at ``axis`` (an int or a tuple) of the result."""
     return np.expand_dims(x, axis)
@@ -69,7 +58,7 @@ def expand_dims(x, axis):
 expand_dims.vjps(lambda g, out, x, axis: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True)
+@primitive(integers=True, carries=same_entries)
 def squeeze(x, axis=None):
     """x without its axes of length 1, or without those in ``axis`` alone."""
     return np.squeeze(x, axis)
@@ -112,7 +101,7 @@ def moveaxis(x, source, destination):
 moveaxis.vjps(lambda g, out, x, source, destination: moveaxis(g, destination, source))
 
 
-@primitive(integers=True)
+@along_axes(integers=True)
 def flip(x, axis=None):
     """x with its entries in reverse order along ``axis`` (an int, a tuple, or None for all)."""
     return np.flip(x, axis)
@@ -132,11 +121,6 @@ def rolled_back(g, out, x, shift, axis=None):
 
 
 roll.vjps(rolled_back)
-
-
-for function in (reshape, expand_dims, squeeze):
-    function.carries = same_entries
-flip.carries = over_axes
 
 
 def repeat(x, repeats, axis):

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem, take_along_axis
-from minigrad.ops.primitive import primitive
+from minigrad.ops.primitives import primitive
 from minigrad.ops.shaping import axes_of, flip
 
 __all__ = ["argsort", "sort", "topk"]

@@ -8,9 +8,8 @@ import numpy as np
 
 from minigrad.kernels.arrays import is_array
 from minigrad.kernels.threads import on_worker
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.elementwise import as_scalar, exp, log, log1p, square
-from minigrad.ops.primitive import primitive
+from minigrad.ops.arithmetic import as_scalar, exp, log, log1p, square
+from minigrad.ops.primitives import elementwise
 
 __all__ = [
     "betaln", "digamma", "erf", "erfc", "gammaln", "inverse_mills", "log_ndtr", "logit", "ndtr", "ndtri",
@@ -39,7 +38,7 @@ def special(name, *arguments):
     return function(name, type(array))(*(as_scalar(x, dtype) for x in arguments))
 
 
-@primitive
+@elementwise
 def erf(x):
     """Error function, 2/√π ∫₀ˣ exp(-t²) dt."""
     return special("erf", x)
@@ -48,7 +47,7 @@ def erf(x):
 erf.vjps(lambda g, out, x: g * (2 / sqrt(pi)) * exp(-square(x)))
 
 
-@primitive
+@elementwise
 def erfc(x):
     """1 - erf(x), exact for large x."""
     return special("erfc", x)
@@ -57,7 +56,7 @@ def erfc(x):
 erfc.vjps(lambda g, out, x: g * (-2 / sqrt(pi)) * exp(-square(x)))
 
 
-@primitive
+@elementwise
 def ndtr(x):
     """Φ(x), the distribution function of the standard normal."""
     return special("ndtr", x)
@@ -66,7 +65,7 @@ def ndtr(x):
 ndtr.vjps(lambda g, out, x: g * (1 / sqrt(2 * pi)) * exp(-square(x) / 2))
 
 
-@primitive
+@elementwise
 def ndtri(p):
     """The inverse of Φ: the standard normal number below which lies the probability p."""
     return special("ndtri", p)
@@ -75,7 +74,7 @@ def ndtri(p):
 ndtri.vjps(lambda g, out, p: g * sqrt(2 * pi) * exp(square(out) / 2))
 
 
-@primitive
+@elementwise
 def log_ndtr(x):
     """log Φ(x), exact far into the left tail."""
     return special("log_ndtr", x)
@@ -84,7 +83,7 @@ def log_ndtr(x):
 log_ndtr.vjps(lambda g, out, x: g * inverse_mills(x))
 
 
-@primitive
+@elementwise
 def inverse_mills(x):
     """φ(x) / Φ(x), the inverse Mills ratio: the derivative of log Φ, about -x in the left tail."""
     return sqrt(2 / pi) / special("erfcx", x * -sqrt(0.5))
@@ -93,7 +92,7 @@ def inverse_mills(x):
 inverse_mills.vjps(lambda g, out, x: -g * out * (x + out))
 
 
-@primitive
+@elementwise
 def gammaln(x):
     """log |Γ(x)|."""
     return special("gammaln", x)
@@ -102,7 +101,7 @@ def gammaln(x):
 gammaln.vjps(lambda g, out, x: g * digamma(x))
 
 
-@primitive
+@elementwise
 def digamma(x):
     """ψ(x), the derivative of log Γ(x)."""
     return special("digamma", x)
@@ -111,7 +110,7 @@ def digamma(x):
 digamma.vjps(lambda g, out, x: g * polygamma(1, x))
 
 
-@primitive
+@elementwise
 def polygamma(n, x):
     """The n-th derivative of ψ at x > 0; n is an integer and has no derivative."""
     n = n if is_array(n) else np.full_like(x, n)
@@ -121,7 +120,7 @@ def polygamma(n, x):
 polygamma.vjps(None, lambda g, out, n, x: g * polygamma(n + 1, x))
 
 
-@primitive
+@elementwise
 def betaln(a, b):
     """log B(a, b) = log Γ(a) + log Γ(b) - log Γ(a + b)."""
     return special("betaln", a, b)
@@ -131,7 +130,7 @@ betaln.vjps(lambda g, out, a, b: g * (digamma(a) - digamma(a + b)),
             lambda g, out, a, b: g * (digamma(b) - digamma(a + b)))
 
 
-@primitive
+@elementwise
 def logit(p):
     """log(p / (1 - p)), the inverse of the sigmoid."""
     return special("logit", p)
@@ -140,7 +139,7 @@ def logit(p):
 logit.vjps(lambda g, out, p: g / p + g / (1 - p))
 
 
-@primitive
+@elementwise
 def ratio(x, y):
     """x / y, and 0 where x is 0, also at y = 0: the slope of x log y, which bends in x there too."""
     y = as_scalar(y, np.result_type(x, y))
@@ -151,7 +150,7 @@ ratio.vjps(lambda g, out, x, y: g / y,
            lambda g, out, x, y: -g * ratio(out, y))
 
 
-@primitive
+@elementwise
 def xlogy(x, y):
     """x log y, and 0 where x is 0, also at y = 0."""
     return special("xlogy", x, y)
@@ -161,7 +160,7 @@ xlogy.vjps(lambda g, out, x, y: g * log(as_scalar(y, g.dtype)),
            lambda g, out, x, y: g * ratio(x, y))
 
 
-@primitive
+@elementwise
 def xlog1py(x, y):
     """x log(1 + y), and 0 where x is 0, also at y = -1."""
     return special("xlog1py", x, y)
@@ -169,8 +168,3 @@ def xlog1py(x, y):
 
 xlog1py.vjps(lambda g, out, x, y: g * log1p(as_scalar(y, g.dtype)),
              lambda g, out, x, y: g * ratio(x, 1 + y))
-
-
-for special_function in (betaln, digamma, erf, erfc, gammaln, inverse_mills, log_ndtr, logit, ndtr, ndtri, polygamma,
-                         ratio, xlog1py, xlogy):
-    special_function.carries = elementwise

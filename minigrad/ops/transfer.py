@@ -1,14 +1,13 @@
 """Moving arrays between devices.  Apart from this, all arguments of a primitive are in one place."""
 
 from minigrad import devices
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.gated import dense
-from minigrad.ops.primitive import primitive
+from minigrad.ops.packed import dense
+from minigrad.ops.primitives import elementwise
 
 __all__ = ["to_device"]
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def to_device(x, device):
     """x on ``device``, "cpu" or "cuda"; its cotangent is moved back.
 
@@ -20,4 +19,3 @@ def to_device(x, device):
 
 
 to_device.vjps(lambda g, out, x, device: to_device(g, device=devices.of(getattr(x, "value", x))))
-to_device.carries = elementwise

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from minigrad.ops.alternatives import elementwise
-from minigrad.ops.elementwise import sqrt
+from minigrad.ops.arithmetic import sqrt
 from minigrad.ops.logic import not_zero
-from minigrad.ops.primitive import as_the_argument, primitive
+from minigrad.ops.packed import as_the_argument
+from minigrad.ops.primitives import elementwise
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "hypot", "sin", "sinh",
@@ -13,7 +13,7 @@ __all__ = [
 ]
 
 
-@primitive
+@elementwise
 def sin(x):
     """Sine."""
     return np.sin(x)
@@ -22,7 +22,7 @@ def sin(x):
 sin.vjps(lambda g, out, x: g * cos(x))
 
 
-@primitive
+@elementwise
 def cos(x):
     """Cosine."""
     return np.cos(x)
@@ -31,7 +31,7 @@ def cos(x):
 cos.vjps(lambda g, out, x: -g * sin(x))
 
 
-@primitive
+@elementwise
 def tan(x):
     """Tangent."""
     return np.tan(x)
@@ -40,27 +40,25 @@ def tan(x):
 tan.vjps(lambda g, out, x: g * (1 + out * out))
 
 
-@primitive
+@elementwise(demand=as_the_argument)
 def arctan(x):
     """Inverse tangent, in (-π/2, π/2)."""
     return np.arctan(x)
 
 
 arctan.vjps(lambda g, out, x: g / (1 + x * x))
-arctan.demand = as_the_argument
 
 
-@primitive
+@elementwise(demand=as_the_argument)
 def sinh(x):
     """Hyperbolic sine."""
     return np.sinh(x)
 
 
 sinh.vjps(lambda g, out, x: g * cosh(x))
-sinh.demand = as_the_argument
 
 
-@primitive
+@elementwise
 def cosh(x):
     """Hyperbolic cosine."""
     return np.cosh(x)
@@ -69,17 +67,16 @@ def cosh(x):
 cosh.vjps(lambda g, out, x: g * sinh(x))
 
 
-@primitive
+@elementwise(demand=as_the_argument)
 def tanh(x):
     """Hyperbolic tangent."""
     return np.tanh(x)
 
 
 tanh.vjps(lambda g, out, x: g * (1 - out * out))
-tanh.demand = as_the_argument
 
 
-@primitive
+@elementwise
 def arcsin(x):
     """Inverse sine, in [-π/2, π/2]."""
     return np.arcsin(x)
@@ -88,7 +85,7 @@ def arcsin(x):
 arcsin.vjps(lambda g, out, x: g / sqrt((1 - x) * (1 + x)))
 
 
-@primitive
+@elementwise
 def arccos(x):
     """Inverse cosine, in [0, π]."""
     return np.arccos(x)
@@ -97,7 +94,7 @@ def arccos(x):
 arccos.vjps(lambda g, out, x: -g / sqrt((1 - x) * (1 + x)))
 
 
-@primitive
+@elementwise
 def arcsinh(x):
     """Inverse hyperbolic sine."""
     return np.arcsinh(x)
@@ -106,7 +103,7 @@ def arcsinh(x):
 arcsinh.vjps(lambda g, out, x: g / hypot(1, x))
 
 
-@primitive
+@elementwise
 def arccosh(x):
     """Inverse hyperbolic cosine, at least 0, for x from 1."""
     return np.arccosh(x)
@@ -115,7 +112,7 @@ def arccosh(x):
 arccosh.vjps(lambda g, out, x: g / (sqrt(x - 1) * sqrt(x + 1)))
 
 
-@primitive
+@elementwise
 def arctanh(x):
     """Inverse hyperbolic tangent, for x in (-1, 1)."""
     return np.arctanh(x)
@@ -124,7 +121,7 @@ def arctanh(x):
 arctanh.vjps(lambda g, out, x: g / ((1 - x) * (1 + x)))
 
 
-@primitive
+@elementwise
 def hypot(x, y):
     """√(x² + y²), without overflow; its derivatives at (0, 0) are taken to be 0."""
     return np.hypot(x, y)
@@ -134,7 +131,7 @@ hypot.vjps(lambda g, out, x, y: g * (x / not_zero(out)),
            lambda g, out, x, y: g * (y / not_zero(out)))
 
 
-@primitive
+@elementwise
 def arctan2(y, x):
     """The angle of the point (x, y), in [-π, π]; its derivatives at (0, 0) are taken to be 0.
 
@@ -152,7 +149,3 @@ def slope_of_angle(g, x, y):
 
 arctan2.vjps(lambda g, out, y, x: slope_of_angle(g, x, y),
              lambda g, out, y, x: -slope_of_angle(g, y, x))
-
-
-for function in (arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cos, cosh, hypot, sin, sinh, tan, tanh):
-    function.carries = elementwise

@@ -16,7 +16,7 @@ import numpy as np
 from minigrad import ops, random
 from minigrad.graph import Evaluation
 from minigrad.objective import expected
-from minigrad.ops.primitive import Primitive
+from minigrad.ops.primitives import Primitive
 from minigrad.rule import Estimator, checked_rule, frozen_memories
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import tensor
@@ -83,7 +83,7 @@ class Layers:
         """A gradient for each parameter."""
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         found = evaluation.backward(list(self.params.values()))
-        self.evaluations = 1 + evaluation.replays.made
+        self.evaluations = 1 + evaluation.shared.replays
         return [found.get(p, np.zeros(p.shape, p.dtype)) for p in self.params.values()]
 
 

@@ -95,7 +95,7 @@ class Problem:
         if not np.isfinite(gradient).all():
             where = self.coordinates[int(np.argmin(np.isfinite(gradient)))]
             raise AssertionError(f"not finite: the estimate is {gradient[~np.isfinite(gradient)][0]} at {where}")
-        return gradient, 1 + evaluation.replays.made
+        return gradient, 1 + evaluation.shared.replays
 
     def exact(self, seed):
         """The exact gradient, and the number of groups of rows that ``expected`` says are independent."""

@@ -15,7 +15,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad import ops, random
+from minigrad import random
 
 SAME = 4 * np.finfo(float).eps      # thresholds this close are one
 MOST_INTEGERS = 1024                # of one draw, before it counts as continuous
@@ -205,10 +205,6 @@ class Uniforms:
 
     def copy(self):
         return copy(self)
-
-    def bernoulli_gates(self, logits):
-        """Samples 1[u < σ(logits)] in the dtype of the logits."""
-        return self.below(ops.sigmoid(np.asarray(logits, float))).astype(logits.dtype)
 
     def below(self, thresholds):
         """Whether each number lies below its threshold, as a boolean array."""

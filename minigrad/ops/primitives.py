@@ -1,55 +1,39 @@
 """A primitive: a plain function on arrays, and beside it one vector-Jacobian product per argument.
 
-    @primitive
+    @elementwise(integers=True)
     def multiply(x, y):
         return np.multiply(x, y)
 
     multiply.vjps(lambda g, out, x, y: g * y,
                   lambda g, out, x, y: g * x)
 
-A product receives the cotangent ``g`` of the output, the output, the arguments and the options, and
-returns the cotangent of its own argument.  Summing over broadcast axes is not its business: the
-engine does that once, for all of them (``graph.fit``).  Products that are written with primitives
-and operators can be differentiated again, because a primitive computes when it is given arrays and
-records when it is given Tensors.
+A product receives the cotangent ``g`` of the output, the output, the arguments and the options, and returns the
+cotangent of its own argument.  It need not sum over broadcast axes: ``Primitive.pull_back`` does that for all
+products (``fitted``).  Products that are written with primitives and operators can be differentiated again, because
+a primitive computes when it is given arrays and records when it is given Tensors.
+
+The decorator says of which kind a function is: ``elementwise``, ``along_axes``, or ``primitive`` for any other.
 
 Integers and booleans are converted before the function and its products see them (``integers_among``). Beside a
 floating argument they take its dtype. Alone they become float64, unless the primitive gives integers for
-integers, as ``add`` does: then it says ``@primitive(integers=True)``. An argument without a derivative is no
-number to compute with, but an index, a label or a condition, and stays as it is.
+integers, as ``multiply`` does: then it says ``integers=True``. An argument without a derivative is no number to
+compute with, but an index, a label or a condition, and stays as it is.
 """
 
 from functools import partial
 
 import numpy as np
 
-from minigrad.kernels import arrays
+from minigrad.kernels import Packed, arrays
+from minigrad.ops import alternatives
 from minigrad.ops.errors import FOREIGN, check_words, foreign, no_array
-
-# How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the
-# entries at which the value itself is not zero (the open blocks of a gated layer).
-NOTHING, OPEN, ALL = 0, 1, 2
+from minigrad.ops.node import Node
+from minigrad.ops.packed import ALL, COMPACT, as_wanted, dense, level_of_elementwise, on_open_blocks
 
 FLOAT64, FLOAT32 = FLOATS = np.dtype("float64"), np.dtype("float32")
 
-#: Python's numbers.
-PYTHON = (bool, int, float, complex)
-
 #: Every primitive by name.  It can be listed, tested row by row and drawn.
 table = {}
-
-#: Types that record: type -> function(primitive, args, options).  ``tensor.py`` enters Tensor here.
-recorders = {}
-
-
-def as_the_argument(levels):
-    """Demand of an elementwise function that is zero exactly where its argument is (tanh)."""
-    return max(levels.values())
-
-
-def where_not_zero(levels):
-    """Demand of a function whose derivative vanishes wherever its value is zero (relu)."""
-    return OPEN
 
 
 class Primitive:
@@ -59,37 +43,37 @@ class Primitive:
     ----------
     forward : the function itself, arrays in and array out.
     products : its vector-Jacobian products by argument; None marks an argument with no derivative.
-    demand : how much of the output's cotangent the products read, as a function of a dict from
-        argument to the level wanted of its cotangent; None, as for most, if they read it all.
-    graded : whether the products take a keyword ``wanted``, the level asked of their argument.
-    casts : whether floating arguments may differ in dtype from the result.
     integers : whether integers alone give integers, as in NumPy; otherwise they are converted to float64.
+    casts : whether floating arguments may differ in dtype from the result.
     conditions : the numbers of arguments whose booleans stay booleans, though they have a product.
+    linear : sets of arguments in which the function is linear as long as the others are constants.
     carries : how it computes many alternatives in one call (``ops.alternatives``); None if it does not.
+    demand : how much of the output's cotangent the products read (``ops.packed``), as a function of a dict from
+        argument to the level wanted of its cotangent; None, as for most, if they read it all.
+    graded : whether the products take a keyword ``wanted``, the level wanted of their argument.
     """
 
     stochastic = False
+    products = ()
+    integers = casts = graded = False
+    conditions = linear = ()
+    carries = demand = None
 
-    def __init__(self, forward, integers=False):
+    def __init__(self, forward, **traits):
         self.forward = forward
-        self.integers = integers
-        self.conditions = ()
         self.name = self.__name__ = forward.__name__
         self.__doc__ = forward.__doc__
         self.__module__ = forward.__module__
         self.__wrapped__ = forward      # for help() and doctest
-        self.products = ()
-        self.demand = None
-        self.graded = False
-        self.casts = False
-        self.carries = None
+        for name, value in traits.items():
+            setattr(self, name, value)
 
     def __call__(self, *args, **options):
         if options and not FOREIGN.isdisjoint(options):
             check_words(self.name, self.forward.__code__.co_varnames, options)
         for x in (*args, *options.values()):
-            if type(x) in recorders:
-                return recorders[type(x)](self, *self.bound(args, options))
+            if isinstance(x, Node):
+                return Node.record(self, *self.bound(args, options))
         if options and any(isinstance(x, np.generic) or arrays.is_array(x) for x in options.values()):
             args, options = self.bound(args, options)
         for i, x in enumerate(args):
@@ -122,7 +106,7 @@ class Primitive:
             args = (*args, options[name] if name in options else missing.get(name))
             options = {other: x for other, x in options.items() if other != name}
         for name, x in options.items():
-            if type(x) in recorders:
+            if isinstance(x, Node):
                 raise TypeError(f"{self.name}: expected an ordinary value as {name}, got a Tensor, whose derivative "
                                 "and changes would be missed. Use .item() or .numpy()")
         return args, options
@@ -140,6 +124,80 @@ class Primitive:
         return ValueError(
             f"{self.name}: no vector-Jacobian product for argument {argnum}; {len(self.products)} registered. "
             f"Add it with {self.name}.vjps(...), or None if the argument has no derivative")
+
+    # -- backward ----------------------------------------------------------------------------------
+
+    def level(self, node, sought, wanted):
+        """How much of the cotangent of ``node`` is read for its arguments in ``sought``."""
+        if self.demand is not None:
+            return self.demand({i: wanted[x] for i, x, _ in sought})
+        return level_of_elementwise(sought, wanted) if type(node.value) is Packed else ALL
+
+    def pull_back(self, node, g, sought, wanted, run, create_graph):
+        """Cotangents of arguments of ``node`` from its own cotangent ``g``.
+
+        Parameters
+        ----------
+        sought : the entries of ``node.parents`` whose cotangent is wanted.
+        wanted : dict from Node to the level that is wanted of its cotangent.
+        run : the ``graph.Evaluation`` that the values come from.
+        create_graph : whether the products get Tensors, so that they are recorded.
+
+        Returns
+        -------
+        list of (argument, cotangent)
+        """
+        options = node.options
+        if create_graph:        # derivatives of derivatives are computed densely
+            out, args = undone(node), list(node.operands)
+            for i, x, _ in node.parents:
+                args[i] = undone(x)
+        elif run.values:
+            out, args = run.value(node), run.operands(node)
+        else:
+            out, args = node.value, node.operands
+        values, compact = args, type(out) is Packed and not self.graded
+        if compact and wanted[node] == ALL:
+            out, values, compact = dense(out), [dense(x) for x in args], False
+        grads = []
+        for i, x, product in sought:
+            if compact:
+                grad = on_open_blocks(product, g, out, values, options)
+            elif self.graded:
+                grad = product(g, out, *values, **options, wanted=wanted[x])
+            else:
+                grad = product(g, out, *values, **options)
+            arg = args[i]
+            if (type(arg) is Packed or type(grad) in COMPACT
+                    or grad.shape != arg.shape or grad.dtype is not arg.dtype):
+                grad = self.fitted(grad, i, arg, x, wanted[x])
+            grads.append((x, grad))
+        return grads
+
+    def fitted(self, grad, argnum, arg, x, wanted):
+        """What a product returned, as a cotangent of argument ``x``, whose value or Tensor is ``arg``.
+
+        It is summed over the axes along which x was broadcast.  For a leaf it may stay factored.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shape or dtype is not that of x; the primitive and the argument are named.
+        """
+        if isinstance(arg, Packed):
+            grad = as_wanted(grad, arg, wanted)
+        elif isinstance(grad, Packed) or x.primitive is not None:
+            grad = dense(grad)
+        if grad.shape != arg.shape:
+            summed = sum_to(grad, arg.shape)
+            if summed is None:
+                raise ValueError(f"{self.name}: the vector-Jacobian product for argument {argnum} has shape "
+                                 f"{grad.shape}; expected {arg.shape}, or a shape that broadcasts from it")
+            grad = summed
+        if grad.dtype != arg.dtype:
+            raise TypeError(f"{self.name}: the vector-Jacobian product for argument {argnum} has dtype "
+                            f"{grad.dtype}; expected {arg.dtype}, the argument's own")
+        return grad
 
     def __reduce__(self):
         return self.__name__        # by name, as functions are copied and pickled
@@ -215,13 +273,33 @@ def integers_among(primitive, args):
     return integers, common or FLOAT64
 
 
-def primitive(forward=None, *, integers=False):
+def undone(x):
+    """x as a Tensor without packed units."""
+    return x.to_dense() if isinstance(x.value, Packed) else x
+
+
+def sum_to(x, shape):
+    """Sum x over the axes along which ``shape`` was broadcast to x's; None if it was not."""
+    extra = x.ndim - len(shape)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[extra:], strict=True)):
+        return None
+    if extra:
+        x = x.sum(axis=tuple(range(extra)))
+    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and x.shape[i] != 1)
+    return x.sum(axis=stretched, keepdims=True) if stretched else x
+
+
+def primitive(forward=None, **traits):
     """Enter ``forward`` into the table as a primitive; its products follow with ``.vjps``.
 
-    ``@primitive(integers=True)`` is for a function that gives integers for integers.
+    ``@primitive(integers=True)`` sets attributes of ``Primitive`` as well.
     """
     if forward is None:
-        return partial(primitive, integers=integers)
-    made = Primitive(forward, integers)
-    table[made.name] = made
+        return partial(primitive, **traits)
+    made = table[forward.__name__] = Primitive(forward, **traits)
     return made
+
+
+#: Decorators for a function of single entries, and for a function over ``axis``.
+elementwise = partial(primitive, carries=alternatives.elementwise)
+along_axes = partial(primitive, carries=alternatives.over_axes)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from minigrad.arguments import described
-from minigrad.ops import alternatives
 from minigrad.ops.logic import equal, greater_equal, logical_and, where
-from minigrad.ops.primitive import FLOATS, as_the_argument, primitive
+from minigrad.ops.packed import as_the_argument
+from minigrad.ops.primitives import FLOATS, elementwise
 
 __all__ = [
     "absolute", "add", "astype", "divide", "exp", "expm1", "log", "log1p", "log2", "log10", "multiply", "negative",
@@ -20,7 +20,7 @@ def as_scalar(x, dtype):
     return x if hasattr(x, "dtype") else dtype.type(x)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, linear=((0, 1),))
 def add(x, y):
     """x + y."""
     return x + y
@@ -30,7 +30,7 @@ add.vjps(lambda g, out, x, y: g,
          lambda g, out, x, y: g)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, linear=((0, 1),))
 def subtract(x, y):
     """x - y."""
     return x - y
@@ -40,7 +40,7 @@ subtract.vjps(lambda g, out, x, y: g,
               lambda g, out, x, y: -g)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, linear=((0,), (1,)))
 def multiply(x, y):
     """x · y."""
     return x * y
@@ -50,7 +50,7 @@ multiply.vjps(lambda g, out, x, y: g * y,
               lambda g, out, x, y: g * x)
 
 
-@primitive
+@elementwise(linear=((0,),))
 def divide(x, y):
     """x / y."""
     return x / y
@@ -60,17 +60,16 @@ divide.vjps(lambda g, out, x, y: g / y,
             lambda g, out, x, y: -(g * out) / y)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, demand=as_the_argument, linear=((0,),))
 def negative(x):
     """-x."""
     return np.negative(x)
 
 
 negative.vjps(lambda g, out, x: -g)
-negative.demand = as_the_argument
 
 
-@primitive
+@elementwise
 def reciprocal(x):
     """1 / x."""
     return np.reciprocal(x)
@@ -79,17 +78,16 @@ def reciprocal(x):
 reciprocal.vjps(lambda g, out, x: -g * out * out)
 
 
-@primitive(integers=True)
+@elementwise(integers=True, demand=as_the_argument)
 def absolute(x):
     """|x|, whose derivative at 0 is taken to be 0."""
     return np.absolute(x)
 
 
 absolute.vjps(lambda g, out, x: g * sign(x))
-absolute.demand = as_the_argument
 
 
-@primitive
+@elementwise
 def sign(x):
     """-1, 0 or 1: constant in pieces, hence without a derivative."""
     return np.sign(x)
@@ -98,7 +96,7 @@ def sign(x):
 sign.vjps(None)
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def square(x):
     """x²."""
     return np.square(x)
@@ -107,17 +105,16 @@ def square(x):
 square.vjps(lambda g, out, x: 2 * g * x)
 
 
-@primitive
+@elementwise(demand=as_the_argument)
 def sqrt(x):
     """Square root."""
     return np.sqrt(x)
 
 
 sqrt.vjps(lambda g, out, x: g / (2 * out))
-sqrt.demand = as_the_argument
 
 
-@primitive(integers=True)
+@elementwise(integers=True)
 def power(x, y):
     """x to the power y.
 
@@ -142,7 +139,7 @@ def slope_of_exponent(g, out, x, y):
 power.vjps(slope_of_base, slope_of_exponent)
 
 
-@primitive
+@elementwise
 def exp(x):
     """e to the power x."""
     return np.exp(x)
@@ -151,17 +148,16 @@ def exp(x):
 exp.vjps(lambda g, out, x: g * out)
 
 
-@primitive
+@elementwise(demand=as_the_argument)
 def expm1(x):
     """exp(x) - 1, exact near x = 0."""
     return np.expm1(x)
 
 
 expm1.vjps(lambda g, out, x: g * (out + 1))
-expm1.demand = as_the_argument
 
 
-@primitive
+@elementwise
 def log(x):
     """Natural logarithm."""
     return np.log(x)
@@ -170,17 +166,16 @@ def log(x):
 log.vjps(lambda g, out, x: g / x)
 
 
-@primitive
+@elementwise(demand=as_the_argument)
 def log1p(x):
     """log(1 + x), exact near x = 0."""
     return np.log1p(x)
 
 
 log1p.vjps(lambda g, out, x: g / (1 + x))
-log1p.demand = as_the_argument
 
 
-@primitive
+@elementwise
 def log2(x):
     """Logarithm to base 2."""
     return np.log2(x)
@@ -189,7 +184,7 @@ def log2(x):
 log2.vjps(lambda g, out, x: g / (math.log(2) * x))
 
 
-@primitive
+@elementwise
 def log10(x):
     """Logarithm to base 10."""
     return np.log10(x)
@@ -198,7 +193,7 @@ def log10(x):
 log10.vjps(lambda g, out, x: g / (math.log(10) * x))
 
 
-@primitive(integers=True)
+@elementwise(integers=True, casts=True)
 def astype(x, dtype):
     """x converted to another dtype: float64, float32, integers or booleans; the cotangent is converted back."""
     try:
@@ -212,18 +207,12 @@ def astype(x, dtype):
 
 
 astype.vjps(lambda g, out, x, dtype: astype(g, dtype=x.dtype))
-astype.casts = True
 
 
-@primitive
+@elementwise
 def stop_gradient(x):
     """x itself, with no derivative."""
     return x
 
 
 stop_gradient.vjps(None)
-
-
-for function in (absolute, add, astype, divide, exp, expm1, log, log10, log1p, log2, multiply, negative, power,
-                 reciprocal, sign, sqrt, square, stop_gradient, subtract):
-    function.carries = alternatives.elementwise

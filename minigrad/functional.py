@@ -1,0 +1,249 @@
+"""Functions of whole graphs: gradients, replays, and derivatives of functions of Tensors.
+
+``grad`` and ``replay`` take a graph that was recorded.  ``value_and_grad``, ``jacobian`` and ``hessian`` call a
+function first, with fresh leaves in place of its arguments.  None of them changes the ``.grad`` of a Tensor.
+"""
+
+import numpy as np
+
+from minigrad import devices, ops, sharing
+from minigrad.arguments import described
+from minigrad.graph import Evaluation
+from minigrad.kernels import arrays
+from minigrad.tensor import Tensor, cotangent_of, tensor
+
+__all__ = ["grad", "hessian", "jacobian", "replay", "value_and_grad"]
+
+
+def grad(outputs, inputs, grad_outputs=None, create_graph=False):
+    """Gradients of ``outputs`` with respect to ``inputs``, as Tensors, leaving ``.grad`` alone.
+
+    Parameters
+    ----------
+    outputs : Tensor or list of Tensors; their gradients are added up.
+    inputs : Tensor or list of Tensors, leaves or nodes.
+    grad_outputs : cotangents of the outputs, arrays or Tensors; 1 for scalars by default.
+    create_graph : record the computation of the gradients, so that they can be differentiated.
+
+    Returns
+    -------
+    Tensor, or list of Tensors where ``inputs`` is a list.
+
+    Raises
+    ------
+    ValueError
+        An output is not a scalar and has no cotangent, or does not depend on one of the inputs.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(2.0, requires_grad=True)
+    >>> slope = mg.grad(x ** 3, x, create_graph=True)
+    >>> mg.grad(slope, x)
+    tensor(12., dtype=float64)
+    """
+    single = isinstance(inputs, Tensor)
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if single else list(inputs)
+    given = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
+    if len(given) != len(outputs):
+        raise ValueError(f"grad: expected a cotangent for each of {len(outputs)} outputs, got {len(given)}")
+    for x in (*outputs, *inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"grad: expected Tensors as outputs and inputs, got {type(x).__name__}")
+    seeds = [cotangent_of(output, g, "grad") for output, g in zip(outputs, given, strict=True)]
+    if create_graph:
+        seeds = [g if isinstance(g, Tensor) else Tensor(g) for g in seeds]
+    else:
+        seeds = [g.value if isinstance(g, Tensor) else g for g in seeds]
+    found = Evaluation(outputs, seeds).backward(inputs, create_graph)
+    for i, x in enumerate(inputs):
+        if x not in found:
+            raise ValueError(f"grad: the outputs do not depend differentiably on input {i} of shape {x.shape}. "
+                             "Check requires_grad, detach() and no_grad(), or leave that input out")
+    gradients = [g if isinstance(g, Tensor) else Tensor(np.copy(ops.dense(g)))
+                 for g in (found[x] for x in inputs)]
+    return gradients[0] if single else gradients
+
+
+def replay(outputs, replaced):
+    """Values of ``outputs`` when the nodes or leaves in ``replaced`` have other values, without recording.
+
+    Parameters
+    ----------
+    outputs : list of Tensors.
+    replaced : dict from Tensor to array of its shape and dtype.
+
+    Returns
+    -------
+    list of arrays
+
+    Raises
+    ------
+    TypeError
+        A Tensor in place of the list of outputs or of an array.
+    ValueError
+        A value of another shape, dtype or device; an input that was changed since recording; a leaf that
+        requires no gradient, since what is computed from such leaves alone is not recorded; or a value
+        computed under ``no_grad`` that may depend on what is replaced.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = x * x
+    >>> z = y.sum() + x.sum()
+    >>> mg.replay([z], {y: np.array([10.0, 20.0])})
+    [np.float64(33.0)]
+    """
+    if not isinstance(replaced, dict):
+        raise TypeError(f"replay: expected a dict from Tensors to arrays, got {described(replaced)}. "
+                        "Write replay([output], {x: value})")
+    for x in (outputs, *replaced.values()):
+        if isinstance(x, Tensor):
+            raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
+                            "Write [output], or use .numpy()")
+    if not isinstance(outputs, (list, tuple)) or not all(isinstance(x, Tensor) for x in (*outputs, *replaced)):
+        raise TypeError("replay: expected a list of Tensors, and Tensors as what is replaced, got "
+                        f"{described(outputs)} and {', '.join(map(described, replaced)) or 'none'}")
+    for x in outputs:
+        sharing.check_fresh(x)
+    for node, value in replaced.items():
+        if not arrays.is_array(sharing.plain(value, "replay")) and not isinstance(value, np.generic):
+            raise TypeError(f"replay: expected arrays as values, got {described(value)}. Use np.array(x)")
+        if node.primitive is None and not node.requires_grad:
+            raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not: "
+                             "what was computed from it alone was not recorded, and would keep its old value. "
+                             "Make it a floating leaf with requires_grad=True and compute the outputs again")
+        if value.shape != node.shape or value.dtype != node.dtype or devices.of(value) != node.device:
+            raise ValueError(
+                f"replay: expected a value of shape {node.shape} and dtype {node.dtype} on {node.device!r}, "
+                f"got {value.shape} and {value.dtype} on {devices.of(value)!r}")
+    again = Evaluation(outputs).replay(replaced)
+    oldest = min((x.order for x in replaced), default=np.inf)
+    for x in outputs:
+        if x.hidden > oldest:
+            raise sharing.unseen(x, "the list of outputs")
+    return [again.value(x).copy() if x.primitive is None or x.is_view else again.value(x) for x in outputs]
+
+
+def value_and_grad(function, inputs):
+    """The value of a function with one entry, and its gradient.
+
+    Parameters
+    ----------
+    function : of Tensors, one for each input; it returns a Tensor with one entry.
+    inputs : Tensor or array, floating, or a list of them, one for each argument.
+
+    Returns
+    -------
+    (value, gradient) : Tensors.  The gradient has the shape of the input; for a list it is a list.
+
+    Raises
+    ------
+    TypeError
+        An input that is not floating, or a ``function`` that does not return a Tensor.
+    ValueError
+        A result with more than one entry, or one that does not depend on some input.
+
+    >>> import minigrad as mg
+    >>> value, gradient = mg.value_and_grad(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> value.item(), gradient.tolist()
+    (5.0, [2.0, 4.0])
+    """
+    leaves, out = called("value_and_grad", function, inputs)
+    if out.size != 1:
+        raise ValueError(f"value_and_grad: expected a function with one entry, got shape {out.shape}. Sum or average "
+                         "it, or use mg.jacobian")
+    return Tensor(ops.dense(out.value)), alike(inputs, grad(out, leaves))
+
+
+def jacobian(function, inputs):
+    """All derivatives of a function's entries, by one backward pass for each entry.
+
+    Parameters
+    ----------
+    function : of Tensors, one for each input; it returns a Tensor of any shape.
+    inputs : as for ``value_and_grad``.
+
+    Returns
+    -------
+    Tensor of the shape of the result followed by that of the input; for a list a list of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``value_and_grad``, but for results of any shape.
+
+    >>> import minigrad as mg
+    >>> mg.jacobian(lambda x: x ** 2, np.array([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+    leaves, out = called("jacobian", function, inputs)
+    grad(out, leaves, grad_outputs=like(out, 1))        # refuses inputs on which nothing depends
+    return alike(inputs, derivatives(out, leaves))
+
+
+def hessian(function, inputs):
+    """All second derivatives of a function with one entry, by one backward pass for each entry of its gradient.
+
+    Parameters
+    ----------
+    function, inputs : as for ``value_and_grad``.
+
+    Returns
+    -------
+    Tensor of the shape of the input twice over; for a list, a list of lists: the derivative of gradient i with
+    respect to input j, of the shape of input i followed by that of input j.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``value_and_grad``; or there are random nodes whose rule defines no second derivative.
+
+    >>> import minigrad as mg
+    >>> mg.hessian(lambda x: x[0] ** 2 * x[1], np.array([1.0, 2.0])).tolist()
+    [[4.0, 2.0], [2.0, 0.0]]
+    """
+    leaves, out = called("hessian", function, inputs)
+    if out.size != 1:
+        raise ValueError(f"hessian: expected a function with one entry, got shape {out.shape}. Sum or average it, or "
+                         "take one entry at a time")
+    gradients = grad(out, leaves, grad_outputs=like(out, 1), create_graph=True)
+    return alike(inputs, [alike(inputs, derivatives(gradient, leaves)) for gradient in gradients])
+
+
+def called(name, function, inputs):
+    """Fresh leaves with the values of the inputs, and what the function makes of them."""
+    given = [inputs] if isinstance(inputs, Tensor) or arrays.is_array(inputs) else inputs
+    if not isinstance(given, (list, tuple)) or not all(isinstance(x, Tensor) or arrays.is_array(x) for x in given):
+        raise TypeError(f"{name}: expected a Tensor, an array or a list of them as inputs, got {inputs!r}. "
+                        "Use np.array(...)")
+    for i, x in enumerate(given):
+        if x.dtype.kind != "f":
+            raise TypeError(f"{name}: expected floating inputs, got dtype {x.dtype} for input {i}. Use .astype(float)")
+    leaves = [tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True) for x in given]
+    out = function(*leaves)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}: expected a function that returns a Tensor, got {type(out).__name__}. Compute with "
+                        "the Tensors that it is given")
+    return leaves, out
+
+
+def derivatives(out, leaves):
+    """The Jacobian of ``out`` with respect to each leaf, as Tensors; 0 for leaves that it does not depend on."""
+    found = [np.zeros_like(x.data, shape=(out.size, *x.shape)) for x in leaves]
+    for i in range(out.size):
+        seed = like(out, 0)
+        seed.reshape(-1)[i] = 1
+        slopes = Evaluation([out], [seed]).backward(leaves)
+        for x, rows in zip(leaves, found, strict=True):
+            if x in slopes:
+                rows[i] = ops.dense(slopes[x])
+    return [Tensor(rows.reshape(*out.shape, *x.shape)) for x, rows in zip(leaves, found, strict=True)]
+
+
+def like(out, value):
+    """An array full of a number, of the shape, dtype and device of a Tensor."""
+    return devices.put(np.full(out.shape, value, out.dtype), out.device)
+
+
+def alike(inputs, results):
+    """The results in a list, or the only one where the inputs were no list."""
+    return results if isinstance(inputs, (list, tuple)) else results[0]
