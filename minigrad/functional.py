@@ -41,14 +41,14 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False):
     tensor(12., dtype=float64)
     """
     single = isinstance(inputs, Tensor)
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if single else list(inputs)
+    outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     given = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
     if len(given) != len(outputs):
         raise ValueError(f"grad: expected a cotangent for each of {len(outputs)} outputs, got {len(given)}")
     for x in (*outputs, *inputs):
         if not isinstance(x, Tensor):
-            raise TypeError(f"grad: expected Tensors as outputs and inputs, got {type(x).__name__}")
+            raise TypeError(f"grad: expected Tensors as outputs and inputs, or lists of them, got {described(x)}")
     seeds = [cotangent_of(output, g, "grad") for output, g in zip(outputs, given, strict=True)]
     if create_graph:
         seeds = [g if isinstance(g, Tensor) else Tensor(g) for g in seeds]

@@ -163,4 +163,4 @@ def floats(name, x):
 
 
 def given(name, rng):
-    return random.default if rng is None else random.checked(name, rng)
+    return random.current() if rng is None else random.checked(name, rng)

@@ -88,8 +88,9 @@ class Module:
         devices.usable(device)
         for x in named(self, Tensor, every=True).values():
             if x.primitive is None and x.device != device:
-                x.value, x.gradient = devices.put(x.data, device), None
+                value = devices.put(x.data, device)
                 x.changed()
+                x.value, x.gradient = value, None
         for rule in self.rules():
             rule.to(device)
         return self
@@ -260,8 +261,11 @@ class LayerNorm(Module):
     """
 
     def __init__(self, features, *, epsilon=1e-5, dtype=np.float32, device="cpu"):
-        if not epsilon > 0:
-            raise ValueError(f"LayerNorm: expected epsilon > 0, got {epsilon}")
+        if not is_whole(features, 1):
+            raise ValueError(f"LayerNorm: expected features as an int of at least 1, got {described(features)}")
+        if not is_real(epsilon) or not epsilon > 0:
+            raise ValueError(f"LayerNorm: expected epsilon > 0, got {described(epsilon)}")
+        dtype = floating("LayerNorm", dtype)
         self.epsilon = epsilon
         self.weight = tensor(np.ones(features, dtype), requires_grad=True, device=device)
         self.bias = tensor(np.zeros(features, dtype), requires_grad=True, device=device)
@@ -270,6 +274,8 @@ class LayerNorm(Module):
         """x : (..., features), a Tensor or an array."""
         if x.shape[-1:] != self.weight.shape:
             raise ValueError(f"LayerNorm: expected x (..., {self.weight.size}), got {x.shape}")
+        if x.dtype.kind != "f":
+            x = ops.astype(x, dtype=self.weight.dtype)
         apart = x - ops.mean(x, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(apart), axis=-1, keepdims=True)
         return apart / ops.sqrt(variance + self.epsilon) * self.weight + self.bias
@@ -299,14 +305,16 @@ class Dropout(Module):
     """
 
     def __init__(self, rate):
-        if not 0 <= rate < 1:
-            raise ValueError(f"Dropout: expected a rate in [0, 1), got {rate}")
+        if not is_real(rate) or not 0 <= rate < 1:
+            raise ValueError(f"Dropout: expected a rate in [0, 1), got {described(rate)}")
         self.rate = rate
 
     def __call__(self, x, rng=None):
         """x : floating, with the units of one example on its last axis; packed units stay packed."""
         if rng is None or self.rate == 0:
             return x
+        if x.dtype.kind != "f":
+            raise TypeError(f"Dropout: expected floats, got dtype {x.dtype}. Use .astype(float)")
         keep = 1 - self.rate
         logits = devices.put(np.full(x.shape, np.log(keep / self.rate), x.dtype),
                              devices.of(getattr(x, "value", x)))
@@ -333,6 +341,13 @@ class Sequential(Module):
             if not callable(layer):
                 raise TypeError(f"Sequential: expected modules and functions, got {layer!r}")
         self.layers = list(layers)
+
+    def __len__(self):
+        return len(self.layers)
+
+    def __getitem__(self, index):
+        """A layer, or for a slice a ``Sequential`` of the same layers."""
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def __call__(self, x, rng=None):
         """x through all layers; those that draw, ``Dropout`` and a ``Sequential`` with one, are given ``rng``."""

@@ -6,6 +6,7 @@ A rule that works from costs must know which costs a sample led to, and with wha
 the loss.  ``Objective`` works that out from the recorded graph; nobody has to say it.
 """
 
+import warnings
 from math import prod
 
 import numpy as np
@@ -142,6 +143,20 @@ class Objective:
                     for part, its_weight in parts:
                         add_weight(weights, part, its_weight)
         self.check_axes()
+        self.warn_of_equal_draws()
+
+    def warn_of_equal_draws(self):
+        """Warn of two binary nodes that were drawn with the same numbers, where no estimator is right."""
+        drawn = {}
+        for node in self.nodes:
+            if node.primitive.stochastic:
+                other = drawn.setdefault(node.primitive.rng.name(), node)
+                if other is not node:
+                    warnings.warn(
+                        f"nodes {other.primitive.name!r} and {node.primitive.name!r} were drawn with the same uniform "
+                        f"numbers, {node.primitive.rng!r}, so their samples depend on each other and estimates are "
+                        "wrong. Share one generator between them, or give each a fork, rng.fork(0) and rng.fork(1)",
+                        stacklevel=2)
 
     def check_axes(self):
         """Refuse costs with an axis that no binary node above them has: what lies along it are not samples.

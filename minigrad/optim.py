@@ -11,6 +11,7 @@ finite are reported when the loss, say, is next fetched: by name and step, but a
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -52,10 +53,12 @@ class Optimiser:
         self.max_norm = max_norm
         self.steps = 0
         self.parameters, self.rates = {}, {}
+        parameters = listed(parameters)
         grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
         for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
+            group = {**group, "parameters": listed(group["parameters"])}
             rate = group.get("lr", lr)
-            if not callable(rate) and (not is_real(rate) or not rate > 0):
+            if not callable(rate) and (not is_real(rate) or not 0 < rate < math.inf):
                 raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got lr={rate}")
             self.check_listed(group["parameters"])
             for name, x in named(group["parameters"], Tensor).items():
@@ -285,14 +288,19 @@ class AdamW(Adam):
     """
 
     def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01, max_norm=None):
-        if not weight_decay >= 0:
-            raise ValueError(f"AdamW: expected a weight_decay of at least 0, got {weight_decay}")
+        if not is_real(weight_decay) or not 0 <= weight_decay < math.inf:
+            raise ValueError(f"AdamW: expected a weight_decay of at least 0, got {described(weight_decay)}")
         self.weight_decay = weight_decay
         super().__init__(parameters, lr, betas, epsilon, max_norm)
 
     def update(self, x, lr, mean, square):
         x.data *= 1 - lr * self.weight_decay
         super().update(x, lr, mean, square)
+
+
+def listed(parameters):
+    """Parameters that an iterator gives, as a list; anything else as it is."""
+    return list(parameters) if isinstance(parameters, Iterator) else parameters
 
 
 def shrinkage(weight, max_norm):

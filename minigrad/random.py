@@ -13,6 +13,8 @@ if __name__ == "random":
 
 import os
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 
 import numpy as np
@@ -89,6 +91,10 @@ class Generator:
             self.draws = number + 1
         return number
 
+    def name(self):
+        """What the next draw is a function of, apart from its shape."""
+        return self.seed, self.sample_offset, self.draws
+
     def uniform(self, shape, dtype=np.float64, event_ndim=1, device=None):
         """The next draw: uniform in the open interval (0, 1), an array on ``device``.
 
@@ -156,8 +162,25 @@ class Generator:
         return f"Generator(seed={self.seed}, draws={self.draws})"
 
 
-#: Drawn from wherever no generator is given; ``manual_seed`` starts it again.
+#: Drawn from wherever no generator is given, unless ``default_generator`` names another.
 default = Generator(0)
+_named = ContextVar("default generator", default=None)
+
+
+def current():
+    """The default generator: what is drawn from wherever no generator is given."""
+    named = _named.get()
+    return default if named is None else named
+
+
+@contextmanager
+def default_generator(rng):
+    """Make ``rng`` the default generator inside this block, in this thread or asynchronous task alone."""
+    token = _named.set(rng)
+    try:
+        yield
+    finally:
+        _named.reset(token)
 
 
 def checked(caller, rng):
@@ -170,4 +193,4 @@ def checked(caller, rng):
 
 def manual_seed(seed):
     """Start the default generator again from ``seed``."""
-    default.load_state_dict(Generator(seed).state_dict())
+    current().load_state_dict(Generator(seed).state_dict())

@@ -61,8 +61,9 @@ class no_grad:
         paused.set(paused.get() - 1)
 
     def __call__(self, function):
-        if any(kind(function) for kind in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
-                                           inspect.isasyncgenfunction)):
+        inner = getattr(function, "__func__", function)         # of a staticmethod
+        if any(kind(body) for body in (inner, type(inner).__call__) for kind in (
+                inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)):
             raise TypeError(f"no_grad: expected an ordinary function, got {function!r}, whose body runs after "
                             "the call has returned. Write `with mg.no_grad():` in its body, around what is computed "
                             "between one yield or await and the next")
@@ -111,13 +112,11 @@ def record(primitive, args, options, tracked=False):
             continue
         else:
             if type(x) is not np.ndarray:
-                x = sharing.plain(x, primitive.name)
+                x = primitive.ordinary(len(operands), x)
                 if type(x) is list:
                     place = next(beside.value for beside in args if isinstance(beside, Node))
                     return record(primitive, [devices.beside(place, x) if type(x) is list else x for x in args],
                                   options, tracked)
-                if type(x).__module__.startswith("torch"):
-                    raise foreign(primitive.name, (x,))
             if type(x) is np.ndarray and x.nbytes <= sharing.COPIED:
                 x = x.copy("K")
             else:

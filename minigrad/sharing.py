@@ -40,6 +40,8 @@ def plain(x, caller):
     <class 'numpy.ndarray'>
     """
     for part in x if isinstance(x, (list, tuple)) else (x,):
+        if isinstance(part, (list, tuple)):
+            plain(part, caller)
         if isinstance(part, np.ma.MaskedArray):
             raise TypeError(f"{caller}: expected an ordinary array, got a masked one, whose mask would get lost. "
                             "Use x.filled(0), and multiply by mg.tensor(~x.mask) or choose with mg.where")
@@ -47,6 +49,14 @@ def plain(x, caller):
             raise TypeError(f"{caller}: expected an ordinary array, got a matrix, whose * is a matrix product. "
                             "Use np.asarray(x)")
     return x.view(np.ndarray) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
+
+
+def read_only(x):
+    """A NumPy array as a view that cannot be written to; anything else as it is."""
+    if type(x) is np.ndarray:
+        x = x.view()
+        x.flags.writeable = False
+    return x
 
 
 def overlap(value, x):

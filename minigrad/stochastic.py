@@ -21,7 +21,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad import devices, ops, random
+from minigrad import devices, ops, random, sharing
 from minigrad.arguments import described, is_whole
 from minigrad.kernels.deferred import require
 from minigrad.objective import Objective
@@ -76,13 +76,13 @@ def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=N
         raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
     require(np.isfinite(logits.value).all(), lambda: ValueError(
         "bernoulli: expected finite logits, got NaN or infinity. Look for an overflow above"))
-    rng = random.default if rng is None else random.checked("bernoulli", rng)
+    rng = random.current() if rng is None else random.checked("bernoulli", rng)
     if not is_whole(event_ndim) or event_ndim > logits.ndim:
-        raise ValueError(f"bernoulli: expected logits with an axis for the units of a sample, event_ndim = "
-                         f"{described(event_ndim)} of them, got logits of shape {logits.shape}. Give one sample of one "
-                         "unit as logits of shape (1, 1), or say how many of the last axes are units: from "
-                         f"event_ndim=0, each logit a sample of its own, to event_ndim={logits.ndim}, all of them one "
-                         "sample")
+        raise ValueError(f"bernoulli: expected logits whose last axes, event_ndim = {described(event_ndim)} of them, "
+                         f"are the units of a sample, got logits of shape {logits.shape}. Use event_ndim=0 where each "
+                         "logit is a sample of its own, or give one sample of one unit as logits of shape (1, 1)")
+    if not isinstance(name, (str, type(None))):
+        raise TypeError(f"bernoulli: expected a string as name, got {described(name)}. Use name='gates', say")
     samples = logits.shape[:logits.ndim - event_ndim]
     arguments = (logits,)
     if context is not None:
@@ -154,7 +154,7 @@ class Bernoulli(Primitive):
         if getattr(estimate, "shape", None) != view.shape or estimate.dtype not in (node.dtype, np.float64):
             got = getattr(estimate, "shape", type(estimate).__name__)
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate of (rows, units) = "
-                             f"{view.shape} and dtype {node.dtype} or float64, got {got} and "
+                             f"{view.shape} and dtype {either_dtype(node.dtype)}, got {got} and "
                              f"{getattr(estimate, 'dtype', 'no dtype')}")
         if devices.of(estimate) != node.device:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
@@ -177,6 +177,10 @@ class Bernoulli(Primitive):
                                   "there, or one here that asks for no gradient", stacklevel=2)
 
 
+def either_dtype(dtype):
+    return "float64" if dtype == np.float64 else f"{dtype} or float64"
+
+
 def in_dtype(x, dtype):
     """An array or Tensor, converted where it has another dtype."""
     return x if x.dtype == dtype else x.astype(dtype)
@@ -194,6 +198,7 @@ class BinaryNode:
     ``logits``, ``probs`` and ``noise`` are float64, also in a float32 graph: numbers near 1 are too coarse
     in float32, so 1 − p and 1 − u would be wrong.  Everything else has the dtype of the graph.  A rule may
     compute in float64; what it returns, and the values that it asks about, are rounded to the graph's dtype.
+    On the CPU the arrays are read-only, since they belong to the graph.
     """
 
     def __init__(self, node, g, evaluation, create_graph=False):
@@ -203,7 +208,7 @@ class BinaryNode:
         lead = node.ndim - primitive.event_ndim
         self._axes = node.shape[:lead]                  # the samples' axes, as the user has them
         self.shape = (prod(self._axes), prod(node.shape[lead:]))
-        self.noise = primitive.noise.reshape(self.shape)
+        self.noise = sharing.read_only(primitive.noise.reshape(self.shape))
         objective = Objective.of(evaluation)
         self._terms = objective.below(node)
         self.samples, self.coupled = objective.layout(self._terms, self._axes, primitive.name)
@@ -224,7 +229,7 @@ class BinaryNode:
     def _rows(self, x):
         if self._differentiable:        # then primitives compute, which take one dtype
             return in_dtype(x.reshape(self.shape), np.float64)
-        return self._evaluation.value(x).reshape(self.shape)
+        return sharing.read_only(self._evaluation.value(x).reshape(self.shape))
 
     @cached_property
     def logits(self):
@@ -243,7 +248,7 @@ class BinaryNode:
         if len(self._node.parents) < 2:
             return None
         context = self._evaluation.value(self._node.parents[1][1])
-        return context.reshape(self.shape[0], prod(context.shape[len(self._axes):]))
+        return sharing.read_only(context.reshape(self.shape[0], prod(context.shape[len(self._axes):])))
 
     @cached_property
     def rng(self):
@@ -332,7 +337,8 @@ class BinaryNode:
     @property
     def memory(self):
         """What the rule remembered when the sample was drawn, a dict; None for a rule without memory."""
-        return self._node.primitive.memory
+        memory = self._node.primitive.memory
+        return None if memory is None else {name: sharing.read_only(value) for name, value in memory.items()}
 
     def propose(self, **values):
         """Propose new values for the memory; the next draw commits those of the last pass.
@@ -357,7 +363,7 @@ class BinaryNode:
     def _checked(self, value):
         if value.shape[-2:] != self.shape or value.ndim > 3 or value.dtype not in (self._node.dtype, np.float64):
             raise ValueError(f"{self._rule!r}: expected a value of (rows, units) = {self.shape} and dtype "
-                             f"{self._node.dtype} or float64, got {value.shape} and {value.dtype}")
+                             f"{either_dtype(self._node.dtype)}, got {value.shape} and {value.dtype}")
         return in_dtype(value, self._node.dtype)
 
     def _replay(self, value):

@@ -52,8 +52,8 @@ def run(function, runs, folder, *, executor="local", jobs=None):
     function : callable
         At the top level of a module that workers can import, or a ``functools.partial`` of such a one.
         It returns what JSON can hold: numbers, strings, booleans, None, and lists and dicts of them.
-        (Tuples come back as lists, and the keys of dicts as strings.)  Before each run the default
-        generator starts from a seed that belongs to the run's name, so no two runs draw the same.
+        (Tuples come back as lists, and the keys of dicts as strings.)  Each run has a default generator
+        of its own, whose seed belongs to the run's name, so no two runs draw the same.
     runs : dict
         From the name of a run, which becomes a file's, to its settings: a dict of what JSON can hold.
     folder : path-like
@@ -160,9 +160,10 @@ def records(folder):
 def _call(function, name, settings):
     """(result in JSON, None) or (None, traceback): strings, which every executor can carry."""
     kernels.set_num_threads(1)
-    random.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+    rng = random.Generator(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     try:
-        return json.dumps(function(**settings)), None
+        with random.default_generator(rng):
+            return json.dumps(function(**settings)), None
     except (Exception, SystemExit):
         return None, traceback.format_exc()
 

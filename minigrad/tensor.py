@@ -16,6 +16,7 @@ import numpy as np
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
 from minigrad.kernels import arrays
+from minigrad.ops.errors import foreign
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOATS, table
 from minigrad.recording import paused, record
@@ -42,8 +43,8 @@ class Tensor(Node):
       computation and its backward.
     - A NumPy array that was passed to a function may be changed once backward has run.  If it is changed
       before, backward and replay raise an error.  Arrays of at most 1024 bytes are copied, so changes do
-      not matter.  Of larger ones 32 entries are compared: a buffer that was filled again is noticed,
-      and one changed entry is, in general, not.
+      not matter.  Of larger ones 32 entries are compared.  A buffer that was filled again is noticed if many
+      of its entries differ; a single changed entry, or another array that is nearly all zeros, may not be.
     - The result of a computation cannot be changed.
 
     >>> import minigrad as mg
@@ -67,8 +68,9 @@ class Tensor(Node):
         self.check_leaf("data")
         value = value if arrays.is_device(value) else np.asarray(sharing.plain(value, "data"))
         self.check_like(value, "data")
-        self.value = value if value is self.value else value.copy(order="K")
+        value = value if value is self.value else value.copy(order="K")
         self.changed()
+        self.value = value
 
     def check_leaf(self, caller):
         """Refuse to change what has no memory of its own."""
@@ -276,6 +278,9 @@ class Tensor(Node):
     T = property(lambda self: ops.transpose(self))
 
     def reshape(self, *shape):
+        if not shape:
+            raise TypeError("reshape: expected a shape, got none. Use x.reshape(()) for a scalar, x.reshape(-1) for "
+                            "one axis")
         return ops.reshape(self, shape=tuple(shape[0]) if isinstance(shape[0], (tuple, list)) else shape)
 
     def transpose(self, *axes):
@@ -386,8 +391,9 @@ def in_place(symbol, compute):
         self.check_leaf(symbol)
         found = compute(self, other)
         self.check_like(found, symbol)
-        self.value[...] = ops.dense(found.value)
-        self.changed()
+        value = ops.dense(found.value)
+        self.changed()          # first: an interrupt between the two lines must not leave a change uncounted
+        self.value[...] = value
         return self
     return update
 
@@ -444,6 +450,8 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
         value = data.astype(dtype or data.dtype) if arrays.is_device(data) else np.array(data, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"tensor: expected numbers in a rectangular array. NumPy says: {error}") from None
+    except RuntimeError:        # a tensor of PyTorch's that requires a gradient
+        raise foreign("tensor", (data,)) from None
     except TypeError:
         raise TypeError(f"tensor: expected numbers, got {described(data)}. Use lists of numbers or an array") from None
     if value.dtype not in FLOATS and value.dtype.kind not in "iub":

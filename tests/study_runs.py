@@ -58,7 +58,7 @@ def drawn(count):
     """The first draws of the default generator, which nobody here seeds."""
     from minigrad import random
 
-    return random.default.uniform((count,)).tolist()
+    return random.current().uniform((count,)).tolist()
 
 
 def arithmetic():

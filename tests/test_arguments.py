@@ -69,6 +69,15 @@ def test_exact_functions_take_what_the_others_take():
     assert mg.testing.exact_gradient(lambda factor=3.0: fn(None, factor), leaf) == pytest.approx(3 * p * (1 - p))
 
 
+def generated():
+    yield 1
+
+
+class Generated:
+    def __call__(self):
+        yield 1
+
+
 @pytest.mark.parametrize(("call", "kind", "text"), [
     (lambda: mg.nn.Linear("3", 2, mg.Generator(0)), TypeError, "expected ints of at least 0 as inputs .*'3' and 2"),
     (lambda: mg.nn.Linear(3, 2, mg.Generator(0), dtype="float46"), TypeError, "float32 or float64, got 'float46'"),
@@ -117,6 +126,36 @@ def test_exact_functions_take_what_the_others_take():
     (lambda: mg.testing.gradcheck(x(), [x()]), TypeError, r"expected a function of the inputs, got a .* of shape"),
     (lambda: mg.testing.gradcheck(lambda x: x, x()), TypeError, r"expected a list of inputs, got .* Use \[x\]"),
     (lambda: mg.Generator(0, device=np.ones(2)), ValueError, "device: expected one of 'cpu', 'cuda'"),
+    (lambda: mg.sort(x(), axis=None), TypeError, r"sort: expected axis as an int, got None. .* use x.reshape\(-1\)"),
+    (lambda: mg.sort(mg.tensor(1.0)), ValueError, "sort: expected at least one axis, got a scalar"),
+    (lambda: mg.cumprod(x(), axis=None), TypeError, "cumprod: expected axis as an int, got None"),
+    (lambda: x().cumsum(axis=None), TypeError, "cumsum: expected axis as an int, got None"),
+    (lambda: mg.topk(x(), mg.tensor(1)), ValueError, "topk: expected k as an int from 0 to 3, .* got a minigrad"),
+    (lambda: mg.repeat(x(), np.array([1, 2]), axis=0), TypeError, "repeat: expected repeats as an int .* numpy"),
+    (lambda: x().reshape(), TypeError, "reshape: expected a shape, got none"),
+    (lambda: x().std(unbiased=True), TypeError, "std: expected ddof, got unbiased, .* Write ddof=1"),
+    (lambda: mg.var(x(), correction=0), TypeError, "var: expected ddof, got correction, .* Write ddof=0"),
+    (lambda: mg.clip(x(), a_min=0.0), TypeError, "clip: expected min, got a_min, .* Write min=0.0"),
+    (lambda: mg.grad(3.0, [x()]), TypeError, "grad: expected Tensors as outputs and inputs, .* got 3.0"),
+    (lambda: mg.nn.Dropout("a"), ValueError, r"expected a rate in \[0, 1\), got 'a'"),
+    (lambda: mg.nn.Dropout(0.5)(np.arange(3), mg.Generator(0)), TypeError, "Dropout: expected floats, got dtype int64"),
+    (lambda: mg.nn.LayerNorm(0), ValueError, "features as an int of at least 1, got 0"),
+    (lambda: mg.nn.LayerNorm(3)(np.ones((2, 3), np.uint8)), None, None),
+    (lambda: mg.optim.AdamW([x()], weight_decay="a"), ValueError, "weight_decay of at least 0, got 'a'"),
+    (lambda: mg.optim.AdamW([x()], weight_decay=np.inf), ValueError, "weight_decay of at least 0, got inf"),
+    (lambda: mg.optim.SGD([x()], lr=np.inf), ValueError, "learning rate above 0, got lr=inf"),
+    (lambda: mg.optim.SGD((leaf for leaf in [x()]), lr=0.1).step, None, None),
+    (lambda: mg.bernoulli(x(), mg.estimators.ARM(), name=3), TypeError, "expected a string as name, got 3"),
+    (lambda: mg.bernoulli(0.5, mg.estimators.ARM()), ValueError, r"event_ndim = 1 .* of shape \(\)"),
+    (lambda: mg.binary_cross_entropy(np.ones((4, 1)), np.ones(4)), ValueError, "targets of the logits' shape"),
+    (lambda: mg.binary_cross_entropy(np.ones((2, 3)), np.ones(3)), None, None),
+    (lambda: mg.tensor([[np.ma.array([1.0], mask=[True])]]), TypeError, "tensor: .* got a masked one"),
+    (lambda: mg.one_hot(np.ma.array([1], mask=[True]), 3), TypeError, "one_hot: .* got a masked one"),
+    (lambda: mg.pad(x(), 1, constant_values=np.ma.array(1.0)), TypeError, "pad: expected a number as constant_values"),
+    (lambda: mg.gated_linear(np.ones((1, 2)), np.ones((2, 2)), None, np.ma.array([[1.0, 1.0]], mask=[[0, 1]])),
+     TypeError, "gated_linear: expected an ordinary array, got a masked"),
+    (lambda: mg.no_grad()(staticmethod(generated)), TypeError, "no_grad: expected an ordinary function"),
+    (lambda: mg.no_grad()(Generated()), TypeError, "no_grad: expected an ordinary function"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_messages(call, kind, text):
     if kind is None:
@@ -144,7 +183,11 @@ def torch():
     lambda there: x() * there, lambda there: there * x(), lambda there: x() - there, lambda there: there - x(),
     lambda there: x() @ there.T, lambda there: mg.softmax(there), lambda there: mg.linear(there, x(), None),
     lambda there: mg.maximum(x(), there), lambda there: mg.where(x() > 0, there, x()), lambda there: x() > there,
-    lambda there: mg.concatenate([x(), there]), lambda there: mg.cross_entropy(there, np.array([0, 1])),
+    lambda there: mg.concatenate([x(), there]), lambda there: mg.exp(there), lambda there: mg.sum(there, axis=0),
+    lambda there: mg.one_hot(there, 3), lambda there: mg.tensor(there.requires_grad_()),
+    lambda there: mg.bernoulli(there.requires_grad_(), mg.estimators.ARM()),
+    lambda there: mg.gated_linear(np.ones((2, 2)), np.ones((3, 2)), None, there),
+    lambda there: mg.cross_entropy(there, np.array([0, 1])),
 ])
 def test_tensors_of_pytorch(torch, call):
     """On either side of an operator and in functions; nothing of PyTorch's ever gets into a graph."""
@@ -155,7 +198,7 @@ def test_tensors_of_pytorch(torch, call):
 def test_labels_of_pytorch(torch):
     with pytest.raises(TypeError, match=r"cross_entropy: .* got a torch.Tensor of shape \(2,\). Use x.numpy"):
         mg.cross_entropy(x(), torch.tensor([0, 1]))
-    with pytest.raises(TypeError, match=r"array of integers, got a torch.Tensor of shape \(2,\). Use np.array\(labels"):
+    with pytest.raises(TypeError, match=r"cross_entropy: .* got a torch.Tensor of shape \(2,\). Use x.numpy"):
         mg.cross_entropy(x().data, torch.tensor([0, 1]))
 
 

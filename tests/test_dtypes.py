@@ -189,6 +189,35 @@ def test_reported_values():
     assert mg.expected(mg.tensor(np.array([250, 250], np.uint8))).item() == 250
 
 
+@pytest.mark.parametrize("small", SMALL, ids=str)
+def test_products_of_small_integers_are_as_wide_as_in_numpy(small):
+    x = np.array([[100, 100], [3, 100]]).astype(small)
+    for got, want in ((mg.prod(mg.tensor(x), axis=1).data, np.prod(x, axis=1)), (mg.prod(x), np.prod(x)),
+                      (mg.cumprod(mg.tensor(x), axis=0).data, np.cumprod(x, axis=0)),
+                      (mg.cumsum(x, axis=1), np.cumsum(x, axis=1)), (mg.sum(x), np.sum(x)),
+                      (mg.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", x, x)),
+                      (mg.einsum("ij->", x), np.einsum("ij->", x))):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+    y = x[::-1].copy()
+    assert mg.mse(x, y) == np.mean((x.astype(float) - y.astype(float))**2)
+
+
+@pytest.mark.parametrize("scalar", [np.int64, np.uint8, np.float64], ids=lambda kind: kind.__name__)
+def test_numpy_scalars_as_settings_do_not_widen(scalar):
+    x = mg.tensor([[-1.5, 2.0, 4.0]], dtype="float32", requires_grad=True)
+    for call in (lambda x, n: mg.var(x, ddof=n), lambda x, n: mg.std(x, axis=1, ddof=n), mg.leaky_relu, mg.elu):
+        got, want = call(x, scalar(1)), call(x, 1)
+        assert got.dtype == call(x.data, scalar(1)).dtype == np.float32
+        np.testing.assert_array_equal(got.data, want.data)
+        (slope,), (right,) = mg.grad(got.sum(), [x]), mg.grad(want.sum(), [x])
+        assert slope.dtype == np.float32
+        np.testing.assert_array_equal(slope.data, right.data)
+    np.testing.assert_array_equal(mg.tril(x, np.uint8(1)).data, mg.tril(x, 1).data)
+    for left, right in ((x, np.array([[2, 2, 2]])), (np.array([[2, 2, 2]]), x)):
+        assert (left // right).dtype == (left % right).dtype == np.float32
+
+
 @pytest.mark.parametrize("dtype", ["float16", "longdouble", "complex64", "object", ">f8"])
 def test_other_dtypes_are_refused(dtype):
     odd = np.ones(2).astype(dtype)
@@ -206,7 +235,7 @@ def test_nothing_is_converted_to_another_dtype(dtype):
     for x in (mg.tensor([1.0]), np.ones(1)):
         with pytest.raises(TypeError, match="astype: expected float64, float32"):
             ops.astype(x, dtype=dtype)
-    with pytest.raises(TypeError, match="one_hot: expected real numbers"):
+    with pytest.raises(TypeError, match=r"one_hot: .*expected float64, float32"):
         mg.one_hot(mg.tensor([1]), 2, dtype=dtype)
 
 

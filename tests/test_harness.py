@@ -213,9 +213,9 @@ def test_functions_without_argument_draw_from_the_default_generator():
 
     def fn():
         return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce()).sum(keepdims=True))
-    before = mg.random.default
+    before = mg.random.current()
     assert mg.testing.check_estimator(fn, logits).exact
-    assert mg.random.default is before
+    assert mg.random.current() is before
 
 
 def test_params_give_the_report_its_form():

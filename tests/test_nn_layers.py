@@ -13,6 +13,7 @@ def test_sequential_calls_its_layers_in_order_and_names_their_parameters():
     rng = mg.Generator(0)
     inner = Sequential(mg.tanh, Linear(3, 2, rng, dtype=float))
     network = Sequential(Linear(4, 3, rng, dtype=float), inner, lambda x: x * 2)
+    assert (len(network), network[1], list(network[:2])) == (3, inner, [network[0], inner])
     x = np.arange(8.0).reshape(2, 4)
     first, second = network.layers[0], inner.layers[1]
     want = np.tanh(x @ first.weight.data.T) @ second.weight.data.T * 2

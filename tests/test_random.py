@@ -6,6 +6,8 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -83,6 +85,36 @@ def test_manual_seed_starts_the_default_generator_again():
         mg.manual_seed(3)
         samples.append(mg.bernoulli(logits, rule).data)
     np.testing.assert_array_equal(*samples)
+
+
+def test_a_default_generator_of_a_thread_alone():
+    """What a block in one thread draws, other threads neither see nor change."""
+    def draws(seed):
+        with mg.random.default_generator(mg.Generator(seed)):
+            mg.manual_seed(seed + 100)
+            return [mg.bernoulli(np.zeros((1, 64)), mg.estimators.Stop()).numpy().tobytes() for _ in range(50)]
+
+    before = mg.random.default.state_dict()
+    with ThreadPoolExecutor(4) as executor:
+        assert list(executor.map(draws, range(8))) == [draws(seed) for seed in range(8)]
+    assert mg.random.current() is mg.random.default
+    assert mg.random.default.state_dict() == before
+
+
+def test_two_layers_with_generators_of_one_seed_are_warned_of():
+    logits = mg.tensor(np.zeros((2, 5)), requires_grad=True)
+
+    def loss(first, second):
+        a, b = (mg.bernoulli(logits, mg.estimators.Reinforce(), rng=rng) for rng in (first, second))
+        return mg.expected((a * b).sum(axis=1))
+
+    with pytest.warns(UserWarning, match="drawn with the same uniform numbers, .*Share one generator"):
+        loss(mg.Generator(3), mg.Generator(3)).backward()
+    shared = mg.Generator(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(shared, shared).backward()
+        loss(mg.Generator(3).fork(0), mg.Generator(3).fork(1)).backward()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "a", True])

@@ -360,6 +360,42 @@ def test_pytorchs_training_step_trains():
     np.testing.assert_array_equal(w.data, [0.125, -0.25])
 
 
+def test_an_interrupt_in_an_in_place_operator_leaves_no_change_uncounted(monkeypatch):
+    w = leaf([1.0, 2.0])
+    graph = (w * w).sum()
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(mg.Tensor, "changed", interrupted)
+    for change in (lambda: under_no_grad(operator.iadd, w, 1.0), lambda: setattr(w, "data", np.zeros(2))):
+        with pytest.raises(KeyboardInterrupt):
+            change()
+        np.testing.assert_array_equal(w.data, [1, 2])
+    graph.backward()
+    np.testing.assert_array_equal(w.grad, [2, 4])
+
+
+def test_a_rule_cannot_write_into_the_graph():
+    tried = []
+
+    class Writes(mg.Estimator):
+        needs = frozenset({"cost"})
+
+        def __init__(self):
+            self.state = {"mean": np.zeros(1)}
+
+        def backward(self, node):
+            for array in (node.logits, node.value, node.noise, node.context, node.memory["mean"]):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[...] = 99
+                tried.append(array)
+            return np.zeros(node.shape)
+
+    logits = leaf([[0.5, -0.5]])
+    mg.expected(mg.bernoulli(logits, Writes(), context=np.ones((1, 3)), rng=mg.Generator(1)).sum(axis=1)).backward()
+    assert len(tried) == 5
+
+
 def test_in_place_operators_refuse_what_does_not_fit_before_anything_changes():
     w, node, count = leaf([1.0, 2.0], dtype="float32"), leaf([1.0]) * 2, mg.tensor([1, 2])
     for x, other, error, message in (

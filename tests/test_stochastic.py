@@ -208,7 +208,7 @@ def test_logits_have_to_be_floating_and_to_have_the_axes_of_a_sample():
     with pytest.raises(TypeError, match="floating logits"):
         mg.bernoulli(np.array([0, 1]), Stop())
     for event_ndim in (3, -1):
-        with pytest.raises(ValueError, match=r"event_ndim = (3|-1) of them.*from event_ndim=0.*to event_ndim=2"):
+        with pytest.raises(ValueError, match=r"event_ndim = (3|-1) of them, .*Use event_ndim=0"):
             mg.bernoulli(leaf(np.zeros((2, 2))), Stop(), event_ndim=event_ndim)
     with pytest.raises(ValueError, match=r"got logits of shape \(\). Give one sample of one unit .* shape \(1, 1\)"):
         mg.bernoulli(leaf(0.0), Stop())

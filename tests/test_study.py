@@ -81,7 +81,9 @@ def test_every_run_has_a_default_generator_of_its_own(tmp_path):
     runs = {f"run {i}": {"count": 3} for i in range(4)}
     found = [study.run(study_runs.drawn, runs, tmp_path / str(jobs), jobs=jobs).results for jobs in (2, 1)]
     assert len({tuple(draws) for draws in found[0].values()}) == 4
-    assert found[0] == found[1]
+    with ThreadPoolExecutor(4) as executor:
+        found.append(study.run(study_runs.drawn, runs, tmp_path / "threads", executor=executor).results)
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_name_too_long_for_a_file_is_refused_before_anything_runs(tmp_path):

@@ -51,7 +51,7 @@ FILES = (activations, arithmetic, bitwise, constants, contraction, diagonals, ga
 #: The functions on Tensors, which are also names of ``minigrad`` itself.
 __all__ = sorted(name for file in FILES for name in file.__all__)
 
-# A primitive refuses PyTorch's words for its arguments (dim, keepdim); so do the functions that are made of them.
+# A primitive refuses other libraries' words for its arguments (dim, keepdim); so do the functions made of primitives.
 for name in __all__:
-    if name not in table and "axis" in globals()[name].__code__.co_varnames:
+    if name not in table and not {"axis", "min"}.isdisjoint(globals()[name].__code__.co_varnames):
         globals()[name] = with_words_checked(globals()[name])

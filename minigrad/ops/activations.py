@@ -9,7 +9,7 @@ from minigrad.kernels import Packed
 from minigrad.kernels.arrays import is_array
 from minigrad.kernels.deferred import require
 from minigrad.ops.alternatives import by_example
-from minigrad.ops.arithmetic import as_scalar, exp, square, subtract
+from minigrad.ops.arithmetic import as_scalar, astype, exp, square, subtract
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import one_hot
 from minigrad.ops.logic import equal, where
@@ -247,8 +247,11 @@ def binary_cross_entropy(logits, targets):
     Raises
     ------
     ValueError
-        Targets outside [0, 1].
+        Targets outside [0, 1], or targets that have more entries than the logits.
     """
+    if np.ndim(targets) and np.broadcast_shapes(np.shape(logits), np.shape(targets)) != np.shape(logits):
+        raise misfit("binary_cross_entropy", "targets of the logits' shape, or that broadcast to it", "Reshape them: "
+                     "(n, 1) and (n,) would make (n, n).", logits=logits, targets=targets)
     if np.size(targets):
         low, high = np.min(targets), np.max(targets)
         require((low >= 0) & (high <= 1), lambda: ValueError(
@@ -275,4 +278,6 @@ def mse(x, targets, axis=None):
     if x.shape != targets.shape:
         raise misfit("mse", "x and targets of one shape", "Reshape one of them, or broadcast it with mg.broadcast_to.",
                      x=x, targets=targets)
+    if x.dtype.kind != "f" and targets.dtype.kind != "f":       # differences of small integers would wrap round
+        x = astype(x, np.float64)
     return mean(square(subtract(x, targets)), axis=axis)

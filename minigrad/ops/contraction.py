@@ -15,7 +15,7 @@ from minigrad.ops.shaping import axes_of, reshape
 __all__ = ["dot", "einsum", "inner", "outer", "tensordot"]
 
 
-@primitive(integers=True, carries=contracted)
+@primitive(integers=True, carries=contracted, name="einsum")
 def contract(*arrays, subscripts):
     """The primitive behind ``einsum``.
 

@@ -7,21 +7,28 @@ import numpy as np
 
 from minigrad.arguments import described
 
-#: What PyTorch calls two arguments, and what they are called in NumPy and here.
-PYTORCH = {"dim": "axis", "keepdim": "keepdims"}
-FOREIGN = frozenset(PYTORCH)
+#: What other libraries call some arguments: the name here, and how the value is written.
+WORDS = {
+    "dim": ("axis", repr),
+    "keepdim": ("keepdims", repr),
+    "unbiased": ("ddof", lambda unbiased: str(int(bool(unbiased)))),
+    "correction": ("ddof", repr),
+    "a_min": ("min", repr),
+    "a_max": ("max", repr),
+}
+FOREIGN = frozenset(WORDS)
 
 
 def check_words(name, parameters, options):
-    """Refuse PyTorch's words for the ``parameters`` of a function, and name the right ones."""
-    for theirs, ours in PYTORCH.items():
+    """Refuse other libraries' words for the ``parameters`` of a function, and name the right ones."""
+    for theirs, (ours, written) in WORDS.items():
         if theirs in options and ours in parameters:
-            raise TypeError(f"{name}: expected {ours}, got {theirs}, which is PyTorch's word for it. "
-                            f"Write {ours}={options[theirs]!r}, as in NumPy")
+            raise TypeError(f"{name}: expected {ours}, got {theirs}, which is another library's word for it. "
+                            f"Write {ours}={written(options[theirs])}")
 
 
 def with_words_checked(function):
-    """``function``, which refuses PyTorch's words for its arguments by name."""
+    """``function``, which refuses other libraries' words for its arguments by name."""
     parameters = function.__code__.co_varnames[:function.__code__.co_argcount]
 
     @functools.wraps(function)

@@ -8,6 +8,7 @@ import numpy as np
 from minigrad import devices
 from minigrad.kernels import Packed, arrays, packed_axes
 from minigrad.kernels.deferred import require
+from minigrad.ops.arithmetic import astype
 from minigrad.ops.errors import misfit
 from minigrad.ops.packed import OPEN
 from minigrad.ops.primitives import primitive
@@ -167,7 +168,7 @@ def one_hot(labels, classes, dtype=np.float64):
            [1., 0., 0.]])
     """
     labels = np.expand_dims(labels, -1)
-    return np.equal(labels, np.arange(classes, like=labels)).astype(dtype)
+    return astype(np.equal(labels, np.arange(classes, like=labels)), dtype)
 
 
 one_hot.vjps(None)

@@ -14,7 +14,7 @@ from minigrad.ops.shaping import axes_of, expand_dims, reshape
 __all__ = ["concatenate", "hstack", "split", "stack", "vstack"]
 
 
-@primitive(integers=True)
+@primitive(integers=True, name="concatenate")
 def join(*arrays, axis):
     """The primitive behind ``concatenate``, with one argument per array."""
     try:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.arguments import described
 from minigrad.ops.constants import holds
 from minigrad.ops.errors import misfit
 from minigrad.ops.indexing import getitem
@@ -12,7 +13,7 @@ __all__ = ["pad"]
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
-@primitive(integers=True)
+@primitive(integers=True, name="pad")
 def padded(x, width, value):
     """The primitive behind ``pad`` with a constant: ``width`` is ((before, after), ...), one pair for each axis."""
     return np.pad(x, width, mode="constant", constant_values=value)
@@ -52,6 +53,9 @@ def pad(x, pad_width, mode="constant", constant_values=0):
         raise misfit("pad", "widths of at least 0, as an int, (before, after), or such a pair for each axis",
                      "To cut entries off, use x[...].", x=x, pad_width=pad_width)
     if mode == "constant":
+        if not isinstance(constant_values, (bool, int, float, np.generic)):
+            raise TypeError(f"pad: expected a number as constant_values, got {described(constant_values)}. Pad again "
+                            "for each other constant")
         if not holds(x.dtype, constant_values):
             raise TypeError(f"pad: expected a constant that dtype {x.dtype} can hold, got {constant_values!r}. "
                             "Use .astype(float) first")

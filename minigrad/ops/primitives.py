@@ -24,6 +24,7 @@ from functools import partial
 
 import numpy as np
 
+from minigrad import sharing
 from minigrad.kernels import Packed, arrays
 from minigrad.ops import alternatives
 from minigrad.ops.errors import FOREIGN, check_words, foreign, no_array
@@ -31,6 +32,9 @@ from minigrad.ops.node import Node
 from minigrad.ops.packed import ALL, COMPACT, as_wanted, dense, level_of_elementwise, on_open_blocks
 
 FLOAT64, FLOAT32 = FLOATS = np.dtype("float64"), np.dtype("float32")
+
+#: Types of arguments that are taken as they are.
+ORDINARY = {np.ndarray, bool, int, float, type(None), slice, tuple, str, type(...), Packed}
 
 #: Every primitive by name.  It can be listed, tested row by row and drawn.
 table = {}
@@ -42,6 +46,7 @@ class Primitive:
     Attributes
     ----------
     forward : the function itself, arrays in and array out.
+    name : in messages and drawings; by default that of the function.
     products : its vector-Jacobian products by argument; None marks an argument with no derivative.
     integers : whether integers alone give integers, as in NumPy; otherwise they are converted to float64.
     casts : whether floating arguments may differ in dtype from the result.
@@ -74,6 +79,8 @@ class Primitive:
         for x in (*args, *options.values()):
             if isinstance(x, Node):
                 return Node.record(self, *self.bound(args, options))
+        if not all(type(x) in ORDINARY for x in args):
+            args = tuple(self.ordinary(i, x) for i, x in enumerate(args))
         if options and any(isinstance(x, np.generic) or arrays.is_array(x) for x in options.values()):
             args, options = self.bound(args, options)
         for i, x in enumerate(args):
@@ -109,7 +116,24 @@ class Primitive:
             if isinstance(x, Node):
                 raise TypeError(f"{self.name}: expected an ordinary value as {name}, got a Tensor, whose derivative "
                                 "and changes would be missed. Use .item() or .numpy()")
-        return args, options
+        return args, {name: self.ordinary(None, x) for name, x in options.items()}
+
+    def ordinary(self, argnum, x):
+        """An argument or an option (argnum None) as an ordinary array or number.
+
+        A scalar of NumPy's that is a setting, and no number to differentiate by, becomes a Python number: it
+        would widen float32.
+        """
+        if isinstance(x, np.generic) and self.differentiable and (argnum is None or not is_number(self, argnum)):
+            return x.item()
+        if type(x).__module__.partition(".")[0] == "torch":
+            raise foreign(self.name, (x,))
+        return sharing.plain(x, self.name)
+
+    @property
+    def differentiable(self):
+        """Whether any argument has a product."""
+        return isinstance(self.products, OneForEach) or any(product is not None for product in self.products)
 
     def vjps(self, *products):
         """Register one vector-Jacobian product ``f(g, out, *args, **options)`` per argument."""

@@ -17,7 +17,7 @@ from minigrad.ops.joining import concatenate, split
 from minigrad.ops.logic import equal, not_zero, where
 from minigrad.ops.packed import ALL
 from minigrad.ops.primitives import along_axes, primitive
-from minigrad.ops.shaping import axes_of, broadcast_to, flip, moveaxis, reshape, squeeze
+from minigrad.ops.shaping import axes_of, broadcast_to, flip, moveaxis, one_axis, reshape, squeeze
 
 __all__ = [
     "all", "any", "argmax", "argmin", "cumprod", "cumsum", "logmeanexp", "logsumexp", "max", "mean", "min", "norm",
@@ -189,7 +189,7 @@ all.vjps(None)
 @along_axes(integers=True)
 def cumsum(x, axis):
     """Sums of the entries so far along ``axis``, an int."""
-    return np.cumsum(x, axis=axis)
+    return np.cumsum(x, axis=one_axis("cumsum", axis, x.ndim))
 
 
 cumsum.vjps(lambda g, out, x, axis: flip(cumsum(flip(g, axis), axis=axis), axis))
@@ -243,7 +243,7 @@ def prod(x, axis=None, keepdims=False):
     """
     if isinstance(getattr(x, "value", x), Packed):
         return prod_of_packed(x, axis=axis, keepdims=keepdims)
-    axes = axes_of(axis, x.ndim)
+    x, axes = widened(x), axes_of(axis, x.ndim)
     for a in axes:
         if x.shape[a] == 0:
             x = sum(x, axis=a, keepdims=True) + 1       # the empty product
@@ -261,7 +261,7 @@ def cumprod(x, axis):
     >>> cumprod(np.array([2.0, 3.0, 4.0]), axis=0)
     array([ 2.,  6., 24.])
     """
-    (axis,) = axes_of(axis, x.ndim)
+    x, axis = widened(x), one_axis("cumprod", axis, x.ndim)
     before, n, step = [slice(None)] * axis, x.shape[axis], 1
     while step < n:
         first, rest = getitem(x, *before, slice(0, step)), getitem(x, *before, slice(step, n))
@@ -270,7 +270,12 @@ def cumprod(x, axis):
     return x
 
 
-@primitive(integers=True, graded=True)
+def widened(x):
+    """Integers and booleans in the dtype in which NumPy multiplies them, of 64 bits; anything else as it is."""
+    return astype(x, np.prod(np.zeros(0, x.dtype)).dtype) if x.dtype.kind in "bui" else x
+
+
+@primitive(integers=True, graded=True, name="prod")
 def prod_of_packed(x, axis=None, keepdims=False):
     """The primitive behind ``prod`` for packed units."""
     return np.prod(x, axis=axis, keepdims=keepdims)

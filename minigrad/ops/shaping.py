@@ -31,6 +31,16 @@ def axes_of(axis, ndim):
     return tuple(a % ndim for a in axes)
 
 
+def one_axis(name, axis, ndim):
+    """The ``axis`` argument of function ``name``, which works along one axis, as an int from 0 to ndim - 1."""
+    if not is_whole(axis, -inf):
+        raise TypeError(f"{name}: expected axis as an int, got {described(axis)}. For all entries in one row, "
+                        "use x.reshape(-1) first")
+    if ndim == 0:
+        raise ValueError(f"{name}: expected at least one axis, got a scalar. Use x.reshape(1)")
+    return axes_of(int(axis), ndim)[0]
+
+
 @primitive(integers=True)
 def broadcast_to(x, shape):
     """x repeated along new axes and along axes of length 1, to ``shape``."""
@@ -129,7 +139,10 @@ def repeat(x, repeats, axis):
     >>> repeat(np.array([1.0, 0.0]), 3, axis=0)
     array([1., 1., 1., 0., 0., 0.])
     """
-    (axis,) = axes_of(axis, x.ndim)
+    if not is_whole(repeats):
+        raise TypeError(f"repeat: expected repeats as an int of at least 0, got {described(repeats)}. Use "
+                        "x[np.repeat(np.arange(n), repeats)] to repeat entries differently")
+    axis = one_axis("repeat", axis, x.ndim)
     before, after = x.shape[:axis + 1], x.shape[axis + 1:]
     wide = broadcast_to(expand_dims(x, axis + 1), (*before, repeats, *after))
     return reshape(wide, (*before[:-1], before[-1] * repeats, *after))

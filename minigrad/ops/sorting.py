@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from minigrad.ops.errors import misfit
+from minigrad.arguments import described, is_whole
 from minigrad.ops.indexing import getitem, take_along_axis
 from minigrad.ops.primitives import primitive
-from minigrad.ops.shaping import axes_of, flip
+from minigrad.ops.shaping import flip, one_axis
 
 __all__ = ["argsort", "sort", "topk"]
 
@@ -16,7 +16,7 @@ def argsort(x, axis=-1):
 
     NaN comes last.  Integers of x's shape, without a derivative.
     """
-    return np.argsort(x, axis=axis, kind="stable")
+    return np.argsort(x, axis=one_axis("argsort", axis, np.ndim(x)), kind="stable")
 
 
 argsort.vjps(None)
@@ -33,6 +33,7 @@ def sort(x, axis=-1):
     >>> x.grad
     array([100.,   1.,  10.])
     """
+    axis = one_axis("sort", axis, x.ndim)
     return take_along_axis(x, argsort(x, axis=axis), axis=axis)
 
 
@@ -59,10 +60,11 @@ def topk(x, k, axis=-1, largest=True):
     >>> topk(np.array([[3.0, 1.0, 2.0]]), 2)
     (array([[3., 2.]]), array([[0, 2]]))
     """
-    (axis,) = axes_of(axis, x.ndim)
+    axis = one_axis("topk", axis, x.ndim)
     length = x.shape[axis]
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= length:
-        raise misfit("topk", f"k from 0 to {length}, the length of axis {axis}", "Choose another k.", x=x, k=k)
+    if not is_whole(k) or k > length:
+        raise ValueError(f"topk: expected k as an int from 0 to {length}, the length of axis {axis}, got "
+                         f"{described(k)}. Choose another k")
     if largest:     # in reverse both times, so that of equal entries the first comes first
         order = length - 1 - flip(argsort(flip(x, axis), axis=axis), axis)
     else:

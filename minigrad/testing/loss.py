@@ -1,6 +1,5 @@
 """The loss that a function computes, from noise that is given."""
 
-from contextlib import contextmanager
 from inspect import signature
 
 from minigrad import random
@@ -19,24 +18,14 @@ def compute(fn, rng=None):
                         "every pass: put the lines from mg.bernoulli to mg.expected into def fn(rng)")
     parameters = signature(fn).parameters.values()
     if rng is None:
-        rng, parameters = random.default, [p for p in parameters if p.default is p.empty]
+        rng, parameters = random.current(), [p for p in parameters if p.default is p.empty]
     with frozen_memories():
         if parameters:
             loss = fn(rng)
         else:
-            with default_generator(rng):
+            with random.default_generator(rng):
                 loss = fn()
     if not isinstance(loss, Tensor):
         raise TypeError(f"expected fn to return the loss, a Tensor, got {described(loss)}. Is a return missing, or "
                         ".item() too much?")
     return loss
-
-
-@contextmanager
-def default_generator(rng):
-    """Draw from ``rng`` wherever no generator is given."""
-    before, random.default = random.default, rng
-    try:
-        yield
-    finally:
-        random.default = before

@@ -104,6 +104,9 @@ class Choices(random.Generator):
     def __copy__(self):
         return self.at(self.plain)
 
+    def name(self):
+        return self.plain.seed, self.sample_offset, self.draws
+
     def at(self, plain):
         other = Choices(self.noise, plain.seed, plain.sample_offset)
         other.draws = self.draws
