@@ -210,7 +210,7 @@ def test_logits_have_to_be_floating_and_to_have_the_axes_of_a_sample():
     for event_ndim in (3, -1):
         with pytest.raises(ValueError, match=r"event_ndim = (3|-1) of them, .*Use event_ndim=0"):
             mg.bernoulli(leaf(np.zeros((2, 2))), Stop(), event_ndim=event_ndim)
-    with pytest.raises(ValueError, match=r"got logits of shape \(\). Give one sample of one unit .* shape \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"got logits of shape \(\). .*one unit as logits of shape \(1, 1\)"):
         mg.bernoulli(leaf(0.0), Stop())
 
 
