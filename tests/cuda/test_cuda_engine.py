@@ -100,7 +100,7 @@ def test_what_a_tensor_of_the_device_shows():
     ("add", lambda here, there: here + there),
     ("multiply", lambda here, there: there * here.data),
     ("where", lambda here, there: mg.where(here > 0, there, 0)),
-    ("join", lambda here, there: mg.concatenate([here, there])),
+    ("concatenate", lambda here, there: mg.concatenate([here, there])),
     ("getitem", lambda here, there: there[np.array([0, 1])]),
     ("getitem", lambda here, there: here[mg.tensor([0, 1]).to("cuda")]),
     ("matmul", lambda here, there: there @ here),
