@@ -127,12 +127,16 @@ class Objective:
 
     def __init__(self, evaluation):
         self.nodes = evaluation.nodes()
-        self.random = self.descendants({node for node in self.nodes if node.primitive.stochastic})
+        self.outputs = evaluation.outputs
+        self.cotangents = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
+        self.binary = [node for node in self.nodes if node.primitive.stochastic]
+        self.claims, self.warned = None, False      # what their rules claim, once it has been asked for (``claims``)
+        self.random = self.descendants(set(self.binary))
         self.terms = []
         self._below = {}
         weights = {}
-        for x, g in zip(evaluation.outputs, evaluation.cotangents, strict=True):
-            add_weight(weights, x, g.value if isinstance(g, Tensor) else g)
+        for x, g in zip(self.outputs, self.cotangents, strict=True):
+            add_weight(weights, x, g)
         for x in reversed(self.nodes):
             if x in weights and x in self.random:
                 weight = weights.pop(x)
@@ -148,15 +152,14 @@ class Objective:
     def warn_of_equal_draws(self):
         """Warn of two binary nodes that were drawn with the same numbers, where no estimator is right."""
         drawn = {}
-        for node in self.nodes:
-            if node.primitive.stochastic:
-                other = drawn.setdefault(node.primitive.rng.name(), node)
-                if other is not node:
-                    warnings.warn(
-                        f"nodes {other.primitive.name!r} and {node.primitive.name!r} were drawn with the same uniform "
-                        f"numbers, {node.primitive.rng!r}, so their samples depend on each other and estimates are "
-                        "wrong. Share one generator between them, or give each a fork, rng.fork(0) and rng.fork(1)",
-                        stacklevel=2)
+        for node in self.binary:
+            other = drawn.setdefault(node.primitive.rng.name(), node)
+            if other is not node:
+                warnings.warn(
+                    f"nodes {other.primitive.name!r} and {node.primitive.name!r} were drawn with the same uniform "
+                    f"numbers, {node.primitive.rng!r}, so their samples depend on each other and estimates are "
+                    "wrong. Share one generator between them, or give each a fork, rng.fork(0) and rng.fork(1)",
+                    stacklevel=2)
 
     def check_axes(self):
         """Refuse costs with an axis that no binary node above them has: what lies along it are not samples.
@@ -164,10 +167,9 @@ class Objective:
         Most often it is an accident: (n, 1) minus (n,) is (n, n), and each row is blamed for the costs of all.
         """
         above = {}
-        for node in self.nodes:
-            if node.primitive.stochastic:
-                for term in self.below(node):
-                    above.setdefault(term, []).append(node)
+        for node in self.binary:
+            for term in self.below(node):
+                above.setdefault(term, []).append(node)
         for term, nodes in above.items():
             shape = term.samples_shape
             node = max(nodes, key=lambda node: node.ndim - node.primitive.event_ndim)
@@ -219,6 +221,11 @@ class Objective:
             dependent = self.descendants({node})
             self._below[node] = [term for term in self.terms if term.costs in dependent]
         return self._below[node]
+
+    def is_coupled(self, node):
+        """Whether several rows of a binary node share one cost."""
+        return self.layout(self.below(node), node.shape[:node.ndim - node.primitive.event_ndim],
+                           node.primitive.name)[1]
 
     def layout(self, terms, axes, name):
         """How many independent samples a node with these leading axes has, and whether several of

@@ -79,6 +79,9 @@ class Estimator:
     unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
     needs_unbiased_below : whether that claim rests on the gradients it asks for, which pass through the
         rules of the nodes below, being unbiased as well.
+    needs_continuous_cost : whether the claim needs costs that are continuous in a relaxed sample: no comparison and
+        no ``detach`` on the path from the sample.
+    needs_independent_rows : whether the claim needs that no two rows share a cost: the rule looks at the whole batch.
     needs_closed_gates : whether ``grad`` matters at units whose sample is 0.  Where it does not,
         gated layers below skip computing it there.
     differentiable : whether ``backward`` is written with primitives and may be differentiated again.
@@ -127,6 +130,8 @@ class Estimator:
     needs = frozenset()
     unbiased = False
     needs_unbiased_below = True
+    needs_continuous_cost = False
+    needs_independent_rows = False
     needs_closed_gates = True
     differentiable = False
     state = None

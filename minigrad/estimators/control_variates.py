@@ -99,6 +99,7 @@ class Rebar(Scaled):
 
     needs = frozenset({"cost", "cost_and_grad_at"})
     unbiased = True
+    needs_continuous_cost = True
     nearby = 0.05           # the distance, in log τ, of the temperatures that are compared
 
     def __init__(self, temperature=0.5, scale=None, decay=0.99, rate=0.0):
