@@ -30,26 +30,26 @@ class Script(Tape):
 
     def choose(self, probabilities):
         """The index of one alternative, whose probability is not 0."""
-        probabilities = np.asarray(probabilities, float)
+        probabilities = [float(p) for p in probabilities]
         if self.position >= MOST_CHOICES:
             raise ValueError(f"expected a program with finitely many samples, got one that made {MOST_CHOICES} choices "
                              "in one run. Does a loop wait for an outcome? Give it a largest number of steps")
-        total = probabilities.sum()
-        if not (probabilities >= 0).all() or not abs(total - 1) < 1e-3:     # false for NaN, too
-            raise ValueError(f"expected probabilities that are at least 0 and add up to 1, got {probabilities.tolist()}"
-                             ". Is a logit given for a probability, or is a parameter at the edge of its range?")
+        total = sum(probabilities)
+        if not all(p >= 0 for p in probabilities) or not abs(total - 1) < 1e-3:     # false for NaN, too
+            raise ValueError(f"expected probabilities that are at least 0 and add up to 1, got {probabilities}. Is a "
+                             "logit given for a probability, or is a parameter at the edge of its range?")
         if self.position == self.most:
             raise ValueError(f"expected {self.most} choices, as in the last run with these samples, got more. {ADVICE}")
         if self.position < len(self.asked):
             before = self.asked[self.position]
-            if len(before) != len(probabilities) or not np.allclose(before, probabilities, rtol=SAME, atol=SAME):
-                raise ValueError(f"choice {self.position} of a run: expected the probabilities {before.tolist()}, for "
-                                 f"all samples before it are as in the last run, got {probabilities.tolist()}. "
-                                 + ADVICE)
+            if len(before) != len(probabilities) or any(
+                    abs(p - q) > SAME for p, q in zip(before, probabilities, strict=True)):
+                raise ValueError(f"choice {self.position} of a run: expected the probabilities {before}, for all "
+                                 f"samples before it are as in the last run, got {probabilities}. {ADVICE}")
         else:
             self.asked.append(probabilities)
-        possible = np.flatnonzero(probabilities)
-        return int(possible[super().choose(probabilities[possible] / total)])
+        possible = [i for i, p in enumerate(probabilities) if p > 0]
+        return possible[super().choose([probabilities[i] / total for i in possible])]
 
     def bernoulli(self, probabilities):
         """An array of truth values, one for each probability."""
