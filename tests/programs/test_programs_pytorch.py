@@ -39,6 +39,15 @@ def into_out(p):
     return out
 
 
+def logistic(logits, u):
+    z = logits + torch.log(u) - torch.log1p(-u)
+    return (z > 0).to(z.dtype)
+
+
+def logistic_in_one(logits, u):
+    return (logits + (u.log() - (1 - u).log()) > 0).to(logits.dtype)
+
+
 TWO_BITS = {
     "torch.bernoulli": torch.bernoulli,
     "imported by name": bernoulli,
@@ -74,6 +83,12 @@ TWO_BITS = {
     "rand.sub with alpha": lambda p: (torch.rand(2).sub(p, alpha=2) < -p).to(p.dtype),
     "rsub with alpha": lambda p: (torch.rsub(torch.rand(2), p, alpha=0.5) > 0.5 * p).to(p.dtype),
     "scaled": lambda p: (torch.rand(2) * -2 / 4 > -p / 2).to(p.dtype),
+    "log rand": lambda p: (torch.rand(2).log() < torch.log(p)).to(p.dtype),
+    "log(1 - rand)": lambda p: (torch.log(1 - torch.rand(2)) < torch.log(p)).to(p.dtype),
+    "log1p(-rand)": lambda p: (torch.log(p) > torch.log1p(-torch.rand(2))).to(p.dtype),
+    "logit of rand": lambda p: (torch.logit(p) - torch.logit(torch.rand(2)) >= 0).to(p.dtype),
+    "logistic noise": lambda p: logistic(torch.logit(p), torch.rand(2, dtype=p.dtype)),
+    "logistic noise in one": lambda p: logistic_in_one(torch.logit(p), torch.rand(2)),
     "where": lambda p: torch.where(torch.rand(2) < p, torch.ones_like(p), torch.zeros_like(p)),
     "one by one": lambda p: torch.stack([torch.tensor(float(bool(torch.rand(()) < q)), dtype=p.dtype) for q in p]),
     "in a loop": lambda p: torch.stack([torch.bernoulli(q) for q in p]),

@@ -4,10 +4,10 @@ Every operation of PyTorch passes a *dispatch mode*, whatever function or module
 answers Bernoulli samples, categories and binomial counts from the script of a run.  Dropout and
 ``torch.distributions`` are made of these.  All other samplers draw, from the seed of the run, and are noted.
 
-A uniform number may only be compared, as in ``torch.rand(n) < p``.  Then the comparison is a Bernoulli
-sample, and is answered like one.  ``Uniforms`` knows between which thresholds each number lies; the tensor
-that the program holds always has a number between them.  So a program may go on to compute with it, as in
-log u.  Such noise is sampled: from then on the number is what it is.
+A uniform number may only be compared, as in ``torch.rand(n) < p``, or ``logit + log(u) - log(1 - u) > 0``.
+Then the comparison is a Bernoulli sample, and is answered like one.  ``Uniforms`` knows between which
+thresholds each number lies; the tensor that the program holds always has a number between them.  So a program
+may go on to compute with it.  Such noise is sampled: from then on the number is what it is.
 """
 
 import math
@@ -26,6 +26,12 @@ COMPARISONS = {aten.lt: True, aten.le: True, aten.gt: False, aten.ge: False}
 VIEWS = {aten.view, aten._unsafe_view, aten.unsqueeze, aten.squeeze, aten.expand, aten.permute, aten.t, aten.transpose,
          aten.detach, aten.alias, aten.clone, aten._to_copy, aten.select, aten.slice, aten.lift_fresh}
 AFFINE = {aten.add, aten.sub, aten.rsub, aten.mul, aten.div, aten.neg}
+LOGARITHMS = {aten.log, aten.log1p, aten.logit}
+# Monotone functions of a uniform number: the function, its inverse, and whether it grows.
+FORMS = {"u": (lambda u: u, lambda x: x, True),
+         "log u": (torch.log, torch.exp, True),
+         "log(1 - u)": (lambda u: torch.log1p(-u), lambda x: -torch.expm1(x), False),
+         "logit u": (torch.logit, torch.sigmoid, True)}
 
 
 def numbers(x):
@@ -43,23 +49,25 @@ def tensor(array, like, dtype=None):
 
 @dataclass(eq=False)
 class Uniforms:
-    """What is known about a tensor of shift + scale · u, where entry i of u is number index[i] of a draw."""
+    """What is known about a tensor of shift + scale · form(u), where entry i of u is number index[i] of a draw."""
 
     draw: "Draw"
     tensor: torch.Tensor
     index: torch.Tensor
     shift: torch.Tensor
     scale: torch.Tensor
+    form: str = "u"
 
     def below(self, thresholds, less):
         """Whether each entry is below its threshold (or above it, unless ``less``), as an array."""
         index, shift, scale, thresholds = torch.broadcast_tensors(self.index, self.shift, self.scale, thresholds)
-        cuts = ((thresholds - shift) / scale).numpy()
+        _, inverse, grows = FORMS[self.form]
+        cuts = inverse((thresholds - shift) / scale).numpy()
         found = np.array([self.draw.cells.below(i, cut) for i, cut in zip(index.numpy().flat, cuts.flat, strict=True)],
                          bool).reshape(index.shape)
         self.draw.compared = True
         self.draw.refresh()
-        return np.asarray((found == (scale.numpy() > 0)) == less)
+        return np.asarray((found == ((scale.numpy() > 0) == grows)) == less)
 
 
 class Draw:
@@ -80,7 +88,8 @@ class Draw:
             address = uniforms.tensor.untyped_storage().data_ptr()
             if address not in storages:     # else a view of a tensor that is done
                 storages.add(address)
-                uniforms.tensor.data.copy_(uniforms.shift + uniforms.scale * u[uniforms.index])
+                known = FORMS[uniforms.form][0](u[uniforms.index])
+                uniforms.tensor.data.copy_(uniforms.shift + uniforms.scale * known)
 
     def settle(self):
         """Let every number be what its tensor has."""
@@ -182,8 +191,8 @@ class Samplers(TorchDispatchMode):
 
     # -- uniform numbers ---------------------------------------------------------------------------
 
-    def know(self, draw, x, index, shift, scale):
-        self.known[id(x)] = Uniforms(draw, x, index, shift, scale)      # holds x, so that its id stays its own
+    def know(self, draw, x, index, shift, scale, form="u"):
+        self.known[id(x)] = Uniforms(draw, x, index, shift, scale, form)    # holds x, so that its id stays its own
         draw.known.append(self.known[id(x)])
         return x
 
@@ -200,12 +209,17 @@ class Samplers(TorchDispatchMode):
                 plain = {} if packet in (aten._to_copy, aten.clone) else kwargs
                 parts = [x.clone() if packet in (aten._to_copy, aten.clone) else func(x, *args[1:], **plain)
                          for x in (u.index, u.shift, u.scale)]
-                return self.know(u.draw, func(*args, **kwargs), *parts)
+                return self.know(u.draw, func(*args, **kwargs), *parts, u.form)
+            if packet in LOGARITHMS and len(args) == 1 and (form := logarithm(packet, u)):
+                zeros, ones = torch.zeros_like(u.shift), torch.ones_like(u.scale)
+                return self.know(u.draw, func(*args, **kwargs), u.index, zeros, ones, form)
             if packet in AFFINE and set(kwargs) <= {"alpha"}:
                 moved = affine(packet, u, args, **kwargs)
                 if moved is not None and (moved[1] != 0).all():
                     x = func(*args, **kwargs)
-                    return self.know(u.draw, x, *(part.broadcast_to(x.shape) for part in (u.index, *moved)))
+                    return self.know(u.draw, x, *(part.broadcast_to(x.shape) for part in (u.index, *moved)), u.form)
+        if len(uniforms) == 2 and packet is aten.sub and not kwargs and is_logit(*uniforms):
+            return self.know(u.draw, func(*args), u.index, u.shift - uniforms[1].shift, u.scale, "logit u")
         for u in uniforms:
             u.draw.settle()
             u.draw.compared = True
@@ -239,6 +253,23 @@ def affine(packet, u, args, alpha=1):
         alpha = args[2] if len(args) > 2 else alpha
         mine, its = (-alpha, 1) if first else (1, -alpha)
     return mine * u.shift + its * other, mine * u.scale
+
+
+def logarithm(packet, u):
+    """The form of the logarithm of u or 1 − u; None of anything else."""
+    def like(shift, scale):
+        return u.form == "u" and bool((u.shift == shift).all() and (u.scale == scale).all())
+    if packet is aten.logit:
+        return "logit u" if like(0, 1) else None
+    if packet is aten.log and like(0, 1):
+        return "log u"
+    return "log(1 - u)" if like(*((1, -1) if packet is aten.log else (0, -1))) else None
+
+
+def is_logit(first, second):
+    """Whether a difference is scale · (log u − log(1 − u)), up to a shift."""
+    return (first.form, second.form) == ("log u", "log(1 - u)") and first.draw is second.draw and torch.equal(
+        first.index, second.index) and torch.equal(first.scale, second.scale)
 
 
 def widened(func, args, kwargs):
