@@ -20,6 +20,8 @@ MODULES = sorted(
 
 #: Modules for other frameworks, and what they import.
 FRAMEWORKS = {
+    "minigrad.testing.programs.jax": "jax",
+    "minigrad.testing.programs.jax_samplers": "jax",
     "minigrad.testing.programs.pytorch": "torch",
     "minigrad.testing.programs.torch_samplers": "torch",
 }

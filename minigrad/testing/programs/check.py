@@ -37,11 +37,15 @@ EPS = {True: np.finfo(np.float64).eps, False: np.finfo(np.float32).eps}
 
 @dataclass
 class Run:
-    """What one run of a program is given, and the samplers that drew continuous noise in it."""
+    """What one run of a program is given, and the samplers that drew continuous noise in it.
+
+    A ``probe`` is to find out whether there is such noise; other runs need not look for it.
+    """
 
     script: Script
     seed: int
     noise: set
+    probe: bool = False
 
 
 class Program:
@@ -102,11 +106,11 @@ class Check:
 
     # -- runs --------------------------------------------------------------------------------------
 
-    def outcomes(self, function, noise_seed):
+    def outcomes(self, function, noise_seed, probe=False):
         """Every outcome of ``function(run)``, as (probability, value, run)."""
         script, runs, done = Script(), 0, 0.0
         while script.rewind():
-            run = Run(script, noise_seed, set())
+            run = Run(script, noise_seed, set(), probe)
             value = function(run)
             script.close()
             runs += 1
@@ -126,7 +130,7 @@ class Check:
     def settle(self, function, what, noise_seed):
         """The outcomes of a function, for which everything is as before when it is run again."""
         found, first = [], None
-        for probability, value, run in self.outcomes(function, noise_seed):
+        for probability, value, run in self.outcomes(function, noise_seed, probe=True):
             if not self.program.unmoved():
                 raise ValueError(f"expected {what} to leave the parameters alone, got other values after a run of it. "
                                  "Leave the optimiser's step out")
@@ -280,7 +284,8 @@ class Check:
         for i in range(count):
             noise_seed = (self.seed * 1_000_003 + batch * 500_009 + i) % 2**32
             if noisy_cost:
-                truths[i], errors[i] = self.gradient(noise_seed, wide, smooth=False)
+                # In float64 samplers would draw other numbers than for the estimate.
+                truths[i], errors[i] = self.gradient(noise_seed, self.program.double, smooth=False)
             self.at(0.0, False)
             means[i], variance = self.moments(list(self.outcomes(self.estimate, noise_seed)))
             squares[i] = variance + means[i]**2
