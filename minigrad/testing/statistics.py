@@ -87,10 +87,13 @@ class EstimatorReport:
     unbiased = property(lambda self: not self.biased.any())
 
     @property
-    def detectable(self):
+    def smallest(self):
+        """The bias that would have been found, as an array over all coordinates."""
         if self.exact:
-            return self.problem.shaped(self.tolerance())
-        return self.problem.shaped((self.critical + NormalDist().inv_cdf(POWER)) * self.moments.stderr)
+            return self.tolerance()
+        return (self.critical + NormalDist().inv_cdf(POWER)) * self.moments.stderr
+
+    detectable = property(lambda self: self.problem.shaped(self.smallest))
 
     @property
     def cosine(self):
@@ -135,13 +138,6 @@ class EstimatorReport:
     def parts(self):
         """What is said before the table, its header, its rows, and what is said after it."""
         m = self.moments
-        how = f"{m.runs} samples"
-        if m.exact:
-            how = f"all {m.runs} joint outcomes enumerated: exact"
-        if m.exact and m.rows > 1:
-            how = (f"{m.runs} outcomes enumerated, those of each of {m.rows} groups of rows by themselves: exact if "
-                   f"rows are independent, as they were in {m.states} states of the other rows")
-        before = f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}"
         header = ["", "gradient", "mean", "bias", "stderr", "z", "variance"]
         shown = np.sort(np.argsort(-np.abs(self.difference), kind="stable")[:MOST_LINES])
         columns = [self.truth, m.mean, self.difference, m.stderr, self.ratio, m.variance]
@@ -151,17 +147,32 @@ class EstimatorReport:
         after = []
         if len(shown) < len(self.truth):
             after.append(f"and {len(self.truth) - len(shown)} coordinates with less bias")
-        if self.unbiased:
-            least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
-            after.append(f"unbiased; a bias of {least:.2g} would have been found"
-                         + ("" if m.exact else f" with probability {POWER}"))
-        else:
-            after.append(self.fault())
-        after += [f"claims to be unbiased, but not in this graph: {claim}" for claim in self.problem.broken_claims]
+        after.append(self.passed() if self.unbiased else self.fault())
+        return self.summary(), header, rows, after + self.notes()
+
+    def summary(self):
+        """How mean and variance were found, in a line."""
+        m = self.moments
+        how = f"{m.runs} samples"
+        if m.exact:
+            how = f"all {m.runs} joint outcomes enumerated: exact"
+        if m.exact and m.rows > 1:
+            how = (f"{m.runs} outcomes enumerated, those of each of {m.rows} groups of rows by themselves: exact if "
+                   f"rows are independent, as they were in {m.states} states of the other rows")
+        return f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}"
+
+    def passed(self):
+        """What an unbiased estimate has shown, in a sentence."""
+        return (f"unbiased; a bias of {np.max(self.smallest):.2g} would have been found"
+                + ("" if self.exact else f" with probability {POWER}"))
+
+    def notes(self):
+        """What else the graph shows: a list of sentences."""
+        notes = [f"claims to be unbiased, but not in this graph: {claim}" for claim in self.problem.broken_claims]
         if self.problem.relaxed:
             names = ", ".join(map(repr, self.problem.relaxed))
-            after.append(f"the samples of {names} are relaxed; the exact gradient is that for samples of 0 and 1")
-        return before, header, rows, after
+            notes.append(f"the samples of {names} are relaxed; the exact gradient is that for samples of 0 and 1")
+        return notes
 
     def __repr__(self):
         before, header, rows, after = self.parts()
