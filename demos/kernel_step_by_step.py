@@ -35,17 +35,19 @@ from minigrad.kernels.compiler import serving
 if serving() != "numba":
     sys.exit("this lesson is about compiled kernels; install Numba (python -m pip install numba), and do not set "
              "NUMBA_DISABLE_JIT")
-from minigrad.kernels import plain, reference, tile, vector
+from minigrad.kernels import specification
+from minigrad.kernels.cpu import plain, tile, vectors
 
 DENSITY, BLOCKS, SHOWN = 0.1, (1, 4, 16, 64), 16        # of which table and bars show one
 BATCH, INPUTS, UNITS = 128, 512, 2048
-SOURCES = {"reference": "kernels/reference.py: gated_linear", "blocks": "this file: in_python",
-           "plain tile": "kernels/plain.py: sdd", "vector tile": "kernels/vector.py: sdd, on kernels/tile.py",
-           "cuda": "kernels/cuda/sampled.py: sdd (read plain.py first)"}
+SOURCES = {"reference": "kernels/specification.py: gated_linear", "blocks": "this file: in_python",
+           "plain tile": "kernels/cpu/plain.py: sdd",
+           "vector tile": "kernels/cpu/tile.py: sdd, on kernels/cpu/vectors.py",
+           "cuda": "kernels/cuda/tile.py: sdd (read plain.py first)"}
 COLOURS = dict(zip(SOURCES, (lesson.GREY, lesson.ORANGE, lesson.SKY, lesson.BLUE, lesson.GREEN), strict=True))
 TRY = """
-  DENSITY = 0.5, then 0.9: which step is still worth it?  minigrad.kernels.breakeven is the table of such answers.
-  In plain.py, _dots takes four units at a time. Make it one, in a copy of the file: what was the four good for?
+  DENSITY = 0.5, then 0.9: which step is still worth it?  minigrad.kernels.cpu.breakeven is the table of such answers.
+  In cpu/plain.py, _dots takes four units at a time. Make it one, in a copy of the file: what was the four good for?
   In Problem.in_python, go block by block and take all examples that opened it: x[rows] @ weight[units].T. How far is
     that from the tiles, and at which size of block does it meet them?
 """
@@ -63,7 +65,7 @@ class Problem:
         self.open = mg.kernels.open_blocks(self.gates)
 
     def dense(self):
-        return reference.gated_linear(self.x, self.weight, None, self.gates, self.block)
+        return specification.gated_linear(self.x, self.weight, None, self.gates, self.block)
 
     def empty(self):
         return np.empty((self.open.n_open, self.block), np.float32)
@@ -96,8 +98,8 @@ def steps(problem):
     that this machine cannot take.  Both by name.
     """
     found, missing = {"blocks": problem.in_python, "plain tile": lambda: problem.compiled(plain)}, {}
-    if tile.VECTOR_BYTES:
-        found["vector tile"] = lambda: problem.compiled(vector)
+    if vectors.VECTOR_BYTES:
+        found["vector tile"] = lambda: problem.compiled(tile)
     else:
         missing["vector tile"] = "this processor has no wide vectors (AVX2 or AVX-512)"
     try:

@@ -16,6 +16,8 @@ if __name__ == "kernels":
         "got `import kernels`"
     )
 
+from .cpu.threads import get_num_threads, set_num_threads
+from .device.work import count_work
 from .draws import bernoulli_gates, philox_uniforms, sampled_gates
 from .gates import OpenBlocks, open_blocks
 from .layers import (
@@ -32,9 +34,7 @@ from .layers import (
     packed_linear_sgd,
 )
 from .packed import Packed
-from .threads import get_num_threads, set_num_threads
 from .warm import warmup
-from .work import count_work
 
 __all__ = [
     "OpenBlocks",

@@ -7,7 +7,7 @@ import numpy as np
 
 from .backend import loaded, on_device
 from .compiler import serving
-from .reference import adam as in_numpy
+from .specification import adam as in_numpy
 
 # Loading Numba takes longer than many steps on this many numbers with NumPy do.
 _SMALL = 4096
@@ -41,7 +41,7 @@ def adam(x, gradient, mean, square, rate, betas, correction, epsilon):
 @functools.cache
 def compiled():
     """``in_one_pass``, compiled; Numba is loaded no earlier."""
-    return loaded("jit").exact(in_one_pass)
+    return loaded("cpu.jit").exact(in_one_pass)
 
 
 def in_one_pass(x, gradient, mean, square, rate, beta1, rest1, beta2, rest2, correction, epsilon):

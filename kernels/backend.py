@@ -8,9 +8,9 @@ import importlib
 
 import numpy as np
 
-from .arrays import is_device
 from .compiler import serving
-from .threads import on_worker
+from .cpu.threads import on_worker
+from .device.arrays import is_device
 
 
 def on_device(x):
@@ -31,7 +31,7 @@ def device_kernels():
 
 def host_kernels():
     """The module whose functions take arrays of NumPy."""
-    return loaded("uncompiled" if serving() == "numpy" else "cpu")
+    return loaded("cpu.uncompiled" if serving() == "numpy" else "cpu.driver")
 
 
 def kernels_for(x):

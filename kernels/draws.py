@@ -4,10 +4,10 @@ import sys
 
 import numpy as np
 
-from . import work
-from .arrays import is_array
 from .backend import check_device, device_kernels, loaded, on_device
 from .compiler import serving
+from .device import work
+from .device.arrays import is_array
 from .gates import open_blocks
 from .philox import gates_numpy, uniforms_numpy
 
@@ -16,7 +16,7 @@ _SMALL = 4096
 
 
 def _use_numba(size):
-    return (size >= _SMALL or f"{__package__}.philox_cpu" in sys.modules) and serving() == "numba"
+    return (size >= _SMALL or f"{__package__}.cpu.philox" in sys.modules) and serving() == "numba"
 
 
 def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
@@ -63,7 +63,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     out = np.empty((samples, units), dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
-        loaded("philox_cpu").uniforms(np.uint64(seed), stream, draw, sample_offset, out)
+        loaded("cpu.philox").uniforms(np.uint64(seed), stream, draw, sample_offset, out)
     else:
         uniforms_numpy(seed, stream, draw, sample_offset, out)
     return out
@@ -120,7 +120,7 @@ def bernoulli_gates(logits, u):
     work.allocated(out.nbytes)
     if _use_numba(out.size):
         flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
-        loaded("philox_cpu").gates(*flat, out.reshape(-1))
+        loaded("cpu.philox").gates(*flat, out.reshape(-1))
     else:
         gates_numpy(logits, u, out)
     return out

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from . import work
-from .arrays import is_array
 from .backend import host_kernels, kernels_for, loaded, on_device
 from .compiler import serving
+from .device import work
+from .device.arrays import is_array
 
 _INT32_MAX = np.iinfo(np.int32).max
 _DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
@@ -157,7 +157,7 @@ def open_blocks(gates):
         gates = gates.copy()
     numbers = gates.view(np.uint8) if gates.dtype == _DTYPES[2] else gates
     counts = np.empty(gates.shape[1], np.int32)
-    lists = loaded("lists")
+    lists = loaded("cpu.lists")
     n_open, odd = lists.count_open(numbers, counts)
     buffer = room_for_lists(gates.shape, n_open)
     lists.list_open(numbers, counts, n_open, buffer)

@@ -11,10 +11,11 @@ contiguous (H, C) array, so that the weights leaving one unit lie together.
 
 import numpy as np
 
-from . import threads, work
-from .arrays import is_array, is_device
 from .backend import check_device, kernels_for, loaded
 from .compiler import serving
+from .cpu import threads
+from .device import work
+from .device.arrays import is_array, is_device
 from .gates import OpenBlocks, blocks_of, check_gates, open_blocks, room_for_lists
 from .interrupts import uninterrupted
 from .packed import Packed
@@ -69,7 +70,7 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
         _check_gate_shape(gates, (examples, units))
         values, counts = np.empty((units, block), x.dtype), np.empty(units, np.int32)
         buffer = room_for_lists(gates.shape, units)
-        n_open, odd = loaded("one_example").forward(
+        n_open, odd = loaded("cpu.one_example").forward(
             gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, counts, buffer, values)
         blocks, values = blocks_of(gates, buffer, n_open, odd), values[:n_open]
         work.allocated(values.nbytes)

@@ -4,8 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from . import packed_axes, work
+from . import packed_axes
 from .backend import check_device, kernels_for, on_device
+from .device import work
 
 
 class Packed(np.lib.mixins.NDArrayOperatorsMixin):

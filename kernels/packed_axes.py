@@ -10,7 +10,7 @@ There the functions take the dense array.
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from . import work
+from .device import work
 from .gates import open_blocks
 
 

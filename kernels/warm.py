@@ -37,7 +37,7 @@ def warmup(dtype=np.float32):
     layers.gated_linear(h, weight, bias, real, 1, blocks)
     layers.gated_linear_dx(h, weight, real, blocks, 1, x_blocks=blocks)
     layers.gated_linear_dw(h, h, real, blocks, 1)
-    philox_cpu = loaded("philox_cpu")
+    philox_cpu = loaded("cpu.philox")
     uniforms = np.empty((1, 2))
     philox_cpu.uniforms(np.uint64(0), 0, 0, 0, uniforms)
     philox_cpu.gates(bias, uniforms[0], np.empty(2, dtype))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad.kernels.arrays import is_device, to_host
+from minigrad.kernels.device.arrays import is_device, to_host
 
 __all__ = ["load", "save", "whole_file"]
 

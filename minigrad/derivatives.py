@@ -7,7 +7,7 @@ arguments, so they leave the ``.grad`` of every Tensor alone.
 import numpy as np
 
 from minigrad import devices, graph, ops
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 from minigrad.tensor import Tensor, grad, tensor
 
 __all__ = ["hessian", "jacobian", "value_and_grad"]

@@ -20,7 +20,8 @@ import numpy as np
 
 from minigrad import devices, ops, sharing
 from minigrad.arguments import described
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN, recorders
 

@@ -17,7 +17,7 @@ import numpy as np
 from minigrad import devices
 from minigrad.arguments import described, is_real
 from minigrad.kernels.adam import adam
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
 from minigrad.nn import Module, like, named
 from minigrad.ops.gated import Factored, is_finite

@@ -23,7 +23,7 @@ import numpy as np
 
 from minigrad import devices, ops, random
 from minigrad.arguments import described, is_whole
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.primitive import ALL, NOTHING, OPEN

@@ -18,7 +18,8 @@ import numpy as np
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
 from minigrad.graph import paused, tick
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 from minigrad.ops.errors import foreign, no_array
 from minigrad.ops.primitive import FLOAT32, FLOAT64, FLOATS, converted, integers_among, is_number, recorders, table
 

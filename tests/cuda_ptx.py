@@ -59,8 +59,8 @@ def stand_ins():
     from numba import cuda
     from numba.cuda import dispatcher
 
-    from minigrad.kernels import arrays
     from minigrad.kernels.cuda import launch, wide
+    from minigrad.kernels.device import arrays
 
     device = SimpleNamespace(MULTIPROCESSOR_COUNT=MULTIPROCESSORS, compute_capability=CAPABILITIES[0])
     cuda.mapped_array = np.zeros
@@ -77,8 +77,9 @@ def launch_everything(every):
     """Call what `driver` offers, and the products to read beside it, in every dtype on every way that they take."""
     import numpy as np
 
-    from minigrad.kernels import Packed, arrays
-    from minigrad.kernels.cuda import driver, plain, shared, tiles
+    from minigrad.kernels import Packed
+    from minigrad.kernels.cuda import dispatch, driver, plain, shared
+    from minigrad.kernels.device import arrays
 
     library = arrays.device_library()
     for dtype in (np.float32, np.float64):
@@ -103,10 +104,10 @@ def launch_everything(every):
                 driver.dw_both(values, packed, blocks, weight, 1)
                 plain.sdd_both(packed.values, weight, blocks, blocks, values)
                 plain.dw_both(values, packed.values, blocks, blocks, weight, 1)
-                few = tiles.slices_for
-                tiles.slices_for = lambda tiles, windows: 2
+                few = dispatch.slices_for
+                dispatch.slices_for = lambda tiles, windows: 2
                 driver.dsd(values, weight, blocks, x)
-                tiles.slices_for = few
+                dispatch.slices_for = few
 
 
 def others(driver, make, gates, blocks, values):
@@ -131,7 +132,7 @@ def kernels_of_the_package():
 
     names = set()
     for found in pkgutil.iter_modules(cuda.__path__):
-        if found.name == "simulated":
+        if found.ispkg:
             continue
         module = importlib.import_module(f"{cuda.__name__}.{found.name}")
         names |= {called(value) for value in vars(module).values()

@@ -29,7 +29,7 @@ from demos import (
     relaxations,
     write_your_own_rule,
 )
-from minigrad.kernels import tile, vector
+from minigrad.kernels.cpu import tile, vectors
 from minigrad.testing import mutants
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -302,14 +302,14 @@ def test_all_steps_give_the_same(sizes):
     assert largest_error(*sizes) < 1e-4
 
 
-@pytest.mark.skipif(not tile.VECTOR_BYTES, reason="no vector tile on this processor")
+@pytest.mark.skipif(not vectors.VECTOR_BYTES, reason="no vector tile on this processor")
 def test_a_step_that_forgets_a_block_does_not(monkeypatch):
     def forgetful(start, stop, *arguments):
         arguments[-1][:] = 0
         right(start, stop - 1, *arguments)
 
-    right = vector.sdd
-    monkeypatch.setattr(vector, "sdd", forgetful)
+    right = tile.sdd
+    monkeypatch.setattr(tile, "sdd", forgetful)
     assert largest_error(4, 17, 64, 32, 0.5) > 1
 
 

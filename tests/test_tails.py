@@ -9,7 +9,8 @@ from enumeration import Chosen
 
 import minigrad as mg
 from minigrad import ops
-from minigrad.kernels import bernoulli_gates, philox, philox_cpu
+from minigrad.kernels import bernoulli_gates, philox
+from minigrad.kernels.cpu import philox as philox_cpu
 
 DTYPES = [np.float32, np.float64]
 RULES = [getattr(mg.estimators, name) for name in mg.estimators.__all__]

@@ -34,7 +34,8 @@ from time import perf_counter
 from demos.benchmarks import measure
 from demos.benchmarks.layer import Layer
 from minigrad import devices, kernels
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 
 PARTS = "forward", "dx", "dw", "both"
 TO_READ = "plain", "16x16 tile"

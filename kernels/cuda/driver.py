@@ -6,8 +6,8 @@ of open blocks have room for all blocks, with zeros behind the open ones.
 
 import numpy as np
 
-from .. import arrays, work
-from . import epilogue, layout, lists, philox, tiles
+from ..device import arrays, work
+from . import dispatch, epilogue, layout, lists, philox
 from .errors import marks
 from .launch import THREADS, launch, resident, spread
 from .views import contiguous
@@ -46,7 +46,7 @@ def sdd(x, weight, blocks, block):
     """values (B·G, block) = x weightᵀ at the open blocks."""
     values = packed_values(blocks, block, x.dtype)
     work.touched(lambda: blocks.n_open)
-    tiles.sdd(contiguous(x), contiguous(weight), blocks, values)
+    dispatch.sdd(contiguous(x), contiguous(weight), blocks, values)
     return values
 
 
@@ -54,14 +54,14 @@ def sdd_both(x, weight, blocks, block):
     """The same for a packed x."""
     values = packed_values(blocks, block, x.dtype)
     work.touched(lambda: _pairs(blocks, x.blocks))
-    tiles.sdd_both(contiguous(x.values), contiguous(weight), blocks, x.blocks, values)
+    dispatch.sdd_both(contiguous(x.values), contiguous(weight), blocks, x.blocks, values)
     return values
 
 
 def dsd(values, weight, blocks, out):
     """out (B, D), contiguous, += packed values times weight; returns out."""
     work.touched(lambda: blocks.n_open)
-    tiles.dsd(values, contiguous(weight), blocks, out)
+    dispatch.dsd(values, contiguous(weight), blocks, out)
     return out
 
 
@@ -69,7 +69,7 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.capacity, x_block)."""
     out = zeros((x_blocks.capacity, x_block), values.dtype)
     work.touched(lambda: _pairs(blocks, x_blocks))
-    tiles.dsd_both(values, contiguous(weight), blocks, x_blocks, out)
+    dispatch.dsd_both(values, contiguous(weight), blocks, x_blocks, out)
     return out
 
 
@@ -77,7 +77,7 @@ def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
     work.touched(lambda: blocks.n_open)
     target = contiguous(out)
-    tiles.dw(values, contiguous(x), blocks, target, keep, rate)
+    dispatch.dw(values, contiguous(x), blocks, target, keep, rate)
     if target is not out:
         out[...] = target
 
@@ -86,7 +86,7 @@ def dw_both(values, x, blocks, out, rate):
     """out (H, D) += rate · valuesᵀ x for a packed x."""
     work.touched(lambda: _pairs(blocks, x.blocks))
     target = contiguous(out)
-    tiles.dw_both(values, contiguous(x.values), blocks, x.blocks, target, rate)
+    dispatch.dw_both(values, contiguous(x.values), blocks, x.blocks, target, rate)
     if target is not out:
         out[...] = target
 

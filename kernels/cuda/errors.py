@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from numba import cuda
 
-from .. import deferred
+from ..device import deferred
 
 GATES, LOGITS = 0, 1
 _MESSAGES = {

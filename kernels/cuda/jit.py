@@ -10,7 +10,7 @@ from numba import config, cuda
 from ..cache import tolerant
 
 if config.ENABLE_CUDASIM:
-    from . import simulated  # noqa: F401 (repairs the simulator)
+    from .simulator import shared_memory  # noqa: F401 (repairs the simulator)
 
 
 def kernel(function):

@@ -10,7 +10,7 @@ import warnings
 
 from numba import config, cuda
 
-from ..arrays import is_device
+from ..device.arrays import is_device
 from .views import view
 
 #: Threads of a block where the kernel does not say; a power of two.

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from .. import arrays, work
+from ..device import arrays, work
 from ..gates import OpenBlocks
 from . import layout
 from .errors import GATES

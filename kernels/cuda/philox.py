@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from ..philox_cpu import four_words, gate, unit_interval
+from ..cpu.philox import four_words, gate, unit_interval
 from . import layout
 from .errors import LOGITS
 from .jit import kernel

@@ -9,7 +9,8 @@ all is a rule that needs the gradient at a closed gate (``Estimator.needs_closed
 import numpy as np
 
 from minigrad import kernels
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 from minigrad.ops.alternatives import linear_layer
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.linear_algebra import matmul, rows

@@ -23,7 +23,7 @@ from functools import partial
 
 import numpy as np
 
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 from minigrad.ops.errors import FOREIGN, check_words, foreign, no_array
 
 # How much of a value's cotangent anybody wants.  OPEN is what skipping kernels live from: only the

@@ -5,7 +5,7 @@ import pytest
 import tails
 
 from minigrad import kernels
-from minigrad.kernels.arrays import simulated, to_device, to_host
+from minigrad.kernels.device.arrays import simulated, to_device, to_host
 
 COUNTERS = [(0, 0, 0, 0), (2**64 - 3, 2**32 - 1, 2**31, 2**32 - 80)]
 SHAPES = [(0, 3), (3, 0), (1, 1), (3, 9), (40, 35)]

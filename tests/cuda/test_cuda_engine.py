@@ -5,8 +5,9 @@ import pytest
 
 import minigrad as mg
 from minigrad import devices, ops
-from minigrad.kernels import arrays, count_work
-from minigrad.kernels.deferred import waiting
+from minigrad.kernels import count_work
+from minigrad.kernels.device import arrays
+from minigrad.kernels.device.deferred import waiting
 from minigrad.tensor import Tensor
 from tests.cases import cases
 

@@ -5,9 +5,9 @@ import gc
 import numpy as np
 import pytest
 
-from minigrad.kernels.arrays import device_library, to_device, to_host
 from minigrad.kernels.cuda import epilogue, launch, lists, views
 from minigrad.kernels.cuda.driver import open_blocks
+from minigrad.kernels.device.arrays import device_library, to_device, to_host
 
 
 def test_a_view_is_made_once_and_forgotten_with_its_array():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import cpu, reference
-from minigrad.kernels.arrays import simulated, to_device, to_host
+from minigrad.kernels import specification
+from minigrad.kernels.cpu import driver as cpu_driver
 from minigrad.kernels.cuda import driver, plain
+from minigrad.kernels.device.arrays import simulated, to_device, to_host
 from tests.kernels.layer_checks import GATES, check_both_sides, check_consumer, check_gated_layer, make_gates
 
 DTYPES = np.float32, np.float64
@@ -30,11 +31,11 @@ def cases(shapes):
             for n, pair in enumerate(pairs)]
 
 
-@pytest.fixture(params=["tiles", "plain"])
+@pytest.fixture(params=["dispatch", "plain"])
 def products(request, monkeypatch):
     """Once with the products that are used, once with those that can be read."""
     if request.param == "plain":
-        monkeypatch.setattr(driver, "tiles", plain)
+        monkeypatch.setattr(driver, "dispatch", plain)
 
 
 @pytest.mark.usefixtures("products")
@@ -65,7 +66,7 @@ def test_sums_over_examples_by_any_team(monkeypatch, block, threads):
     gates, g = make_gates("half", (13, 2), np.float64, rng), rng.standard_normal((13, 2 * block))
     opened = to_device(gates)
     found = kernels.gated_linear_db(to_device(g), opened, kernels.open_blocks(opened), block)
-    np.testing.assert_allclose(to_host(found), reference.gated_linear_db(g, gates, block), rtol=1e-12)
+    np.testing.assert_allclose(to_host(found), specification.gated_linear_db(g, gates, block), rtol=1e-12)
 
 
 def test_strides():
@@ -75,12 +76,13 @@ def test_strides():
     views = [to_device(x)[::2], to_device(weight)[:, ::2], to_device(g.T).T, to_device(gates)[::2, ::2]]
     x, weight, gates = x[::2], weight[:, ::2], gates[::2, ::2]
     out = kernels.gated_linear(*views[:2], None, views[3], 2)
-    np.testing.assert_allclose(to_host(out.to_dense()), reference.gated_linear(x, weight, None, gates, 2), rtol=1e-12)
+    wanted = specification.gated_linear(x, weight, None, gates, 2)
+    np.testing.assert_allclose(to_host(out.to_dense()), wanted, rtol=1e-12)
     dx = kernels.gated_linear_dx(views[2], views[1], views[3], out.blocks, 2)
-    np.testing.assert_allclose(to_host(dx), reference.gated_linear_dx(g, weight, gates, 2), rtol=1e-12)
+    np.testing.assert_allclose(to_host(dx), specification.gated_linear_dx(g, weight, gates, 2), rtol=1e-12)
     kernels.gated_linear_sgd(views[2], views[0], views[3], out.blocks, views[1], None, 0.5)
     np.testing.assert_allclose(to_host(views[1].copy()),
-                               weight - 0.5 * reference.gated_linear_dw(g, x, gates, 2), rtol=1e-12)
+                               weight - 0.5 * specification.gated_linear_dw(g, x, gates, 2), rtol=1e-12)
 
 
 def everything(x, weight, bias, gates, g, block):
@@ -106,7 +108,7 @@ def test_the_same_bits_every_time():
 
 
 def test_a_step_makes_no_transfer_and_touches_what_it_does_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(cpu_driver, "dense_is_faster", lambda *case: False)
     rng = np.random.default_rng(6)
     host = [rng.standard_normal(shape) for shape in ((5, 4), (6, 4), 6, (5, 6), (5, 3), (4, 6))]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minigrad.kernels import OpenBlocks, Packed, count_work, open_blocks, reference
+from minigrad.kernels import OpenBlocks, Packed, count_work, open_blocks, specification
 
 LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
 
@@ -18,7 +18,7 @@ LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
                      st.tuples(st.integers(0, 9), st.integers(0, 9)), elements=st.sampled_from([0, 1])))
 def test_lists_agree_with_the_specification(gates):
     blocks = open_blocks(gates)
-    for name, wanted in zip(LISTS, reference.open_blocks(gates), strict=False):
+    for name, wanted in zip(LISTS, specification.open_blocks(gates), strict=False):
         got = getattr(blocks, name)
         assert got.dtype == np.int32
         np.testing.assert_array_equal(got, wanted, err_msg=name)
@@ -29,7 +29,7 @@ def test_lists_agree_with_the_specification(gates):
 def test_lists_of_views():
     gates = np.random.default_rng(0).random((6, 8)) < 0.5
     for view in (gates[::2, 1:], gates.T, np.broadcast_to(gates[0], (4, 8))):
-        for name, wanted in zip(LISTS, reference.open_blocks(view), strict=False):
+        for name, wanted in zip(LISTS, specification.open_blocks(view), strict=False):
             np.testing.assert_array_equal(getattr(open_blocks(view), name), wanted)
 
 

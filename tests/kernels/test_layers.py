@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import backend, cpu, layers, plain, reference, uncompiled
+from minigrad.kernels import backend, layers, specification
 from minigrad.kernels import gates as lists_of_gates
-from minigrad.kernels.tile import VECTOR_BYTES
+from minigrad.kernels.cpu import driver, plain, uncompiled
+from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 from tests.kernels.layer_checks import (
     GATES,
     arrays,
@@ -47,9 +48,9 @@ def tile(request, monkeypatch):
     if request.param == "vector" and not VECTOR_BYTES:
         pytest.skip("this processor has no wide vectors")
     if request.param == "plain":
-        monkeypatch.setattr(cpu, "tile", plain)
+        monkeypatch.setattr(driver, "tile", plain)
         monkeypatch.setattr(layers, "_in_one_call", lambda *arrays: False)
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(driver, "dense_is_faster", lambda *case: False)
 
 
 def layouts(array):
@@ -98,11 +99,11 @@ def test_strides(name):
     x, weight, g = (layouts(a[key])[name] for key in ("x", "weight", "g"))
     odd_gates = layouts(gates)[name]
     out = kernels.gated_linear(x, weight, None, odd_gates, block)
-    assert_close(out, reference.gated_linear(x, weight, None, gates, block))
+    assert_close(out, specification.gated_linear(x, weight, None, gates, block))
     blocks = out.blocks
     assert_close(kernels.gated_linear_dx(g, weight, odd_gates, blocks, block),
-                 reference.gated_linear_dx(g, weight, gates, block))
-    gradient = reference.gated_linear_dw(g, x, gates, block)
+                 specification.gated_linear_dx(g, weight, gates, block))
+    gradient = specification.gated_linear_dw(g, x, gates, block)
     target = layouts(np.ones_like(weight))[name]
     assert kernels.gated_linear_dw(g, x, odd_gates, blocks, block, target) is target
     assert_close(target, gradient)
@@ -127,7 +128,7 @@ def test_strides(name):
     ({"x": [[1.0]]}, TypeError, "asarray"),
     ({"weight": [[1.0]]}, TypeError, "asarray"),
     ({"bias": np.ones(3)}, ValueError, "bias"),
-    ({"blocks": kernels.OpenBlocks((4, 1), *reference.open_blocks(np.ones((4, 1))), True)}, ValueError,
+    ({"blocks": kernels.OpenBlocks((4, 1), *specification.open_blocks(np.ones((4, 1))), True)}, ValueError,
      "open_blocks"),
 ])
 def test_bad_input(change, error, words):

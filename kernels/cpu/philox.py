@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
 from .jit import exact
-from .philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(M0), np.uint64(M1)
 _KEY_STEP_0, _KEY_STEP_1 = np.uint32(W0), np.uint32(W1)

@@ -14,7 +14,7 @@ The ratios carry over between machines better than the times do; where an entry 
 little is lost, since both sides are then about as fast.
 """
 
-from .tile import VECTOR_BYTES
+from .vectors import VECTOR_BYTES
 
 _NEVER = 2.0  # no density is that high
 

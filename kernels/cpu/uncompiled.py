@@ -6,9 +6,9 @@ the arguments.
 
 import numpy as np
 
-from . import reference
-from .packed import Packed
-from .work import empty, zeros
+from .. import specification
+from ..device.work import empty, zeros
+from ..packed import Packed
 
 __all__ = ["add_bias", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty", "gate_products", "open_lists",
            "packed_values", "scale", "sdd", "sdd_both", "sum_examples", "zeros"]
@@ -25,7 +25,7 @@ def contiguous(array):
 
 def open_lists(gates):
     """The lists of OpenBlocks, and whether all gates are 0 or 1."""
-    return *reference.open_blocks(gates), bool(((gates == 0) | (gates == 1)).all())
+    return *specification.open_blocks(gates), bool(((gates == 0) | (gates == 1)).all())
 
 
 def packed_values(blocks, block, dtype):

@@ -11,8 +11,8 @@ import importlib
 
 import numpy as np
 
+from ..compiler import serving
 from . import deferred, work
-from .compiler import serving
 
 #: Types of arrays on a device; `device_library` enters one when the first array goes there.
 device_types = set()
@@ -31,7 +31,7 @@ def simulated():
 @functools.cache
 def device_library():
     """The module whose arrays live on the device: CuPy, or in Numba's simulator the stand-in for it."""
-    library = importlib.import_module("minigrad.kernels.simulated_cupy" if simulated() else "cupy")
+    library = importlib.import_module("minigrad.kernels.cuda.simulator.cupy" if simulated() else "cupy")
     device_types.add(library.ndarray)
     return library
 

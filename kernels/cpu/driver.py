@@ -5,14 +5,14 @@ Every function takes checked arrays; `layers` checks them.
 
 import numpy as np
 
+from ..device.work import allocated, empty, touched, zeros
+from ..packed import Packed
 from . import epilogue, plain, threads
 from .breakeven import dense_is_faster
-from .packed import Packed
-from .tile import VECTOR_BYTES
-from .work import allocated, empty, touched, zeros
+from .vectors import VECTOR_BYTES
 
 if VECTOR_BYTES:
-    from . import vector as tile
+    from . import tile
 else:
     tile = plain
 

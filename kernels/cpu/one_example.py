@@ -6,10 +6,10 @@ It takes microseconds, and so would every step on the way to it in Python.
 from .epilogue import add_bias, scale
 from .jit import kernel
 from .lists import count_open, list_open
-from .tile import VECTOR_BYTES
+from .vectors import VECTOR_BYTES
 
 if VECTOR_BYTES:
-    from .vector import compiled_operand, sdd
+    from .tile import compiled_operand, sdd
 else:
     from .plain import compiled_operand, sdd
 

@@ -11,8 +11,8 @@ import math
 
 from numba import config
 
-from .. import arrays, work
-from . import both, gradient, layout, masked, pairs, sampled
+from ..device import arrays, work
+from . import both, gradient, layout, masked, pairs, tile
 from .launch import launch, resident, spread
 from .plain import dsd_both  # noqa: F401 (a thread for each number is as good as a tile there)
 from .wide import fits
@@ -60,7 +60,7 @@ def sdd(x, weight, blocks, values):
         return
     rows, units, depth, r, u = at_least(SAMPLED[x.itemsize], block)
     tiles = blocks.tiles(rows)
-    queue(sampled.sdd(dtype, rows, units, depth, r, u, vector), len(tiles) * math.ceil(block / units),
+    queue(tile.sdd(dtype, rows, units, depth, r, u, vector), len(tiles) * math.ceil(block / units),
           rows // r * units // u, blocks.lists, tiles, x, weight, values)
 
 

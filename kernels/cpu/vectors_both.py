@@ -8,7 +8,7 @@ after another. Addresses, strides and masks are as in `tile`.
 
 from numba.extending import intrinsic
 
-from .tile import UNITS, described, each_size
+from .vectors import UNITS, described, each_size
 
 RUNS = 4
 
