@@ -120,7 +120,7 @@ def measure(blocks, rounds=7, **sizes):
     with clock.threads(1):
         for block in lesson.progress(blocks, unit="size of block", leave=False, disable=None):
             problem = Problem(block, **sizes)
-            wanted = mg.kernels.Packed.sample(problem.dense(), problem.open, block).values
+            wanted = mg.kernels.Packed.gather(problem.dense(), problem.open, block).values
             found, missing = steps(problem)
             results = {name: function() for name, function in found.items()}
             on_the_wall = perf_counter if "cuda" in found else None     # no process's clock runs while a GPU computes

@@ -40,5 +40,5 @@ def warmup(dtype=np.float32):
     philox_cpu = loaded("cpu.philox")
     uniforms = np.empty((1, 2))
     philox_cpu.uniforms(np.uint64(0), 0, 0, 0, uniforms)
-    philox_cpu.gates(bias, uniforms[0], np.empty(2, dtype))
+    philox_cpu.bernoulli_gates(bias, uniforms[0], np.empty(2, dtype))
     adam.compiled()(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))

@@ -28,7 +28,7 @@ import warnings
 import numpy as np
 
 from minigrad.kernels.compiler import serving
-from minigrad.kernels.device import arrays
+from minigrad.kernels.device import arrays, transfer
 
 #: The names that ``device=`` takes.
 NAMES = ("cpu", "cuda")
@@ -70,9 +70,9 @@ def put(array, device):
     if of(array) == usable(device):
         return array
     if device == "cpu":
-        return arrays.to_host(array)
+        return transfer.to_host(array)
     try:
-        return arrays.to_device(array)
+        return transfer.to_device(array)
     except MemoryError as error:
         raise MemoryError(f"device 'cuda': no memory for an array of shape {array.shape} and dtype {array.dtype} "
                           f"({error}). Use smaller batches, or drop what is not needed") from error

@@ -139,7 +139,7 @@ def on_open_blocks(product, g, out, operands, options):
     """A product of an elementwise function of packed units: that of their open blocks."""
     def values(x):
         if arrays.is_array(x) and x.ndim:
-            x = Packed.sample(np.broadcast_to(x, out.shape), out.blocks, out.block)
+            x = Packed.gather(np.broadcast_to(x, out.shape), out.blocks, out.block)
         return x.values if isinstance(x, Packed) else x
     return out.with_values(product(values(g), out.values, *map(values, operands), **options))
 
@@ -155,7 +155,7 @@ def as_wanted(cotangent, packed, wanted):
         return ops.dense(cotangent)
     if isinstance(cotangent, Packed):
         return cotangent
-    return Packed.sample(np.broadcast_to(cotangent, packed.shape), packed.blocks, packed.block)
+    return Packed.gather(np.broadcast_to(cotangent, packed.shape), packed.blocks, packed.block)
 
 
 def fit(cotangent, operand, x, wanted, node, argnum):

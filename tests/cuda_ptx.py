@@ -117,10 +117,8 @@ def others(driver, make, gates, blocks, values):
     driver.scale(values, gates, blocks, values)
     driver.sum_examples(values, blocks, bias, 1)
     driver.gate_products(values, values, gates, blocks, gates)
-    driver.sample(dense, blocks, values.shape[1])
-    driver.to_dense(values, blocks)
-    driver.gates(gates, driver.uniforms(1, 2, 3, 4, gates.shape, gates.dtype))
-    driver.sampled_gates(gates, 1, 2, 3, 4)
+    blocks.scatter(blocks.gather(dense, values.shape[1]))
+    driver.bernoulli_gates(gates, driver.uniforms(1, 2, 3, 4, gates.shape, gates.dtype))
     driver.open_blocks(gates.astype(bool))
 
 

@@ -292,7 +292,7 @@ SIZES = [(1, 3, 5, 7, 0.5), (4, 17, 64, 32, 0.1), (3, 6, 40, 12, 1.0), (16, 9, 3
 
 def largest_error(block, batch, inputs, units, density):
     problem = kernel_step_by_step.Problem(block, batch, inputs, units, density)
-    wanted = mg.kernels.Packed.sample(problem.dense(), problem.open, block).values
+    wanted = mg.kernels.Packed.gather(problem.dense(), problem.open, block).values
     found, _ = kernel_step_by_step.steps(problem)
     return max(float(np.abs(step() - wanted).max(initial=0)) for step in found.values())
 
@@ -330,7 +330,7 @@ def test_every_step_runs_or_says_why_not_and_names_its_source():
 def test_the_step_on_a_gpu_gives_the_same_in_the_simulator():
     program = ("from demos import kernel_step_by_step as lesson; import numpy as np; import minigrad as mg\n"
                "problem = lesson.Problem(4, 3, 8, 16, 0.5)\n"
-               "wanted = mg.kernels.Packed.sample(problem.dense(), problem.open, 4).values\n"
+               "wanted = mg.kernels.Packed.gather(problem.dense(), problem.open, 4).values\n"
                "assert wanted.size; np.testing.assert_allclose(problem.on_cuda()(), wanted, rtol=1e-4)\n"
                "print(lesson.steps(problem)[1]['cuda'])")
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},

@@ -1,33 +1,24 @@
-"""The products of gated layers on the CPU: which kernel, cut how, on how many threads.
+"""What `layers` calls for arrays of NumPy, where Numba compiles kernels.
 
-Every function takes checked arrays; `layers` checks them.
+`cuda.driver` offers the same functions for arrays of a device, and `uncompiled` offers them without Numba. Every
+function takes checked arrays. The products are in `dispatch`, which chooses how each is computed.
 """
+
+import math
 
 import numpy as np
 
-from ..device.work import allocated, empty, touched, zeros
-from ..packed import Packed
-from . import epilogue, plain, threads
-from .breakeven import dense_is_faster
-from .vectors import VECTOR_BYTES
+from ..blocks import OpenBlocks
+from ..checks import check_finite_gates
+from ..device import work
+from ..device.work import empty, zeros
+from . import epilogue, layout, lists, one_example
+from .dispatch import dsd, dsd_both, dw, dw_both, in_one_call, sdd, sdd_both
 
-if VECTOR_BYTES:
-    from . import tile
-else:
-    tile = plain
+__all__ = ["add_bias", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty", "gate_products", "in_one_call",
+           "open_blocks", "scale", "sdd", "sdd_both", "sum_examples", "values_and_blocks", "zeros"]
 
-# A panel, the rows that many blocks visit times some columns, should stay in a core's own cache.
-_PANEL_BYTES = 512 * 1024
-
-
-def _lists(blocks):
-    return blocks.block_indptr, blocks.examples, blocks.positions
-
-
-def _counted(array):
-    """An array that BLAS allocated, counted."""
-    allocated(array.nbytes)
-    return array
+_NO_BIAS = {dtype: np.empty(0, dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
 
 
 def contiguous(array):
@@ -36,110 +27,39 @@ def contiguous(array):
     return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
 
 
-def packed_values(blocks, block, dtype):
-    """Room for the values of a Packed array."""
-    return empty((blocks.n_open, block), dtype)
+def open_blocks(gates):
+    """The OpenBlocks of gates (B, G)."""
+    if not (gates.flags.c_contiguous and gates.flags.aligned and gates.flags.writeable):
+        gates = gates.copy()
+    numbers = gates.view(np.uint8) if gates.dtype == np.bool_ else gates
+    counts = np.empty(gates.shape[1], np.int32)
+    n_open, deviation = lists.count_open(numbers, counts)
+    buffer = layout.buffer(gates.shape, n_open)
+    lists.list_open(numbers, counts, n_open, buffer)
+    return _blocks_of(gates, buffer, n_open, deviation)
 
 
-def _panel(rows, itemsize):
-    """Columns per panel: few enough for the cache, enough for full tiles and for several threads."""
-    return 256 if rows * 256 * itemsize <= _PANEL_BYTES else 128
+def _blocks_of(gates, buffer, n_open, deviation):
+    """The OpenBlocks of gates, from what `lists` counted and wrote into the buffer."""
+    if not math.isfinite(deviation):
+        check_finite_gates(gates)
+    indptr, block_indptr, positions, examples, indices = layout.sections(buffer, gates.shape, n_open)
+    blocks = OpenBlocks(gates.shape, indptr, indices[:n_open], block_indptr, examples, positions, binary=deviation == 0)
+    work.allocated(blocks.nbytes)
+    return blocks
 
 
-def sdd(x, weight, blocks, block):
-    """values (n_open, block) = x weightᵀ at the open blocks."""
-    if dense_is_faster("sdd", blocks, block, x.shape[1]):
-        return Packed.sample(_counted(x @ weight.T), blocks, block).values
-    values = packed_values(blocks, block, x.dtype)
-    touched(blocks.n_open)
-    x, weight = tile.prepared(x), tile.prepared(weight)
-    ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
-    threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values,
-                alive=(x, weight))
-    return values
-
-
-def sdd_both(x, weight, blocks, block):
-    """The same for a packed x."""
-    if dense_is_faster("both", x.blocks, x.block, weight.shape[1]):
-        return sdd(x.to_dense(), weight, blocks, block)
-    values = packed_values(blocks, block, x.dtype)
-    weight = tile.prepared(weight)
-    pairs = _pairs(blocks, x.blocks)
-    touched(pairs)
-    ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
-    threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), tile.operand(weight), values, alive=weight)
-    return values
-
-
-def dsd(values, weight, blocks, out):
-    """out (B, D), contiguous, += packed values times weight; returns out."""
-    if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1]):
-        out += _counted(Packed(values, blocks, values.shape[1]).to_dense() @ weight)
-        return out
-    touched(blocks.n_open)
-    weight = tile.prepared(weight)
-    multiply_adds = values.size * out.shape[1]
-    if values.shape[1] == 1:
-        # Blocks of one unit: nothing to keep in registers between the examples of a block. Seen
-        # from an example, though, this is the sum that dw forms for a unit.
-        entries = np.arange(blocks.n_open, dtype=np.int32)
-        allocated(entries.nbytes)
-        ranges = threads.shares(blocks.indptr, multiply_adds)
-        threads.run(tile.dw, ranges, _panel(len(weight), out.itemsize), blocks.indptr, blocks.indices,
-                    entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1),
-                    alive=(weight, out))
-        return out
-    panel = _panel(len(out), out.itemsize)
-    panels = -(-out.shape[1] // panel)
-    ranges = threads.shares(np.arange(panels + 1), multiply_adds)
-    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), out, alive=weight)
-    return out
-
-
-def dsd_both(values, weight, blocks, x_blocks, x_block):
-    """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
-    if dense_is_faster("both", x_blocks, x_block, weight.shape[1]):
-        out = zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
-        return Packed.sample(dsd(values, weight, blocks, out), x_blocks, x_block).values
-    out = zeros((x_blocks.n_open, x_block), values.dtype)
-    weight = tile.prepared(weight)
-    pairs = _pairs(blocks, x_blocks)
-    touched(pairs)
-    ranges = threads.shares(x_blocks.indptr, pairs * values.shape[1] * x_block)
-    threads.run(tile.dsd_both, ranges, *_lists(blocks), x_blocks.indptr, x_blocks.indices, values,
-                tile.operand(weight), out, alive=weight)
-    return out
-
-
-def dw(values, x, blocks, out, keep, rate):
-    """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
-    if not keep and dense_is_faster("dw", blocks, values.shape[1], out.shape[1]):
-        np.matmul(Packed(values, blocks, values.shape[1]).to_dense().T, x, out=out)
-        return
-    touched(blocks.n_open)
-    x, target = tile.prepared(x), tile.prepared(out)
-    ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
-    threads.run(tile.dw, ranges, _panel(len(x), x.itemsize), *_lists(blocks), values, tile.operand(x),
-                tile.operand(target), keep, values.dtype.type(rate), alive=(x, target))
-    if target is not out:
-        out[...] = target
-
-
-def dw_both(values, x, blocks, out, rate):
-    """out (H, D) += rate · valuesᵀ x for a packed x."""
-    if dense_is_faster("both", x.blocks, x.block, out.shape[1]):
-        dw(values, x.to_dense(), blocks, out, 1, rate)
-        return
-    target = tile.prepared(out)
-    pairs = _pairs(blocks, x.blocks)
-    touched(pairs)
-    ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
-    threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
-                np.ascontiguousarray(x.values), tile.operand(target), values.dtype.type(rate), alive=target)
-    if target is not out:
-        out[...] = target
+def values_and_blocks(x, weight, bias, gates, block):
+    """The forward product of one example, if `in_one_call` allows it: (packed values, OpenBlocks)."""
+    count = gates.shape[1]
+    values, counts = np.empty((count, block), x.dtype), np.empty(count, np.int32)
+    buffer = layout.buffer(gates.shape, count)
+    n_open, deviation = one_example.gated_linear(
+        gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, counts, buffer, values)
+    blocks, values = _blocks_of(gates, buffer, n_open, deviation), values[:n_open]
+    work.allocated(values.nbytes)
+    blocks.touch()
+    return values, blocks
 
 
 def add_bias(values, bias, blocks):
@@ -164,8 +84,3 @@ def gate_products(g, values, gates, blocks, out):
     """out (B, G) at open gates = g · values / gate, summed over the block."""
     gates = np.require(gates, dtype=g.dtype, requirements="CA")
     epilogue.gate_products(blocks.indptr, blocks.indices, gates, g, values, out)
-
-
-def _pairs(blocks, x_blocks):
-    """The number of (open output block, open input block) pairs."""
-    return int(np.dot(np.diff(blocks.indptr).astype(np.int64), np.diff(x_blocks.indptr)))

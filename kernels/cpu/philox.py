@@ -1,7 +1,7 @@
 """Philox and the gate comparison as scalar functions, compiled for the CPU.
 
-`four_words`, `unit_interval` and `gate` are called by kernels for a GPU too (`cuda.philox`), for which Numba
-compiles the same source again.
+Kernels for a GPU (`cuda.philox`) call `four_words`, `unit_interval` and `gate` as well: Numba compiles the same source
+for both.
 """
 
 import math
@@ -99,7 +99,7 @@ def gate(logit, u):
 
 
 @exact
-def gates(logits, u, out):
+def bernoulli_gates(logits, u, out):
     """out = 1 where `gate` is true, else 0; one-dimensional arrays."""
     for i in range(len(out)):
         out[i] = gate(logits[i], u[i])

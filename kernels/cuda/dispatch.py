@@ -13,7 +13,7 @@ from numba import config
 
 from ..device import arrays, work
 from . import both, gradient, layout, masked, pairs, tile
-from .launch import launch, resident, spread
+from .launch import for_each, launch, resident
 from .plain import dsd_both  # noqa: F401 (a thread for each number is as good as a tile there)
 from .wide import fits
 
@@ -82,7 +82,7 @@ def dsd(values, weight, blocks, out):
     queue(kernel, tiles * slices, rows // r * columns // 4, blocks.lists, blocks.masks, examples, count, block, values,
           weight, target, slices, int(slices == 1), out.dtype.type(1))
     if slices > 1:
-        spread(masked.add_slices, out.size, slices, target, out)
+        for_each(masked.add_slices, out.size, slices, target, out)
 
 
 def slices_for(tiles, windows):

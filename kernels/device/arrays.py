@@ -1,9 +1,9 @@
-"""What counts as an array here: NumPy's, and those of a GPU once there is one.
+"""What counts as an array: NumPy's arrays, and those of a GPU where one is used.
 
-Everything else in this package and in the engine calls NumPy's functions, which NumPy hands on to the
-library that an array belongs to (``__array_ufunc__``, ``__array_function__``).  So code is written once,
-and this file holds the few questions whose answers differ: whose array is it, and how does it get across.
-Arrays on a GPU are CuPy's; in Numba's CUDA simulator those of ``simulated_cupy``, which is stricter.
+All other code calls NumPy's functions, and NumPy passes the call on to the library that made the array
+(``__array_ufunc__``, ``__array_function__``). So code is written once. Only the questions in this file have two
+answers: whose array is this, and which library has the arrays of the device? Arrays on a GPU are CuPy's. In Numba's
+CUDA simulator they are those of ``cuda.simulator``, which refuse what CuPy refuses.
 """
 
 import functools
@@ -12,9 +12,8 @@ import importlib
 import numpy as np
 
 from ..compiler import serving
-from . import deferred, work
 
-#: Types of arrays on a device; `device_library` enters one when the first array goes there.
+#: The types of arrays on a device. `device_library` adds one when it is first called.
 device_types = set()
 
 
@@ -50,26 +49,21 @@ def is_array(x):
     return isinstance(x, np.ndarray) or type(x) in device_types
 
 
+def on_device(x):
+    """Whether an array, a Packed or an OpenBlocks is on a device."""
+    return type(x) is not np.ndarray and (getattr(x, "on_device", False) or is_device(x))
+
+
+def check_device(name, x, like):
+    """Raise a TypeError unless x is where `like` is: both on the host, or both on the device."""
+    if type(x) is type(like) is np.ndarray:     # the usual case, answered fast
+        return
+    if on_device(x) != on_device(like):
+        expected, got = ("device", "host") if on_device(like) else ("host", "device")
+        raise TypeError(f"{name}: expected an array on the {expected}, as the other arrays, got one on the {got}; "
+                        "bring all to one place")
+
+
 def number(x):
-    """A number as Python's, or left on the device if it is there: to fetch it would be to wait for it."""
+    """A number of the host as a float. A number on the device as it is: to fetch it, one would have to wait."""
     return x if is_device(x) else float(x)
-
-
-def to_device(array):
-    """A NumPy array copied to the device, in the same memory order; counted as a transfer."""
-    library = device_library()
-    if not simulated():     # the stand-in counts for itself
-        work.transferred()
-    return library.array(array, order="K")
-
-
-def to_host(array):
-    """An array of the device copied to a NumPy array in the same memory order; counted as a transfer.
-
-    What waited for one (``deferred``) is looked at, and raises before anything is returned.
-    """
-    if not simulated():
-        work.transferred()
-    found = array.get(order="A")
-    deferred.settle()
-    return found

@@ -1,21 +1,21 @@
-"""Conditions on values of a device, looked at when something comes to the host anyway.
+"""Conditions on values of the device, which are looked at when the host fetches something anyway.
 
-To look at a value on a GPU is to wait for it, and for all that was asked of the GPU before.  A training step
-that looked whether its gradients are finite would spend its time waiting.  So a condition that is known to
-the device only waits in a list, and the error is raised, with all its words, at the next transfer to the
-host: the loss that is printed, say.  By then later work has been done on values that are no use.
+To look at a value on a GPU, the host has to wait until the GPU has done all its work. A training step that looked
+whether its gradients are finite would spend its time waiting. So a condition whose value is on the device is put in
+a list. At the next transfer to the host, the printed loss for example, the conditions are looked at, and the first
+one that does not hold raises its error. By then the device has computed further with values that are of no use.
 """
 
 import numpy as np
 
-from . import arrays
+from .arrays import is_device
 
-#: So many conditions wait at most, until they cause a transfer themselves.
+#: So many conditions may wait. One more makes a transfer of its own.
 MOST = 512
 
 waiting = []
 
-#: Functions called after each transfer, that raise what kernels have found and marked (``cuda.errors``).
+#: Functions that are called after each transfer. They raise what kernels have marked as wrong (``cuda.errors``).
 marked = []
 
 
@@ -24,8 +24,8 @@ def require(holds, error):
 
     Parameters
     ----------
-    holds : bool, or an array of no axes.
-    error : function that makes the exception; it must not keep large arrays alive.
+    holds : bool, or an array without axes.
+    error : function that returns the exception. It should not keep large arrays alive.
 
     >>> require(np.isfinite(1.0), lambda: ValueError("expected a finite number"))
     >>> require(np.isfinite(np.nan), lambda: ValueError("expected a finite number"))
@@ -33,7 +33,7 @@ def require(holds, error):
         ...
     ValueError: expected a finite number
     """
-    if arrays.is_device(holds):
+    if is_device(holds):
         waiting.append((holds, error))
         if len(waiting) >= MOST:
             settle()
@@ -42,10 +42,10 @@ def require(holds, error):
 
 
 def settle():
-    """Raise the error of the first condition that did not hold; costs one transfer if any waits.
+    """Raise the error of the first condition that does not hold. Takes one transfer if any condition waits.
 
-    Called after a transfer, so that the host has waited already. One mistake is often noticed in several
-    places: the first one speaks for all.
+    This is called after a transfer, when the host has waited already. One mistake is often noticed in several places;
+    only the first one is raised.
     """
     errors = []
     for check in (look, *marked):
@@ -58,7 +58,7 @@ def settle():
 
 
 def look():
-    """Raise for the first condition that did not hold."""
+    """Raise the error of the first waiting condition that does not hold."""
     if waiting:
         conditions, errors = zip(*waiting, strict=True)
         waiting.clear()

@@ -5,9 +5,10 @@ import pytest
 
 from minigrad import kernels
 from minigrad.kernels import specification
-from minigrad.kernels.cpu import driver as cpu_driver
+from minigrad.kernels.cpu import dispatch as cpu_dispatch
 from minigrad.kernels.cuda import driver, plain
-from minigrad.kernels.device.arrays import simulated, to_device, to_host
+from minigrad.kernels.device.arrays import simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 from tests.kernels.layer_checks import GATES, check_both_sides, check_consumer, check_gated_layer, make_gates
 
 DTYPES = np.float32, np.float64
@@ -108,7 +109,7 @@ def test_the_same_bits_every_time():
 
 
 def test_a_step_makes_no_transfer_and_touches_what_it_does_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(cpu_driver, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(cpu_dispatch, "dense_is_faster", lambda *case: False)
     rng = np.random.default_rng(6)
     host = [rng.standard_normal(shape) for shape in ((5, 4), (6, 4), 6, (5, 6), (5, 3), (4, 6))]
 
@@ -142,7 +143,7 @@ def test_zeros_stay_behind_the_open_blocks():
     gates = to_device(make_gates("sparse", (6, 5), np.float64, rng))
     x, weight, bias = (to_device(rng.standard_normal(shape)) for shape in ((6, 4), (10, 4), 10))
     h = kernels.gated_linear(x, weight, bias, gates, 2)
-    other = kernels.Packed.sample(to_device(np.full((6, 10), np.inf)), h.blocks, 2)
+    other = kernels.Packed.gather(to_device(np.full((6, 10), np.inf)), h.blocks, 2)
     for packed in (h, np.tanh(h), h * 3, h + h, h / 2, h * h, h * to_device(rng.standard_normal(10)), other,
                    kernels.gated_linear_dx(h, to_device(rng.standard_normal((10, 10))), gates, h.blocks, 2, h.blocks)):
         values = to_host(packed.values)
@@ -158,8 +159,8 @@ def test_zeros_stay_behind_the_open_blocks():
 def test_functions_of_packed_values(function):
     rng = np.random.default_rng(8)
     gates, dense = make_gates("half", (4, 3), np.float64, rng), rng.standard_normal((4, 6))
-    host = kernels.Packed.sample(dense, kernels.open_blocks(gates), 2)
-    device = kernels.Packed.sample(to_device(dense), kernels.open_blocks(to_device(gates)), 2)
+    host = kernels.Packed.gather(dense, kernels.open_blocks(gates), 2)
+    device = kernels.Packed.gather(to_device(dense), kernels.open_blocks(to_device(gates)), 2)
     np.testing.assert_allclose(to_host(function(device).to_dense()), function(host).to_dense(), rtol=1e-12)
 
 
@@ -168,15 +169,15 @@ def test_functions_of_packed_values(function):
 def test_what_would_fill_closed_blocks_is_refused(function):
     blocks = kernels.open_blocks(to_device(np.eye(3)))
     with pytest.raises(TypeError, match="to_dense"):
-        function(kernels.Packed.sample(to_device(np.ones((3, 6))), blocks, 2))
+        function(kernels.Packed.gather(to_device(np.ones((3, 6))), blocks, 2))
 
 
 def test_packed_on_other_blocks_is_refused():
-    first, second = (kernels.Packed.sample(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(gates)), 1)
+    first, second = (kernels.Packed.gather(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(gates)), 1)
                      for gates in (np.eye(3), np.ones((3, 3))))
     with pytest.raises(TypeError, match="same open blocks"):
         first + second
-    again = kernels.Packed.sample(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(np.eye(3))), 1)
+    again = kernels.Packed.gather(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(np.eye(3))), 1)
     np.testing.assert_array_equal(to_host((first + again).to_dense()), 2 * np.eye(3))
 
 

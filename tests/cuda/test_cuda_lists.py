@@ -6,7 +6,8 @@ import pytest
 from minigrad import kernels
 from minigrad.kernels import specification
 from minigrad.kernels.cuda import launch, layout, lists
-from minigrad.kernels.device.arrays import simulated, to_device, to_host
+from minigrad.kernels.device.arrays import simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 
 LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
 SHAPES = [(0, 3), (3, 0), (1, 1), (5, 7), (32, 32), (33, 31), (3, 70), (70, 3)]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from minigrad import kernels
 from minigrad.kernels import specification
 from minigrad.kernels.cuda import dispatch, launch, masked, shared, wide
-from minigrad.kernels.device.arrays import device_library, simulated, to_device, to_host
+from minigrad.kernels.device.arrays import device_library, simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 
 SCALE = 1 if simulated() else 8
 DENSITIES = 0.0, 0.1, 0.5, 1.0

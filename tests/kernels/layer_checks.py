@@ -66,7 +66,7 @@ def check_gated_layer(shape, kind, dtype, put=here, get=here):
     blocks = out.blocks
     assert_close(out, wanted["out"], get)
     assert_close(kernels.gated_linear(x, weight, None, opened, block, blocks), wanted["without bias"], get)
-    for cotangent in (g, kernels.Packed.sample(g, blocks, block)):
+    for cotangent in (g, kernels.Packed.gather(g, blocks, block)):
         assert_close(kernels.gated_linear_dx(cotangent, weight, opened, blocks, block), wanted["dx"], get)
         assert_close(kernels.gated_linear_dw(cotangent, x, opened, blocks, block), wanted["dw"], get)
         assert_close(kernels.gated_linear_db(cotangent, opened, blocks, block), wanted["db"], get)
@@ -91,7 +91,7 @@ def check_consumer(shape, kind, order, dtype, put=here, get=here):
     g, weight, bias = (put(host[name]) for name in ("g", "weight", "bias"))
     stepped, stepped_bias = put(host["weight"].copy(order="K")), put(host["bias"].copy())
     blocks = kernels.open_blocks(put(gates))
-    h = kernels.Packed.sample(put(host["h"]), blocks, block)
+    h = kernels.Packed.gather(put(host["h"]), blocks, block)
 
     assert_close(h, dense, get)
     assert_close(kernels.packed_linear(h, weight, bias),
@@ -120,7 +120,7 @@ def check_both_sides(shape, kind, dtype, put=here, get=here):
     dense = host["x"] * specification.spread(x_gates != 0, x_block)
     dx = specification.gated_linear_dx(host["g"], host["weight"], gates, block)
     dw = specification.gated_linear_dw(host["g"], dense, gates, block)
-    x = kernels.Packed.sample(put(host["x"]), kernels.open_blocks(put(x_gates)), x_block)
+    x = kernels.Packed.gather(put(host["x"]), kernels.open_blocks(put(x_gates)), x_block)
     weight, bias, g, opened = map(put, (host["weight"], host["bias"], host["g"], gates))
     stepped, target = put(host["weight"].copy()), put(np.full_like(host["weight"], 7))
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import backend, layers, specification
-from minigrad.kernels import gates as lists_of_gates
-from minigrad.kernels.cpu import driver, plain, uncompiled
+from minigrad.kernels import backend, specification
+from minigrad.kernels.cpu import dispatch, driver, plain, uncompiled
 from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 from tests.kernels.layer_checks import (
     GATES,
@@ -41,16 +40,13 @@ def tile(request, monkeypatch):
         return
     if request.param == "uncompiled":
         monkeypatch.setattr(backend, "host_kernels", lambda: uncompiled)
-        monkeypatch.setattr(lists_of_gates, "host_kernels", lambda: uncompiled)
-        monkeypatch.setattr(lists_of_gates, "serving", lambda: "numpy")
-        monkeypatch.setattr(layers, "serving", lambda: "numpy")
         return
     if request.param == "vector" and not VECTOR_BYTES:
         pytest.skip("this processor has no wide vectors")
     if request.param == "plain":
-        monkeypatch.setattr(driver, "tile", plain)
-        monkeypatch.setattr(layers, "_in_one_call", lambda *arrays: False)
-    monkeypatch.setattr(driver, "dense_is_faster", lambda *case: False)
+        monkeypatch.setattr(dispatch, "tile", plain)
+        monkeypatch.setattr(driver, "in_one_call", lambda *arrays: False)
+    monkeypatch.setattr(dispatch, "dense_is_faster", lambda *case: False)
 
 
 def layouts(array):
@@ -155,7 +151,7 @@ def test_bad_cotangents():
     gates = np.array([[1.0, 0.5]])
     x, weight = np.ones((1, 3)), np.ones((4, 3))
     out = kernels.gated_linear(x, weight, None, gates, 2)
-    other = kernels.Packed.sample(np.ones((1, 4)), kernels.open_blocks(np.array([[0.0, 1.0]])), 2)
+    other = kernels.Packed.gather(np.ones((1, 4)), kernels.open_blocks(np.array([[0.0, 1.0]])), 2)
     with pytest.raises(ValueError, match="cotangent of the output"):
         kernels.gated_linear_dx(other, weight, gates, out.blocks, 2)
     with pytest.raises(TypeError, match="open_blocks"):

@@ -12,7 +12,7 @@ import pytest
 
 from minigrad import kernels
 from minigrad.kernels import specification
-from minigrad.kernels.cpu import driver
+from minigrad.kernels.cpu import dispatch, driver
 from minigrad.kernels.device import work
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,10 +68,10 @@ def test_nothing_beyond_the_arrays_is_touched(shape, dtype, at_end, monkeypatch)
     examples, inputs, count, block = shape
     rng = np.random.default_rng(5)
     pages = Pages(at_end)
-    monkeypatch.setattr(driver, "empty", pages.empty)
-    for module in (driver, work):
+    monkeypatch.setattr(work, "empty", pages.empty)
+    for module in (dispatch, driver, work):
         monkeypatch.setattr(module, "zeros", pages.zeros)
-    monkeypatch.setattr(driver, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(dispatch, "dense_is_faster", lambda *case: False)
 
     def normal(*shape):
         return pages.copy(rng.standard_normal(shape).astype(dtype))
@@ -82,7 +82,7 @@ def test_nothing_beyond_the_arrays_is_touched(shape, dtype, at_end, monkeypatch)
     blocks = kernels.open_blocks(gates)
     blocks = kernels.OpenBlocks(blocks.shape, *(pages.copy(getattr(blocks, name)) for name in (
         "indptr", "indices", "block_indptr", "examples", "positions")), binary=blocks.binary)
-    packed = kernels.Packed.sample(g, blocks, block)
+    packed = kernels.Packed.gather(g, blocks, block)
     packed = packed.with_values(pages.copy(packed.values))
 
     out = kernels.gated_linear(x, weight, bias, gates, block, blocks)
