@@ -1,6 +1,6 @@
 """The products that can be read: one thread for each number of the result, straight from memory.
 
-The functions are those of `tiles`, which computes the same with tiles of results in registers:
+`dispatch` has the same functions, which compute the same with tiles of results in registers:
 
     sdd   sampled product   values[open] = x weightᵀ         dense · dense, sampled at open blocks
     dsd   sparse times dense   out += values weight          sparse · dense = dense
