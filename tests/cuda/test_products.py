@@ -185,7 +185,7 @@ def test_products_of_packed_inputs(shape, density, dtype):
     examples, x_count, x_block, count, block = shape
     gates, x, weight, g = problem(examples, count, block, x_count * x_block, density, dtype)
     x_gates = problem(examples, x_count, 1, 1, density, dtype, seed=1)[0]
-    x = x * specification.spread(x_gates, x_block)
+    x = x * specification.per_unit(x_gates, x_block)
     blocks, x_blocks = kernels.open_blocks(to_device(gates)), kernels.open_blocks(to_device(x_gates))
     x_values, values = to_device(packed(x, x_gates, x_block)), to_device(packed(g, gates, block))
     found = device_library().zeros(values.shape, values.dtype)

@@ -87,7 +87,7 @@ def check_consumer(shape, kind, order, dtype, put=here, get=here):
     gates = make_gates(kind, (examples, count), dtype, rng)
     if order == "units first":
         host["weight"] = np.asfortranarray(host["weight"])
-    dense = host["h"] * specification.spread(gates != 0, block)
+    dense = host["h"] * specification.per_unit(gates != 0, block)
     g, weight, bias = (put(host[name]) for name in ("g", "weight", "bias"))
     stepped, stepped_bias = put(host["weight"].copy(order="K")), put(host["bias"].copy())
     blocks = kernels.open_blocks(put(gates))
@@ -117,7 +117,7 @@ def check_both_sides(shape, kind, dtype, put=here, get=here):
                   bias=count * block, g=(examples, count * block))
     x_gates = make_gates(kind, (examples, x_count), dtype, rng)
     gates = make_gates(kind, (examples, count), dtype, rng)
-    dense = host["x"] * specification.spread(x_gates != 0, x_block)
+    dense = host["x"] * specification.per_unit(x_gates != 0, x_block)
     dx = specification.gated_linear_dx(host["g"], host["weight"], gates, block)
     dw = specification.gated_linear_dw(host["g"], dense, gates, block)
     x = kernels.Packed.gather(put(host["x"]), kernels.open_blocks(put(x_gates)), x_block)
@@ -129,7 +129,7 @@ def check_both_sides(shape, kind, dtype, put=here, get=here):
     assert_close(out, specification.gated_linear(dense, host["weight"], host["bias"], gates, block), get)
     assert_close(kernels.gated_linear_dx(g, weight, opened, blocks, block), dx, get)
     assert_close(kernels.gated_linear_dx(g, weight, opened, blocks, block, x.blocks),
-                 dx * specification.spread(x_gates != 0, x_block), get)
+                 dx * specification.per_unit(x_gates != 0, x_block), get)
     assert_close(kernels.gated_linear_dw(g, x, opened, blocks, block), dw, get)
     assert kernels.gated_linear_dw(g, x, opened, blocks, block, target) is target
     assert_close(target, dw, get)
