@@ -32,7 +32,7 @@ def kernels():
         return "NumPy alone, which skips no closed blocks: Numba cannot be imported (python -m pip install numba)"
     if serving() == "python":
         return "plain loops in Python: NUMBA_DISABLE_JIT is set"
-    from minigrad.kernels.lists import list_open
+    from minigrad.kernels.cpu.lists import list_open
 
     folder = list_open.stats.cache_path
     if folder is None:
@@ -45,7 +45,7 @@ def tile():
     """How wide the vectors are in which the CPU's kernels compute."""
     if serving() != "numba":
         return "none"
-    from minigrad.kernels.tile import VECTOR_BYTES
+    from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 
     if not VECTOR_BYTES:
         return "left to the compiler"

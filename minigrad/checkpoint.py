@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad.kernels.arrays import is_device, to_host
+from minigrad.kernels.device.arrays import is_device
+from minigrad.kernels.device.transfer import to_host
 
 __all__ = ["load", "save", "whole_file"]
 

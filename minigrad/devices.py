@@ -16,7 +16,7 @@ A program takes its device like this, before it spends time on anything else:
     device = devices.usable(parser.parse_args().device)
 
 What is not known on the host is not waited for: conditions such as finite costs are looked at when a value is
-next fetched (``kernels.deferred``), so an error may name a step that is some steps back.
+next fetched (``kernels.device.deferred``), so an error may name a step that is some steps back.
 """
 
 import functools
@@ -27,8 +27,8 @@ import warnings
 
 import numpy as np
 
-from minigrad.kernels import arrays
 from minigrad.kernels.compiler import serving
+from minigrad.kernels.device import arrays, transfer
 
 #: The names that ``device=`` takes.
 NAMES = ("cpu", "cuda")
@@ -70,9 +70,9 @@ def put(array, device):
     if of(array) == usable(device):
         return array
     if device == "cpu":
-        return arrays.to_host(array)
+        return transfer.to_host(array)
     try:
-        return arrays.to_device(array)
+        return transfer.to_device(array)
     except MemoryError as error:
         raise MemoryError(f"device 'cuda': no memory for an array of shape {array.shape} and dtype {array.dtype} "
                           f"({error}). Use smaller batches, or drop what is not needed") from error

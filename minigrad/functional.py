@@ -9,7 +9,7 @@ import numpy as np
 from minigrad import devices, ops, sharing
 from minigrad.arguments import described
 from minigrad.graph import Evaluation
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 from minigrad.tensor import Tensor, cotangent_of, tensor
 
 __all__ = ["grad", "hessian", "jacobian", "replay", "value_and_grad"]

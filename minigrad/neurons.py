@@ -16,7 +16,7 @@ testing: each says what the paper puts in its place at test time.
 from minigrad import ops, random
 from minigrad.arguments import described, is_real
 from minigrad.estimators import Reinforce, Stop, StraightThrough, StraightThroughSlope
-from minigrad.kernels.arrays import is_array
+from minigrad.kernels.device.arrays import is_array
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import Tensor, tensor
 

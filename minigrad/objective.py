@@ -13,8 +13,8 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.arguments import described
-from minigrad.kernels.arrays import is_array, number
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device.arrays import is_array, number
+from minigrad.kernels.device.deferred import require
 from minigrad.ops.primitives import primitive
 from minigrad.tensor import Tensor
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from minigrad import devices, ops
 from minigrad.kernels import bernoulli_gates
-from minigrad.kernels.arrays import is_array
+from minigrad.kernels.device.arrays import is_array
 
 #: What a rule may declare in ``needs``.
 NEEDS = ("grad", "cost", "cost_at", "cost_and_grad_at", "inner")

@@ -24,7 +24,7 @@ import numpy as np
 from minigrad import devices, ops, random, sharing
 from minigrad.arguments import described, is_whole
 from minigrad.claims import claims_of, may_break
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.packed import ALL, NOTHING, OPEN

@@ -17,7 +17,7 @@ import minigrad as mg
 from demos import __main__ as course
 from minigrad import output
 from minigrad.kernels import cache
-from minigrad.kernels.jit import exact
+from minigrad.kernels.cpu.jit import exact
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}     # what demos with timings start again with

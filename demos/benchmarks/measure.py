@@ -103,7 +103,7 @@ def machine():
             for library in threadpool_info() if library["user_api"] == "blas"]
     vectors = "no compiled kernels"
     if serving() == "numba":
-        from minigrad.kernels.tile import VECTOR_BYTES
+        from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 
         vectors = f"vectors of {VECTOR_BYTES} bytes"
     return "\n".join([

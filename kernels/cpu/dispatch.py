@@ -1,18 +1,24 @@
-"""The products of gated layers on the CPU: which kernel, cut how, on how many threads.
+"""How a product is computed on the CPU: densely by BLAS, on vectors, or by plain loops; and cut for how many threads.
 
-Every function takes checked arrays; `layers` checks them.
+Each function is one of the products that `plain` describes, for checked arrays of NumPy:
+
+    sdd   values[open] = x weightᵀ         dsd   out += values weight         dw   out = valuesᵀ x
+
+and `*_both` where x is packed as well. Three things decide. Where most blocks are open, BLAS is faster than skipping
+(`breakeven`). Where the processor has wide vectors, `tile` is faster than `plain`. And `threads` cuts what is worth
+sharing.
 """
 
 import numpy as np
 
-from . import epilogue, plain, threads
+from ..compiler import serving
+from ..device.work import allocated, touched, zeros
+from . import plain, threads
 from .breakeven import dense_is_faster
-from .packed import Packed
-from .tile import VECTOR_BYTES
-from .work import allocated, empty, touched, zeros
+from .vectors import VECTOR_BYTES
 
 if VECTOR_BYTES:
-    from . import vector as tile
+    from . import tile
 else:
     tile = plain
 
@@ -20,37 +26,22 @@ else:
 _PANEL_BYTES = 512 * 1024
 
 
-def _lists(blocks):
-    return blocks.block_indptr, blocks.examples, blocks.positions
-
-
-def _counted(array):
-    """An array that BLAS allocated, counted."""
-    allocated(array.nbytes)
-    return array
-
-
-def contiguous(array):
-    """The array itself where loops can walk it as it lies, else a copy."""
-    flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
-
-
-def packed_values(blocks, block, dtype):
-    """Room for the values of a Packed array."""
-    return empty((blocks.n_open, block), dtype)
-
-
-def _panel(rows, itemsize):
-    """Columns per panel: few enough for the cache, enough for full tiles and for several threads."""
-    return 256 if rows * 256 * itemsize <= _PANEL_BYTES else 128
+def in_one_call(x, weight, bias, gates):
+    """Whether `one_example.gated_linear` takes these arrays as they are, and the work is too little to share."""
+    if not isinstance(x, np.ndarray) or threads.worth_sharing(weight.size) or serving() != "numba":
+        return False
+    for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
+        flags = array.flags
+        if array.dtype != x.dtype or not (flags.c_contiguous and flags.aligned and flags.writeable):
+            return False
+    return True
 
 
 def sdd(x, weight, blocks, block):
     """values (n_open, block) = x weightᵀ at the open blocks."""
     if dense_is_faster("sdd", blocks, block, x.shape[1]):
-        return Packed.sample(_counted(x @ weight.T), blocks, block).values
-    values = packed_values(blocks, block, x.dtype)
+        return blocks.gather(_counted(x @ weight.T), block)
+    values = blocks.empty(block, x.dtype)
     touched(blocks.n_open)
     x, weight = tile.prepared(x), tile.prepared(weight)
     ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
@@ -63,7 +54,7 @@ def sdd_both(x, weight, blocks, block):
     """The same for a packed x."""
     if dense_is_faster("both", x.blocks, x.block, weight.shape[1]):
         return sdd(x.to_dense(), weight, blocks, block)
-    values = packed_values(blocks, block, x.dtype)
+    values = blocks.empty(block, x.dtype)
     weight = tile.prepared(weight)
     pairs = _pairs(blocks, x.blocks)
     touched(pairs)
@@ -76,14 +67,14 @@ def sdd_both(x, weight, blocks, block):
 def dsd(values, weight, blocks, out):
     """out (B, D), contiguous, += packed values times weight; returns out."""
     if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1]):
-        out += _counted(Packed(values, blocks, values.shape[1]).to_dense() @ weight)
+        out += _counted(blocks.scatter(values) @ weight)
         return out
     touched(blocks.n_open)
     weight = tile.prepared(weight)
     multiply_adds = values.size * out.shape[1]
     if values.shape[1] == 1:
-        # Blocks of one unit: nothing to keep in registers between the examples of a block. Seen
-        # from an example, though, this is the sum that dw forms for a unit.
+        # In blocks of one unit, the examples of a block share nothing that could stay in registers. But the sum of
+        # one example over its units is the sum that dw computes for one unit over its examples.
         entries = np.arange(blocks.n_open, dtype=np.int32)
         allocated(entries.nbytes)
         ranges = threads.shares(blocks.indptr, multiply_adds)
@@ -102,7 +93,7 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
     if dense_is_faster("both", x_blocks, x_block, weight.shape[1]):
         out = zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
-        return Packed.sample(dsd(values, weight, blocks, out), x_blocks, x_block).values
+        return x_blocks.gather(dsd(values, weight, blocks, out), x_block)
     out = zeros((x_blocks.n_open, x_block), values.dtype)
     weight = tile.prepared(weight)
     pairs = _pairs(blocks, x_blocks)
@@ -116,7 +107,7 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
 def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
     if not keep and dense_is_faster("dw", blocks, values.shape[1], out.shape[1]):
-        np.matmul(Packed(values, blocks, values.shape[1]).to_dense().T, x, out=out)
+        np.matmul(blocks.scatter(values).T, x, out=out)
         return
     touched(blocks.n_open)
     x, target = tile.prepared(x), tile.prepared(out)
@@ -142,30 +133,21 @@ def dw_both(values, x, blocks, out, rate):
         out[...] = target
 
 
-def add_bias(values, bias, blocks):
-    """values += bias of each open block."""
-    epilogue.add_bias(blocks.indices, contiguous(bias), values)
-
-
-def scale(values, gates, blocks, out):
-    """out = gate · values at each open block."""
-    epilogue.scale(blocks.indptr, blocks.indices, contiguous(gates), values, out)
-
-
-def sum_examples(values, blocks, out, rate):
-    """out (H,) += rate · the sum of values over examples."""
-    target = contiguous(out)
-    epilogue.sum_examples(blocks.block_indptr, blocks.positions, values, target, values.dtype.type(rate))
-    if target is not out:
-        out[...] = target
-
-
-def gate_products(g, values, gates, blocks, out):
-    """out (B, G) at open gates = g · values / gate, summed over the block."""
-    gates = np.require(gates, dtype=g.dtype, requirements="CA")
-    epilogue.gate_products(blocks.indptr, blocks.indices, gates, g, values, out)
+def _lists(blocks):
+    return blocks.block_indptr, blocks.examples, blocks.positions
 
 
 def _pairs(blocks, x_blocks):
     """The number of (open output block, open input block) pairs."""
     return int(np.dot(np.diff(blocks.indptr).astype(np.int64), np.diff(x_blocks.indptr)))
+
+
+def _panel(rows, itemsize):
+    """Columns per panel: few enough for the cache, enough for full tiles and for several threads."""
+    return 256 if rows * 256 * itemsize <= _PANEL_BYTES else 128
+
+
+def _counted(array):
+    """An array that BLAS allocated, counted."""
+    allocated(array.nbytes)
+    return array

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from . import work
+from ...device import work
 
 #: The ufuncs that CuPy has.
 UFUNCS = """

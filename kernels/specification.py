@@ -1,14 +1,23 @@
-"""The specification: every kernel in plain NumPy on dense arrays and masks.
+"""The specification: every kernel in plain NumPy, on dense arrays and masks.
 
 Shapes: x (B, D), weight (H, D) with H = G·k units in G blocks of k, gates (B, G), bias (H,).
-Nothing is skipped here; a closed block is computed and multiplied by 0.
+Nothing is skipped here: a closed block is computed and multiplied by 0.
+
+All layers are made of three products, named as in Triton's block-sparse library: s is sparse, zero in closed
+blocks, and d is dense; the result comes first.
+
+    sdd   sparse = dense · dense     forward product of a gated layer; gradient of packed units
+    dsd   dense = sparse · dense     forward product of the layer that consumes packed units; gradient of x
+    dw    gradient of a weight: transposed sparse · dense
+
+`cpu.plain`, `cpu.tile`, `cuda.plain`, `cuda.shared` and `cuda.tile` compute them under the same names.
 """
 
 import numpy as np
 
 
-def spread(gates, block):
-    """Gates (B, G) repeated over the units of their block: (B, G·block)."""
+def per_unit(gates, block):
+    """Gates (B, G), each repeated for the units of its block: (B, G·block)."""
     return np.repeat(gates, block, axis=1)
 
 
@@ -27,25 +36,44 @@ def open_blocks(gates):
     return tuple(a.astype(np.int32) for a in (indptr, indices, block_indptr, rows[order], order))
 
 
+# -- the three products --------------------------------------------------------------------------------
+
+def sdd(x, weight, gates, block):
+    """h = x Wᵀ at open blocks, 0 elsewhere."""
+    return per_unit(gates != 0, block) * (x @ weight.T)
+
+
+def dsd(h, weight):
+    """out = h W, for h (B, H) with zeros at closed blocks and weight (H, C)."""
+    return h @ weight
+
+
+def dw(h, x):
+    """dW = hᵀ x, for h (B, H) with zeros at closed blocks."""
+    return h.T @ x
+
+
+# -- the gated layer -----------------------------------------------------------------------------------
+
 def gated_linear(x, weight, bias, gates, block):
     """out[i, u] = gates[i, u // block] · (x[i] · weight[u] + bias[u])."""
-    product = x @ weight.T if bias is None else x @ weight.T + bias
-    return spread(gates, block) * product
+    product = sdd(x, weight, gates, block)
+    return per_unit(gates, block) * (product if bias is None else product + bias)
 
 
 def gated_linear_dx(g, weight, gates, block):
     """dx = (gate · g) W."""
-    return (spread(gates, block) * g) @ weight
+    return dsd(per_unit(gates, block) * g, weight)
 
 
 def gated_linear_dw(g, x, gates, block):
     """dW = (gate · g)ᵀ x."""
-    return (spread(gates, block) * g).T @ x
+    return dw(per_unit(gates, block) * g, x)
 
 
 def gated_linear_db(g, gates, block):
     """db = the sum over examples of gate · g."""
-    return (spread(gates, block) * g).sum(axis=0)
+    return (per_unit(gates, block) * g).sum(axis=0)
 
 
 def gated_linear_dgates(g, x, weight, bias, block):
@@ -54,22 +82,26 @@ def gated_linear_dgates(g, x, weight, bias, block):
     return (g * product).reshape(len(g), len(weight) // block, block).sum(axis=2)
 
 
+# -- the layer that consumes gated units ---------------------------------------------------------------
+
 def packed_linear(h, weight, bias):
     """out = h Vᵀ + bias, for h (B, H) with zeros at closed blocks and weight V (C, H)."""
-    return h @ weight.T if bias is None else h @ weight.T + bias
+    return dsd(h, weight.T) if bias is None else dsd(h, weight.T) + bias
 
 
 def packed_linear_dh(g, weight, gates, block):
-    """dh = g V, sampled at the open blocks."""
-    return (spread(gates, block) != 0) * (g @ weight)
+    """dh = g V at the open blocks."""
+    return sdd(g, weight.T, gates, block)
 
 
 def packed_linear_dw(g, h):
     """dV = gᵀ h."""
-    return g.T @ h
+    return dw(h, g).T
 
 
-def adam(x, gradient, mean, square, rate, betas, correction, epsilon):
+# -- the optimiser -------------------------------------------------------------------------------------
+
+def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
     """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − rate · m / (√v / correction + ε).
 
     For m = mean and v = square, in place.  ``rate`` and ``correction`` make up for the zeros that the averages

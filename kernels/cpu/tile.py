@@ -8,8 +8,8 @@ memory; the arithmetic is in `tile` and `tile_both`.
 import numpy as np
 
 from .jit import kernel
-from .tile import ROWS, UNITS, VECTOR_BYTES, VECTORS, WIDE, dot_tile, gradient_tile, update_tile
-from .tile_both import RUNS, packed_dot_tile, packed_gradient_tile, packed_update_tile
+from .vectors import ROWS, UNITS, VECTOR_BYTES, VECTORS, WIDE, dot_tile, gradient_tile, update_tile
+from .vectors_both import RUNS, packed_dot_tile, packed_gradient_tile, packed_update_tile
 
 
 def prepared(array):

@@ -8,7 +8,7 @@ after another. Addresses, strides and masks are as in `tile`.
 
 from numba.extending import intrinsic
 
-from .tile import UNITS, described, each_size
+from .vectors import UNITS, described, each_size
 
 RUNS = 4
 
@@ -57,7 +57,7 @@ def packed_update_tile(typingctx, zero, runs, out, indices, x_block, values, wei
                 places = [b.add(w.shifted(out, r, width), at) for r in range(n_runs)]
 
                 def unit(u, sums):
-                    value = w.spread_from(b.add(values, b.mul(u, w.int(w.itemsize))))
+                    value = w.broadcast_from(b.add(values, b.mul(u, w.int(w.itemsize))))
                     offset = b.add(at, b.mul(u, weight_stride))
                     return [w.fused(value, w.load(b.add(column, offset), mask), total)
                             for column, total in zip(columns, sums, strict=True)]
@@ -80,11 +80,11 @@ def packed_gradient_tile(typingctx, rate, units, x, indices, count, x_block, val
     def write(w, rate, units, x, indices, count, x_block, values, out, out_stride):
         b = w.builder
         width = b.mul(x_block, w.int(w.itemsize))
-        rates = w.spread(rate)
+        rates = w.broadcast(rate)
 
         def tile(n_units, _):
             rows = [w.shifted(out, u, out_stride) for u in range(n_units)]
-            factors = [b.fmul(rates, w.spread_from(b.add(values, w.int(u * w.itemsize))))
+            factors = [b.fmul(rates, w.broadcast_from(b.add(values, w.int(u * w.itemsize))))
                        for u in range(n_units)]
 
             def run(p, nothing):

@@ -1,21 +1,17 @@
-"""The products of gated layers where there is no Numba: `cpu`'s functions, written in NumPy like `reference`.
+"""What `layers` calls where there is no Numba: the functions of `driver`, written in NumPy like `specification`.
 
-Packed values are spread out to dense arrays with zeros at closed blocks, so nothing is skipped. `layers` checks
-the arguments.
+Packed values are written to dense arrays with zeros at closed blocks. So every block is computed, and none skipped.
 """
 
 import numpy as np
 
-from . import reference
-from .packed import Packed
-from .work import empty, zeros
+from .. import specification
+from ..blocks import OpenBlocks
+from ..checks import check_finite_gates
+from ..device.work import allocated, empty, zeros
 
-__all__ = ["add_bias", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty", "gate_products", "open_lists",
-           "packed_values", "scale", "sdd", "sdd_both", "sum_examples", "zeros"]
-
-
-def _dense(values, blocks):
-    return Packed(values, blocks, values.shape[1]).to_dense()
+__all__ = ["add_bias", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty", "gate_products", "in_one_call",
+           "open_blocks", "scale", "sdd", "sdd_both", "sum_examples", "zeros"]
 
 
 def contiguous(array):
@@ -23,19 +19,22 @@ def contiguous(array):
     return array
 
 
-def open_lists(gates):
-    """The lists of OpenBlocks, and whether all gates are 0 or 1."""
-    return *reference.open_blocks(gates), bool(((gates == 0) | (gates == 1)).all())
+def open_blocks(gates):
+    """The OpenBlocks of gates (B, G)."""
+    check_finite_gates(gates)
+    blocks = OpenBlocks(gates.shape, *specification.open_blocks(gates), bool(((gates == 0) | (gates == 1)).all()))
+    allocated(blocks.nbytes)
+    return blocks
 
 
-def packed_values(blocks, block, dtype):
-    """Room for the values of a Packed array."""
-    return empty((blocks.n_open, block), dtype)
+def in_one_call(x, weight, bias, gates):
+    """False: without compiled kernels, one example is computed like many."""
+    return False
 
 
 def sdd(x, weight, blocks, block):
     """values (n_open, block) = x weightᵀ at the open blocks."""
-    return Packed.sample(x @ weight.T, blocks, block).values
+    return blocks.gather(x @ weight.T, block)
 
 
 def sdd_both(x, weight, blocks, block):
@@ -45,18 +44,18 @@ def sdd_both(x, weight, blocks, block):
 
 def dsd(values, weight, blocks, out):
     """out (B, D) += packed values times weight; returns out."""
-    out += _dense(values, blocks) @ weight
+    out += blocks.scatter(values) @ weight
     return out
 
 
 def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
-    return Packed.sample(_dense(values, blocks) @ weight, x_blocks, x_block).values
+    return x_blocks.gather(blocks.scatter(values) @ weight, x_block)
 
 
 def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
-    product = _dense(values, blocks).T @ x
+    product = blocks.scatter(values).T @ x
     if keep:
         out += values.dtype.type(rate) * product
     else:
@@ -80,7 +79,7 @@ def scale(values, gates, blocks, out):
 
 def sum_examples(values, blocks, out, rate):
     """out (H,) += rate · the sum of values over examples."""
-    out += values.dtype.type(rate) * _dense(values, blocks).sum(axis=0)
+    out += values.dtype.type(rate) * blocks.scatter(values).sum(axis=0)
 
 
 def gate_products(g, values, gates, blocks, out):

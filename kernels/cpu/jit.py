@@ -17,7 +17,7 @@ import numba
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 
-from .cache import tolerant
+from ..cache import tolerant
 from .threads import on_worker
 
 _FAST = {"reassoc", "contract", "nsz"}
@@ -64,7 +64,7 @@ class _Announce(event.Listener):
     """Say once on stderr that kernels of this package are compiled rather than read from the cache."""
 
     def on_start(self, compile_event):
-        ours = compile_event.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
+        ours = compile_event.data["dispatcher"].py_func.__module__.startswith(__package__.rpartition(".")[0] + ".")
         if ours:
             event.unregister("numba:compile", self)
             print("minigrad: compiling kernels for this machine (first use only)", file=sys.stderr)

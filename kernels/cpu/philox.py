@@ -1,7 +1,7 @@
 """Philox and the gate comparison as scalar functions, compiled for the CPU.
 
-`four_words`, `unit_interval` and `gate` are called by kernels for a GPU too (`cuda.philox`), for which Numba
-compiles the same source again.
+Kernels for a GPU (`cuda.philox`) call `four_words`, `unit_interval` and `gate` as well: Numba compiles the same source
+for both.
 """
 
 import math
@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
 from .jit import exact
-from .philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(M0), np.uint64(M1)
 _KEY_STEP_0, _KEY_STEP_1 = np.uint32(W0), np.uint32(W1)
@@ -99,7 +99,7 @@ def gate(logit, u):
 
 
 @exact
-def gates(logits, u, out):
+def bernoulli_gates(logits, u, out):
     """out = 1 where `gate` is true, else 0; one-dimensional arrays."""
     for i in range(len(out)):
         out[i] = gate(logits[i], u[i])

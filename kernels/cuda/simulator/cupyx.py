@@ -1,6 +1,6 @@
 """The special functions that CuPy has (``cupyx.scipy.special``), for arrays of ``simulated_cupy``."""
 
-from .simulated_cupy import to_array, to_memory
+from .cupy import to_array, to_memory
 
 NAMES = ("betaln", "digamma", "erf", "erfc", "erfcx", "gammaln", "log_ndtr", "logit", "ndtr", "ndtri", "polygamma",
          "xlog1py", "xlogy")

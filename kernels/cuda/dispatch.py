@@ -1,19 +1,22 @@
-"""Which kernel computes a product, on which tile, for how many blocks of threads.
+"""How a product is computed on the device: by which kernel, on which size of tile, for how many blocks of threads.
 
-A tile's size has to be known when its kernel is compiled, so kernels are made for each, by dtype. The sizes below
-were chosen for compute capabilities 8.0 and 9.0, by what ptxas reports of the kernels (`tests/cuda_ptx.py` holds
-them to it): no register is spilled, and several blocks of threads share a multiprocessor, so that some compute while
-others wait for memory. Doubles take twice the room, so their tiles are smaller. In the simulator, where every thread
-is one of Python, tiles have a few threads and all else stays as it is.
+`plain` and `shared` offer the same functions, to be read first. Here narrow blocks and few examples go to `pairs` and
+`masked`, wide blocks to `tile`, and packed inputs to `both`.
+
+The size of a tile has to be known when its kernel is compiled, so there is one kernel for each size and dtype. The
+sizes below were chosen for compute capabilities 8.0 and 9.0, by what ptxas reports of the kernels. No register is
+spilled, and several blocks of threads share a multiprocessor, so some compute while others wait for memory.
+(`tests/cuda_ptx.py` tests both.) Doubles take twice the room, so their tiles are smaller. In the simulator, where
+each thread is a thread of Python, tiles have a few threads. Nothing else differs there.
 """
 
 import math
 
 from numba import config
 
-from .. import arrays, work
-from . import both, gradient, layout, masked, pairs, sampled
-from .launch import launch, resident, spread
+from ..device import arrays, work
+from . import both, layout, masked, pairs, tile
+from .launch import for_each, launch, resident
 from .plain import dsd_both  # noqa: F401 (a thread for each number is as good as a tile there)
 from .wide import fits
 
@@ -60,7 +63,7 @@ def sdd(x, weight, blocks, values):
         return
     rows, units, depth, r, u = at_least(SAMPLED[x.itemsize], block)
     tiles = blocks.tiles(rows)
-    queue(sampled.sdd(dtype, rows, units, depth, r, u, vector), len(tiles) * math.ceil(block / units),
+    queue(tile.sdd(dtype, rows, units, depth, r, u, vector), len(tiles) * math.ceil(block / units),
           rows // r * units // u, blocks.lists, tiles, x, weight, values)
 
 
@@ -78,11 +81,11 @@ def dsd(values, weight, blocks, out):
     if slices > 1:
         target = arrays.device_library().empty((slices * examples, out.shape[1]), out.dtype)
         work.allocated(target.nbytes)
-    kernel = masked.masked(out.dtype.name, rows, columns, r, pitch, groups, True, fits(weight, target))
+    kernel = masked.product(out.dtype.name, rows, columns, r, pitch, groups, True, fits(weight, target))
     queue(kernel, tiles * slices, rows // r * columns // 4, blocks.lists, blocks.masks, examples, count, block, values,
           weight, target, slices, int(slices == 1), out.dtype.type(1))
     if slices > 1:
-        spread(masked.add_slices, out.size, slices, target, out)
+        for_each(masked.add_slices, out.size, slices, target, out)
 
 
 def slices_for(tiles, windows):
@@ -101,14 +104,14 @@ def dw(values, x, blocks, out, keep, rate):
     dtype, block, rate = x.dtype.name, values.shape[1], values.dtype.type(rate)
     if block < WIDE_BLOCK:
         rows, columns, r = MASKED[x.itemsize][1]
-        kernel = masked.masked(dtype, rows, columns, r, *masked.window(1), False, fits(x, out))
+        kernel = masked.product(dtype, rows, columns, r, *masked.window(1), False, fits(x, out))
         tiles = math.ceil(len(out) / rows) * math.ceil(out.shape[1] / columns)
         queue(kernel, tiles, rows // r * columns // 4, blocks.lists, blocks.masks, *blocks.shape, block, values, x, out,
               1, int(keep), rate)
         return
     units, columns, depth, r = at_least(GRADIENT[x.itemsize], block)
     tiles = blocks.shape[1] * math.ceil(block / units) * math.ceil(out.shape[1] / columns)
-    queue(gradient.dw(dtype, units, columns, depth, r, fits(values, x, out)), tiles, units // r * columns // 4,
+    queue(tile.dw(dtype, units, columns, depth, r, fits(values, x, out)), tiles, units // r * columns // 4,
           blocks.lists, values, x, out, int(keep), rate)
 
 

@@ -3,7 +3,7 @@
 Measured on one core of an AMD EPYC 9004 (AVX-512) with OpenBLAS under NumPy 2.4, float32, over 1 to
 512 examples of 784x2048 and 1024x4096, as the fastest of several interleaved runs of each:
 
-- sdd, dsd, dw: the density at which Packed.sample(x @ weight.T), Packed.to_dense() @ weight and
+- sdd, dsd, dw: the density at which Packed.gather(x @ weight.T), Packed.to_dense() @ weight and
   Packed.to_dense().T @ x by BLAS take as long as the kernel of that name, by units per block.
 - both: the density of a packed x at which the kernels for a layer gated on both sides take as long
   as those for a dense x, made of it first; by inputs per block.
@@ -14,7 +14,7 @@ The ratios carry over between machines better than the times do; where an entry 
 little is lost, since both sides are then about as fast.
 """
 
-from .tile import VECTOR_BYTES
+from .vectors import VECTOR_BYTES
 
 _NEVER = 2.0  # no density is that high
 

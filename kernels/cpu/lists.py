@@ -1,63 +1,54 @@
-"""The compiled passes behind `gates.open_blocks`.
+"""The lists of open blocks, made in two passes over a gate array: count the open gates, then list them.
 
-They fill arrays that they are given, and return numbers. (To return an array Numba runs Python code, where an
-interrupt would turn into a SystemError.)
+Both functions fill arrays that they are given, and return numbers. (A compiled function that returns an array runs
+Python code at its end. An interrupt there would turn into a SystemError.)
 """
 
 import numpy as np
 
 from .jit import kernel
+from .layout import compiled_sections
 
 
 @kernel
 def count_open(gates, counts):
-    """(n_open, odd): how many gates are open; `counts` is filled with their number in each block.
+    """(n_open, deviation): how many gates are open; `counts` is filled with their number in each block.
 
-    `odd` is 0 if all gates are 0 or 1, and finite only if all gates are.
+    `deviation` is 0 if all gates are 0 or 1. It is finite if and only if all gates are.
     """
     n_examples, n_blocks = gates.shape
     counts[:] = 0
-    odd = 0.0
+    deviation = 0.0
     for i in range(n_examples):
         row = gates[i]
         difference = row.dtype.type(0)
         for j in range(n_blocks):
             counts[j] += row[j] != 0
             difference += abs(row[j] * row[j] - row[j])
-        odd += difference
+        deviation += difference
     n_open = 0
     for j in range(n_blocks):
         n_open += counts[j]
-    return n_open, odd
+    return n_open, deviation
 
 
 @kernel
 def list_open(gates, counts, n_open, buffer):
-    """Fill the buffer with the lists of OpenBlocks, one after another; `counts` is used up.
-
-    Order in the buffer: indptr, block_indptr, positions, examples, indices, one spare place.
-    """
+    """Fill the buffer with the lists of OpenBlocks, as `layout` describes it; `counts` is used up."""
     n_examples, n_blocks = gates.shape
-    first = n_examples + 1
-    second = first + n_blocks + 1
-    indptr = buffer[:first]
-    block_indptr = buffer[first:second]
-    positions = buffer[second:second + n_open]
-    examples = buffer[second + n_open:second + 2 * n_open]
-    indices = buffer[second + 2 * n_open:]
-
+    indptr, block_indptr, positions, examples, indices = compiled_sections(buffer, gates.shape, n_open)
     block_indptr[0] = 0
     for j in range(n_blocks):
         block_indptr[j + 1] = block_indptr[j] + counts[j]
         counts[j] = block_indptr[j]  # from here on: where the next example of block j goes
     indptr[0] = 0
-    end = np.uint64(0)  # unsigned: an index that needs no check for counting from the end
+    end = np.uint64(0)  # an unsigned index needs no check for counting from the end
     for i in range(n_examples):
         row = gates[i]
         start = end
         for j in range(n_blocks):
-            # Written always and kept only if open: no branch for the processor to mispredict,
-            # and one spare place at the end for the write that is not kept.
+            # Each j is written, and `end` moves on only if the gate is open. So the processor has no branch to
+            # predict, and the last write, which is not kept, goes to the spare place.
             indices[end] = j
             end += np.uint64(row[j] != 0)
         indptr[i + 1] = end

@@ -111,23 +111,23 @@ class Writer:
         """a · b + c with one rounding."""
         return self.call(f"llvm.fma.{self.suffix}", self.vector, a, b, c)
 
-    def spread(self, scalar):
+    def broadcast(self, scalar):
         """A vector with the same number in every lane."""
-        return self._spread(scalar, self.vector)
+        return self._broadcast(scalar, self.vector)
 
-    def _spread(self, scalar, kind):
+    def _broadcast(self, scalar, kind):
         one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(INT32, 0))
         lanes = ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count)
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), lanes)
 
-    def spread_from(self, address):
-        return self.spread(self.builder.load(self.pointer(address, self.scalar), align=self.itemsize))
+    def broadcast_from(self, address):
+        return self.broadcast(self.builder.load(self.pointer(address, self.scalar), align=self.itemsize))
 
     def mask(self, count):
         """Lanes 0 .. count - 1."""
         kind = ir.VectorType(INT, self.lanes)
         lane = ir.Constant(kind, list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lane, self._spread(count, kind))
+        return self.builder.icmp_signed("<", lane, self._broadcast(count, kind))
 
     def reduced(self, vectors):
         """A vector whose lane u is the sum of vectors[u], for 1, 2 or 4 vectors.
@@ -279,7 +279,7 @@ def update_tile(typingctx, zero, rows, lanes, out, out_stride, examples, values,
                     w.prefetch(b.add(b.add(unit, offset), ahead))
                 results = []
                 for r, row in enumerate(value_rows):
-                    value = w.spread_from(b.add(row, b.mul(u, w.int(w.itemsize))))
+                    value = w.broadcast_from(b.add(row, b.mul(u, w.int(w.itemsize))))
                     for v, vector in enumerate(weights):
                         results.append(w.fused(value, vector, sums[r * n_vectors + v]))
                 return results
@@ -308,7 +308,7 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
               rows, out, out_stride, keep):
         b = w.builder
         mask = w.mask(lanes)
-        rates = w.spread(rate)
+        rates = w.broadcast(rate)
 
         def tile(n_units, n_vectors):
             masked = n_vectors == 1
@@ -322,7 +322,7 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                 inputs = [w.load(b.add(row, offset), lanes_used) for offset in offsets]
                 results = []
                 for u in range(n_units):
-                    factor = w.spread_from(b.add(value, w.int(u * w.itemsize)))
+                    factor = w.broadcast_from(b.add(value, w.int(u * w.itemsize)))
                     for v, vector in enumerate(inputs):
                         results.append(w.fused(factor, vector, sums[u * n_vectors + v]))
                 return results
