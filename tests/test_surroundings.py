@@ -145,7 +145,7 @@ def test_a_demo_runs_by_its_name(tmp_path):
     assert picture.exists()
     wrong = python("-m", "demos", "score")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("demos: expected the name of a demo, got 'score'; there are reverse_mode, ")
+    assert wrong.stderr.startswith("demos: expected the name of a demo, got 'score'. The demos are reverse_mode, ")
     assert "reverse_mode" in printed("-OO", "-m", "demos", PYTHONIOENCODING="ascii")
 
 
