@@ -1,27 +1,26 @@
 """Gradient estimators: the rules of binary nodes, one file per family.
 
-A rule answers one question: what is ∂E[cost]/∂logit, judging by one sample?  Choose by what the cost
-lets you do:
+A rule estimates ∂E[cost]/∂logit from one sample.  Choose by what you can do with the cost:
 
     differentiate it        StraightThrough, …Slope, …Clipped,      low variance, biased
                             …Annealed, Surrogate
-                            Darn, ReinMax, Zgr                      less bias: none for quadratics
-                            GumbelStraightThrough, GumbelRao,       biased, and variable, by a
-                            GumbelSigmoid                           temperature
-    only observe it         Reinforce                               unbiased, noisy
-                            Nvil, Relax                             less so with what they learn
+                            Darn, ReinMax, Zgr                      less bias; none for quadratic costs
+                            GumbelStraightThrough, GumbelRao,       a temperature trades bias
+                            GumbelSigmoid                           for variance
+    only observe it         Reinforce                               unbiased, high variance
+                            Nvil, Relax                             less variance, by what they learn
                             Vimco                                   for importance-weighted bounds
-                            Correlation                             with the bias that centring removes
+                            Correlation                             biased, since it is not centred
     evaluate it elsewhere   ARM, DisARM, BitFlip, PrunedFlip        unbiased, one evaluation more
                             LeaveOneOut, ARMS                       unbiased, K − 1 evaluations more
-                            SPSA                                    nearly so, two evaluations more
+                            SPSA                                    almost unbiased, two evaluations more
                             LocalExpectation, Enumerate             least variance, many evaluations
-    the first two           LearnedCorrection                       learns to mend the bias
-    all three               MuProp, Rebar, DoubleControlVariate,    unbiased, less noisy
+    the first two           LearnedCorrection                       learns to correct the bias
+    all three               MuProp, Rebar, DoubleControlVariate,    unbiased, less variance
                             Rodeo
-    route round the sample  Stop                                    nothing at all
+    bypass the sample       Stop                                    passes no gradient
 
-Every rule can be made without arguments.  To write one, see ``minigrad.Estimator``.
+Every rule can be made without arguments.  To write your own, see ``minigrad.Estimator``.
 """
 
 from minigrad.estimators.antithetic import ARM, DisARM

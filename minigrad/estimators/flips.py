@@ -1,19 +1,30 @@
-"""Rules that flip bits and look at the difference: dE[L]/da_i = p_i (1 − p_i) E[L(h_i = 1) − L(h_i = 0)].
+"""Rules that flip bits and use the difference: dE[L]/da_i = p_i (1 − p_i) E[L(h_i = 1) − L(h_i = 0)].
 
-The other units keep their sample, and nodes below their uniforms.  Where rows share a cost they are
-flipped one row at a time.  All flips are evaluated at once, and one that enters a linear layer adds a
-multiple of a column of the weight to its output (``ops.alternatives``).
+The other units keep their sample, and the nodes below keep their uniforms.  Where several rows share a cost,
+bits are flipped in one row at a time.  All flips are evaluated at once.  A flip in the input of a linear layer
+is cheap: it adds a multiple of one column of the weight to the output (``ops.alternatives``).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigrad.rule import Estimator
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array
+    from minigrad.stochastic import BinaryNode
+
 MOST_UNITS = 12
 
 
-def differences_made(node, units):
-    """L(h_i = 1) − L(h_i = 0), (rows, K), for K units i in every row, which ``units`` (K, rows or 1) names."""
+def differences_made(node: BinaryNode, units: Array) -> Array:
+    """L(h_i = 1) − L(h_i = 0) of each row, (rows, K), for K units i.
+
+    ``units`` is (K, rows), or (K, 1) for the same units in all rows.
+    """
     bits = node.value[np.arange(len(node.value), like=node.value), units]
     return ((node.cost_flipped(units)[..., 0] - node.cost[:, 0]) * (1 - 2 * bits)).T
 
@@ -21,31 +32,31 @@ def differences_made(node, units):
 class LocalExpectation(Estimator):
     """d cost / d logit_i = p_i (1 − p_i) (L(h_i = 1) − L(h_i = 0)), for every unit i.
 
-    Unbiased, with no variance from the unit itself: exact where there is one.  Needs the cost with
-    each unit flipped in turn, so as many evaluations as there are units.
+    Unbiased.  The unit itself adds no variance, so the estimate is exact if there is only one.  Needs the cost
+    with each unit flipped in turn: as many evaluations as there are units.
     Titsias & Lázaro-Gredilla (2015); Tokui & Sato (2017).
     """
 
     needs = frozenset({"cost", "cost_at"})
     unbiased = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         every_unit = np.arange(node.shape[1], like=node.value)[:, None]
         return node.probs * (1 - node.probs) * differences_made(node, every_unit)
 
 
 class BitFlip(Estimator):
-    """d cost / d logit_i = D p_i (1 − p_i) (L(h_i = 1) − L(h_i = 0)) for one of the D units, drawn at
-    random for each row, and 0 for the others.
+    """d cost / d logit_i = D p_i (1 − p_i) (L(h_i = 1) − L(h_i = 0)) for one of the D units, and 0 for the others.
 
-    Unbiased; the local expectation at the price of one evaluation, with more variance the more units
-    there are.  Needs the cost with one unit flipped.  Kunes, Yin, Land & Blei (2022).
+    The unit is drawn at random for each row.  Unbiased.  It takes one evaluation, where the local expectation
+    takes D, and its variance grows with D.  Needs the cost with one unit flipped.
+    Kunes, Yin, Land & Blei (2022).
     """
 
     needs = frozenset({"cost", "cost_at"})
     unbiased = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         rows, units = node.shape
         chosen = node.rng.integers(units, (rows, 1))
         estimate = units * node.probs * (1 - node.probs) * differences_made(node, chosen.T)
@@ -55,14 +66,19 @@ class BitFlip(Estimator):
 class Enumerate(Estimator):
     """d cost / d logit = Σ_b P(b) L(b) (b − p), over all 2^D states b of the D units.
 
-    Exact but for the noise of nodes below: unbiased, of the least variance a rule of this node alone
-    can have.  Needs the cost at every state, hence at most 2**12 of them.
+    Unbiased.  Only the noise of the nodes below is left, so no rule of this node has less variance.  Needs the
+    cost at every state.
+
+    Raises
+    ------
+    ValueError
+        At backward: more than 12 units.
     """
 
     needs = frozenset({"cost_at"})
     unbiased = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         units = node.shape[1]
         if units > MOST_UNITS:
             raise ValueError(f"Enumerate: expected at most {MOST_UNITS} units in a sample, got {units}. Use "

@@ -1,32 +1,41 @@
 """Rules that learn their own correction."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from minigrad.arguments import is_real
 from minigrad.rule import Estimator
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array
+    from minigrad.stochastic import BinaryNode
+
 
 class LearnedCorrection(Estimator):
-    """A regression from the biased to the unbiased estimate, used in place of both.
+    """A linear regression that predicts an unbiased estimate from a biased one.  The prediction is the estimate.
 
-    prediction_i = α_i g p(1 − p) + w_i · (1, context), fitted by squared error to (h − p) L, with g
-    the gradient that arrived at the sample and L its cost.  It starts as straight-through with the
-    sigmoid's slope (α = 1, w = 0) and learns to mend it.  Regressing averages away the variance of
-    the target; thanks to the constant among its inputs, a regression that has converged has the mean
-    of its target, which is unbiased.  Until then, and where the gradient depends on more than these
-    inputs show, it is biased.  Needs gradient and cost: one evaluation.
+        prediction_i = α_i g p(1 − p) + w_i · (1, context)      target (h − p) L
+
+    g is the gradient at the sample and L its cost.  The regression minimises the squared error.  It starts with
+    α = 1 and w = 0, which is straight-through with the slope of the sigmoid, and learns to correct it.  Its
+    prediction has less variance than the target.  One input is the constant 1; therefore, once the regression
+    has converged, the prediction has the mean of the target, which is unbiased.  Before that it is biased, and so
+    it is where the gradient depends on more than these inputs.  Needs gradient and cost: one evaluation.
     Bengio (2013), arXiv 1305.2982.
 
     Parameters
     ----------
-    rate : of the steps of the regression, between 0 and 1; each input has its own scale, the largest
-        mean square seen lately.
-    decay : of the memory for that scale, per pass.
+    rate : learning rate of the regression, in (0, 1].  The step of each input is divided by its scale, the
+        largest mean square of recent passes.
+    decay : of this scale, per pass.
     """
 
     needs = frozenset({"grad", "cost"})
 
-    def __init__(self, rate=0.1, decay=0.99):
+    def __init__(self, rate: float = 0.1, decay: float = 0.99) -> None:
         if not is_real(rate) or not 0 < rate <= 1:
             raise ValueError(f"LearnedCorrection: expected a rate in (0, 1], got {rate}")
         if not is_real(decay) or not 0 <= decay <= 1:
@@ -34,7 +43,7 @@ class LearnedCorrection(Estimator):
         self.rate, self.decay = rate, decay
         self.state = {}
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         biased = (node.grad * node.probs * (1 - node.probs)).astype(float)
         unbiased = node.cost * (node.value - node.probs)
         inputs = np.ones_like(biased, shape=(len(biased), 1))
@@ -46,7 +55,7 @@ class LearnedCorrection(Estimator):
 
         prediction = alpha * biased + inputs @ weight
         error = unbiased - prediction
-        rate = self.rate / (1 + inputs.shape[1])      # no step overshoots, however correlated the inputs
+        rate = self.rate / (1 + inputs.shape[1])      # no step is too long, even if the inputs are correlated
         biased_scale = self.scale(node, "biased_scale", biased)
         input_scale = self.scale(node, "input_scale", inputs)
         node.propose(
@@ -57,11 +66,11 @@ class LearnedCorrection(Estimator):
         )
         return prediction.astype(node.logits.dtype)
 
-    def scale(self, node, name, x):
-        """The largest mean square of each column of x, of late."""
+    def scale(self, node: BinaryNode, name: str, x: Array) -> Array:
+        """The largest mean square of each column of x in recent passes."""
         return np.maximum(self.decay * node.memory.get(name, 0.0), np.mean(x**2, axis=0))
 
 
-def ratio(x, y):
+def ratio(x: Array, y: Array) -> Array:
     """x / y, and 0 where y is 0."""
     return np.divide(x, y, out=np.zeros_like(x), where=y > 0)

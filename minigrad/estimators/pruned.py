@@ -1,30 +1,38 @@
-"""A flip that is chosen before it is made."""
+"""A rule that chooses one flip before it evaluates it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigrad.rule import Estimator
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array
+    from minigrad.stochastic import BinaryNode
+
 
 class PrunedFlip(Estimator):
-    """d cost / d logit_i = W (f(b with b_i = 1) − f(b)) at one unit i at 0, drawn ∝ p_i, and 0 elsewhere.
+    """d cost / d logit_i = W (f(b with b_i = 1) − f(b)) at one unit i whose bit is 0, and 0 at the others.
 
-    When its logits rise a little, a node changes in that one of its zeros turns into a one: unit i
-    with a probability ∝ w_i = p_i (1 − b_i).  Of all these alternatives one is kept, drawn ∝ w, and
-    stands for the whole weight W = Σ_i w_i ("pruning", as stochastic triples do).  The mean over i is
-    p_i (1 − b_i)(f(b_i = 1) − f(b)), whose mean over b_i is p_i (1 − p_i)(f(b_i = 1) − f(b_i = 0)):
-    unbiased.  Needs the cost at one other sample, however many units there are: one evaluation (one a
-    row, where rows share a cost).
+    If the logits rise a little, one of the zeros of the sample may become a one: unit i with a probability
+    proportional to w_i = p_i (1 − b_i).  The rule draws one of these alternatives with probability w_i / W,
+    W = Σ_i w_i, and gives it the whole weight W (stochastic triples call this pruning).  The mean over the choice
+    is p_i (1 − b_i)(f(b_i = 1) − f(b)).  The mean of that over b_i is p_i (1 − p_i)(f(b_i = 1) − f(b_i = 0)), so
+    the rule is unbiased.  Needs the cost at one other sample: one evaluation, however many units there are.
+    Where several rows share a cost, it takes one evaluation for each of them.
     Arya, Schauer, Schäfer & Rackauckas (2022), arXiv 2210.08572.
     """
 
     needs = frozenset({"cost", "cost_at"})
     unbiased = True
 
-    def backward(self, node):
-        reach = np.cumsum(node.probs * (1 - node.value), axis=1)
-        weight = reach[:, -1:]
-        share = np.divide(reach, weight, out=np.ones_like(reach), where=weight > 0)
-        passed = node.rng.uniform((len(reach), 1)) >= share
+    def backward(self, node: BinaryNode) -> Array:
+        cumulative = np.cumsum(node.probs * (1 - node.value), axis=1)
+        weight = cumulative[:, -1:]
+        share = np.divide(cumulative, weight, out=np.ones_like(cumulative), where=weight > 0)
+        passed = node.rng.uniform((len(cumulative), 1)) >= share
         chosen = passed.sum(axis=1, keepdims=True)
         difference = node.cost_flipped(chosen.T)[0] - node.cost
         return np.where(np.arange(node.shape[1], like=chosen) == chosen, weight * difference, 0)

@@ -1,18 +1,26 @@
-"""Straight-through rules: pretend that the sample is a smooth function of its logit.
+"""Straight-through rules: treat the sample as a smooth function of its logit.
 
-The gradient that arrived at the sample is passed on, times a slope.  Cheap (one backward pass and
-no evaluation besides), of low variance, and biased: right in sign for one layer whose cost is
-locally linear, and able to be wrong altogether (for (b − t)² with t = 0.499 the mean is 2(p − t),
-which has the sign of p − t whatever the truth is).
+They multiply the gradient at the sample by a slope.  They are cheap (no evaluation besides the forward pass),
+have low variance, and are biased.  For one layer whose cost is almost linear, the estimate has the right sign in
+the mean.  For other costs it may be wrong altogether: for (b − t)² with t = 0.499 its mean is 2(p − t), which has
+the sign of p − t, while the sign of the true gradient does not depend on p.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from minigrad.rule import Estimator
+
+if TYPE_CHECKING:
+    from minigrad.aliases import Array
+    from minigrad.stochastic import BinaryNode
 
 
 class StraightThrough(Estimator):
     """d cost / d logit = d cost / d sample.
 
-    Needs the gradient, also at units whose sample is 0.  Biased; its mean is E[d cost / d sample].
+    Needs the gradient, also at units whose sample is 0.  Biased: its mean is E[d cost / d sample].
     Hinton (2012, lecture 15b); Bengio, Léonard & Courville (2013), Eq 13.
 
     >>> import minigrad as mg
@@ -26,35 +34,35 @@ class StraightThrough(Estimator):
     needs = frozenset({"grad"})
     differentiable = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         return node.grad
 
 
 class StraightThroughSlope(Estimator):
     """d cost / d logit = p (1 − p) · d cost / d sample, p = σ(logit).
 
-    The slope is that of the sample's mean: exact where the cost is linear in the sample, biased
-    elsewhere.  Needs the gradient, also at units whose sample is 0.
+    The slope is that of the sample's mean.  So the estimate is exact where the cost is linear in the sample, and
+    biased elsewhere.  Needs the gradient, also at units whose sample is 0.
     Bengio, Léonard & Courville (2013), §2.3.
     """
 
     needs = frozenset({"grad"})
     differentiable = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         return node.grad * node.probs * (1 - node.probs)
 
 
 class StraightThroughClipped(Estimator):
     """d cost / d logit = d cost / d sample where |logit| ≤ 1, and 0 elsewhere.
 
-    The slope of the hard sigmoid: units that are sure of their bit are left alone.  Biased.  Needs
-    the gradient, also at units whose sample is 0.
+    The slope is that of the hard sigmoid, so units with a large logit get no gradient.  Biased.  Needs the
+    gradient, also at units whose sample is 0.
     Hubara, Courbariaux, Soudry, El-Yaniv & Bengio (2016).
     """
 
     needs = frozenset({"grad"})
     differentiable = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         return node.grad * (abs(node.logits) <= 1)

@@ -1,4 +1,8 @@
-"""The rule for importance-weighted bounds, whose cost is shared by several samples."""
+"""The rule for importance-weighted bounds, where several samples share a cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -6,17 +10,20 @@ from minigrad import ops
 from minigrad.estimators.multi_sample import identity, mean_of_others
 from minigrad.rule import Estimator
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array
+    from minigrad.stochastic import BinaryNode
+
 
 class Vimco(Estimator):
     """d cost / d logit of sample k = (Λ − Λ₋ₖ)(b − p), with Λ = log mean_k exp(ℓ_k) and ℓ_k the log-weights.
 
-    For ``mg.expected(log_weights, over=axis)``, whose K samples per example are blamed for one Λ
-    together.  Each needs a baseline that knows the others and not itself: Λ₋ₖ, in which ℓ_k is replaced
-    by the mean of the other log-weights (their geometric mean, as weights).  Where all others are −∞, so is
-    Λ₋ₖ, and 0 takes its place.  Unbiased, and without anything to learn.  The derivative of Λ by the
-    log-weights themselves, softmax(ℓ), flows through the graph as usual.  Terms of a loss without
-    log-weights, or with K = 1, get REINFORCE.  Needs the cost and the log-weights it was made of: no
-    further evaluation.
+    For ``mg.expected(log_weights, over=axis)``, where the K samples of an example share one cost Λ.  Each sample
+    gets a baseline Λ₋ₖ that depends on the other samples alone.  Λ₋ₖ is Λ with ℓ_k replaced by the mean of the
+    other log-weights (the geometric mean of the other weights).  Where all others are −∞, Λ₋ₖ is −∞ and 0 is used
+    instead.  Unbiased, with nothing to learn.  The derivative of Λ by the log-weights themselves, softmax(ℓ), flows
+    through the graph as usual.  Terms of a loss without log-weights, or with K = 1, get REINFORCE.  Needs the cost
+    and the log-weights that it was computed from: no evaluation besides the forward pass.
     Mnih & Rezende (2016), arXiv 1602.06725.
 
     >>> import minigrad as mg
@@ -31,7 +38,7 @@ class Vimco(Estimator):
     needs = frozenset({"cost", "inner"})
     unbiased = True
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> Array:
         cost = node.cost
         for weight, log_weights in node.inner:
             if log_weights.shape[1] > 1:
@@ -39,10 +46,10 @@ class Vimco(Estimator):
         return (cost * (node.value - node.probs)).astype(node.logits.dtype)
 
 
-def without_each(log_weights):
-    """Λ₋ₖ for each log-weight of (examples, K): Λ with that one replaced by the mean of the others.
+def without_each(log_weights: Array) -> Array:
+    """Λ₋ₖ for each log-weight of (examples, K): Λ with this log-weight replaced by the mean of the others.
 
-    0 where it is −∞: the others alone decide that, so it is a baseline like any other.
+    0 in place of −∞.  The others alone decide whether it is −∞, so 0 is a valid baseline.
     """
     others = mean_of_others(log_weights.T).T
     replaced = np.where(identity(log_weights.shape[1], log_weights) == 1, others[:, :, None], log_weights[:, None, :])
