@@ -16,9 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = [
     ("kernels",),
     ("ops",),
-    ("graph",),
+    ("recording", "graph"),
     ("tensor",),
+    ("functional",),
     ("objective", "rule"),
+    ("claims",),
     ("stochastic",),
     ("estimators",),
     ("neurons", "nn"),
@@ -140,7 +142,7 @@ def test_packed_units_need_neither_backend():
 
 
 def level(name):
-    """The number of the part that a module belongs to, or None: of those that DESIGN does not order."""
+    """The number of the part that a module belongs to, or None for those outside the order."""
     part = name.split(".")[1] if "." in name else ""
     return next((i for i, parts in enumerate(PARTS) if part in parts), None)
 
