@@ -62,7 +62,7 @@ def called(call):
 
 
 def edges(name, source, known):
-    """(imported module, whether inside a function) for every import of a module of ours; a package for its own names."""
+    """(imported module, whether inside a function) for every import of a module of ours. Names count for their module."""
     package = name if MODULES.get(name, Path()).name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(source)
     inner = in_functions(tree)
@@ -137,6 +137,21 @@ def test_packed_units_need_neither_backend():
     for part in ("blocks", "packed", "checks"):
         assert {short(target).split(".")[0] for target in kernels()[f"minigrad.kernels.{part}"]}.isdisjoint(
             {"cpu", "cuda"})
+
+
+def packages():
+    """{package: names of its modules}, of the kernels."""
+    found = {}
+    for name in kernels():
+        package, _, module = name.rpartition(".")
+        found.setdefault(package, set()).add(module)
+    return found
+
+
+def test_a_module_and_a_function_of_the_kernels_never_share_a_name_in_one_package():
+    shared = {(name, node.name) for name in kernels() for node in ast.parse(MODULES[name].read_text("utf-8")).body
+              if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in packages()[name.rpartition(".")[0]]}
+    assert shared == set()
 
 
 def level(name):
