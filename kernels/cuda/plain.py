@@ -13,8 +13,8 @@ results do not depend on the number of threads.
 from numba import cuda
 
 from . import layout
+from .grid import for_each
 from .jit import kernel
-from .launch import for_each
 
 
 def sdd(x, weight, blocks, values):

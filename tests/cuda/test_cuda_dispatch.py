@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from minigrad import kernels
 from minigrad.kernels import specification
-from minigrad.kernels.cuda import dispatch, launch, masked, shared, wide
+from minigrad.kernels.cuda import dispatch, grid, masked, shared, wide
 from minigrad.kernels.device.arrays import device_library, simulated
 from minigrad.kernels.device.transfer import to_device, to_host
 
@@ -97,9 +97,9 @@ def test_slices_of_a_tile(monkeypatch, shape, slices):
 
 
 def test_slices_are_used_where_tiles_are_few():
-    assert dispatch.slices_for(1000 * launch.resident(), 1000) == 1
+    assert dispatch.slices_for(1000 * grid.resident(), 1000) == 1
     assert dispatch.slices_for(1, 7) == 1
-    assert simulated() or 1 < dispatch.slices_for(1, 1000) <= launch.resident()
+    assert simulated() or 1 < dispatch.slices_for(1, 1000) <= grid.resident()
 
 
 @pytest.mark.parametrize("shape", [(9, 5, 1, 7), (12, 3, 8, 12)])

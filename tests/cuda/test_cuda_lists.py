@@ -5,7 +5,7 @@ import pytest
 
 from minigrad import kernels
 from minigrad.kernels import specification
-from minigrad.kernels.cuda import launch, layout, lists
+from minigrad.kernels.cuda import grid, layout, lists
 from minigrad.kernels.device.arrays import simulated
 from minigrad.kernels.device.transfer import to_device, to_host
 
@@ -48,7 +48,7 @@ def test_extreme_densities(density):
 @pytest.mark.parametrize("threads", [1, 2, 16])
 def test_any_number_of_threads(monkeypatch, threads):
     monkeypatch.setattr(lists, "SCAN", threads)
-    monkeypatch.setattr(launch, "THREADS", threads)
+    monkeypatch.setattr(grid, "THREADS", threads)
     gates = random_gates((37, 34))
     blocks = kernels.open_blocks(to_device(gates))
     assert_lists_of(blocks, gates)
