@@ -17,6 +17,7 @@ proposal was made from, so a pass over an old graph cannot undo what newer passe
 
 import threading
 from contextlib import contextmanager
+from functools import singledispatch
 
 import numpy as np
 
@@ -138,9 +139,7 @@ class Estimator:
 
     def sample(self, logits, u):
         """The value of the node: 1[u < σ(logits)], unless a relaxation overrides it."""
-        if hasattr(u, "bernoulli_gates"):       # noise that stands for all its values: testing.outcomes
-            return u.bernoulli_gates(logits)
-        return bernoulli_gates(logits, u)
+        return gates_of(u, logits)
 
     def backward(self, node):
         raise TypeError(f"{type(self).__name__}: expected a method backward(self, node) that returns "
@@ -217,6 +216,12 @@ class Estimator:
 
     def __repr__(self):
         return f"{type(self).__name__}()"
+
+
+@singledispatch
+def gates_of(u, logits):
+    """1[u < σ(logits)] for the noise u, an array. Another kind of noise registers a function of its own."""
+    return bernoulli_gates(logits, u)
 
 
 def placed(value, device):

@@ -16,6 +16,7 @@ from math import prod
 import numpy as np
 
 from minigrad import ops, random
+from minigrad.rule import gates_of
 
 SAME = 4 * np.finfo(float).eps      # thresholds this close are one
 MOST_INTEGERS = 1024                # of one draw, before it counts as continuous
@@ -250,3 +251,6 @@ class Uniforms:
 
     def __array__(self, dtype=None, copy=None):
         raise Continuous("noise was used as a number")
+
+
+gates_of.register(Uniforms, Uniforms.bernoulli_gates)
