@@ -1,10 +1,11 @@
 """Packed activations under NumPy's protocols."""
 
-
 import numpy as np
 import pytest
 
 from minigrad.kernels import OpenBlocks, Packed, open_blocks
+from minigrad.kernels.cuda.simulator import cupy
+from minigrad.kernels.device import arrays
 
 LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
 
@@ -16,7 +17,7 @@ def packed():
     return Packed.gather(rng.uniform(-0.9, 0.9, (5, 12)), blocks, 3)
 
 
-def test_sample_and_dense_are_inverse(packed):
+def test_gather_and_to_dense_are_inverse(packed):
     again = Packed.gather(packed.to_dense(), packed.blocks, 3)
     np.testing.assert_array_equal(again.values, packed.values)
     transposed = Packed.gather(np.asfortranarray(packed.to_dense()), packed.blocks, 3)
@@ -91,3 +92,12 @@ def test_packed_on_other_blocks_is_refused(packed):
         Packed(packed.values[1:], packed.blocks, 3)
     with pytest.raises(ValueError, match="one column per unit"):
         Packed.gather(np.ones((5, 11)), packed.blocks, 3)
+
+
+def test_a_dense_array_of_another_device_is_refused(packed, monkeypatch):
+    monkeypatch.setattr(arrays, "device_types", {cupy.ndarray})
+    elsewhere = cupy.array(np.ones((5, 12)))
+    with pytest.raises(TypeError, match="expected an array on the host"):
+        packed * elsewhere
+    with pytest.raises(TypeError, match="expected an array on the host"):
+        Packed.gather(elsewhere, packed.blocks, 3)
