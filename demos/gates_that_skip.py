@@ -9,8 +9,8 @@ the gradient of the block's output.  For a closed gate these units were not comp
 
     REINFORCE and the other rules that use only costs do not need this gradient.  Closed blocks stay skipped.
     Straight-through and similar rules use the gradient at b = 0 too.  Without it they still train, but with a
-    different estimate, and there is no error.  So in minigrad a rule declares ``needs_closed_gates``.  For such a rule
-    the layer computes the skipped blocks in backward, and half of the saving is lost.
+    different estimate, and nothing reports this.  So in minigrad a rule declares ``needs_closed_gates``.  For such a
+    rule the layer computes the skipped blocks in backward, and half of the saving is lost.
     The gates of Gumbel-sigmoid are never exactly 0, so no block is skipped.
 
 Left panel: the time of a training step with each rule, divided by that of the same step computed densely (NumPy or

@@ -58,9 +58,9 @@ CLAIMS = [
     Claim("Does training the gater with REINFORCE help?", "sbn", "sbn-fixed"),
     Claim("Is √p (the paper) better than p (its code)?", "sts", "sts-code"),
     Claim("Does the penalty cost accuracy? Binary gates", "straight-through", "straight-through-unpenalised"),
-    Claim("The same for rectifier gates", "baseline-rectifier", "rectifier-unpenalised"),
+    Claim("Does the penalty cost accuracy? Rectifier gates", "baseline-rectifier", "rectifier-unpenalised"),
     Claim("Are 200 open units better than 2000 with smooth gates?", "straight-through", "sigmoid-2000"),
-    Claim("Are they better than a layer of 2000 rectifiers?", "straight-through", "ordinary-rectifier"),
+    Claim("Are 200 open units better than 2000 rectifiers?", "straight-through", "ordinary-rectifier"),
     Claim("Are gates better than a linear layer?", "straight-through", "ordinary-linear"),
 ]
 
