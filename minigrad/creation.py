@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ __all__ = ["arange", "eye", "ones", "zeros"]
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, *, requires_grad: bool = False,
-           dtype: DTypeLike = None, device: str | None = None) -> Tensor:
+           dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
     """Numbers from ``start`` to ``stop`` in steps of ``step``, without ``stop`` itself.
 
     ``arange(n)`` has the numbers from 0 to n - 1.  The other arguments are those of ``mg.tensor``.
@@ -24,9 +24,8 @@ def arange(start: float, stop: float | None = None, step: float = 1, *, requires
     >>> arange(3), arange(1, 2, 0.5)
     (tensor([0, 1, 2], dtype=int64), tensor([1. , 1.5], dtype=float64))
     """
-    start, stop = (0, start) if stop is None else (start, stop)
-    numbers = np.arange(start, stop, step, dtype)       # type: ignore[call-overload]  (NumPy's stubs name each dtype)
-    return tensor(numbers, requires_grad=requires_grad, device=device)
+    args: tuple[Any, ...] = (0, start, step, dtype) if stop is None else (start, stop, step, dtype)
+    return tensor(np.arange(*args), requires_grad=requires_grad, device=device)
 
 
 def zeros(shape: int | Shape, *, requires_grad: bool = False, dtype: DTypeLike = np.float64,

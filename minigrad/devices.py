@@ -152,7 +152,7 @@ def look() -> str:
         return (f"no GPU with a working driver was found ({first_line(cuda.cuda_error())}). "
                 f"Check that nvidia-smi lists one; {SIMULATE}")
     try:
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         return f"CuPy cannot be imported ({first_line(error)}). {INSTALL}"
     try:

@@ -25,7 +25,7 @@ from minigrad.stochastic import bernoulli
 from minigrad.tensor import Tensor, tensor
 
 if TYPE_CHECKING:
-    from minigrad.aliases import ArrayLike, TensorLike
+    from minigrad.aliases import TensorLike
     from minigrad.random import Generator
     from minigrad.rule import Estimator
 
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-def noisy_rectifier(a: Tensor | ArrayLike, noise: str = "gaussian", scale: float = 1.0, *,
+def noisy_rectifier(a: TensorLike, noise: str = "gaussian", scale: float = 1.0, *,
                     rng: Generator | None = None) -> Tensor:
     """h = max(0, a + z), with noise z of scale s (§2.1).
 
@@ -74,7 +74,7 @@ def noisy_rectifier(a: Tensor | ArrayLike, noise: str = "gaussian", scale: float
     return ops.relu(a + non_negative(scale, "noisy_rectifier") * z)
 
 
-def noisy_sigmoid(a: Tensor | ArrayLike, scale: float = 1.0, *, rng: Generator | None = None) -> Tensor:
+def noisy_sigmoid(a: TensorLike, scale: float = 1.0, *, rng: Generator | None = None) -> Tensor:
     """h = σ(a + z), with Gaussian noise z of standard deviation ``scale`` before the non-linearity.
 
     A unit in training learns large pre-activations |a|, because noise changes h little there.  So h is close to a bit
@@ -91,7 +91,7 @@ def noisy_sigmoid(a: Tensor | ArrayLike, scale: float = 1.0, *, rng: Generator |
     return ops.sigmoid(a + non_negative(scale, "noisy_sigmoid") * z)
 
 
-def stochastic_times_smooth(a: Tensor | ArrayLike, *, rng: Generator | None = None) -> Tensor:
+def stochastic_times_smooth(a: TensorLike, *, rng: Generator | None = None) -> Tensor:
     """h = b √p with b ~ Bernoulli(√p): a smooth unit that is exactly 0 where b is 0 (Eq 2).
 
     E[h] = p and P(h > 0) = √p.  For smooth f, E f(h) = f(p) + ½ p^{3/2} f''(0) + O(p²) as p → 0.  Backward treats
@@ -155,7 +155,7 @@ def straight_through(a: TensorLike, slope: bool = False, *, rng: Generator | Non
     return bernoulli(a, rule, rng=rng, name="straight_through")
 
 
-def multiplicative_noise(h: Tensor | ArrayLike, rate: float = 0.5, noise: str = "bernoulli", *,
+def multiplicative_noise(h: TensorLike, rate: float = 0.5, noise: str = "bernoulli", *,
                          rng: Generator | None = None) -> Tensor:
     """h · m with noise m of mean 1 and variance rate / (1 − rate), after the non-linearity (§1).
 
@@ -203,7 +203,7 @@ def non_negative(scale: float, name: str) -> float:
     return float(scale)
 
 
-def floats(name: str, x: Any) -> Any:
+def floats(name: str, x: Any) -> Tensor:
     """x, if it is a Tensor or array of floats; lists and numbers as a Tensor."""
     x = x if isinstance(x, Tensor) or is_array(x) else tensor(x)
     if x.dtype.kind != "f":

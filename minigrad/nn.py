@@ -243,7 +243,7 @@ class Embedding(Module):
         ValueError
             An index is below 0 or above count - 1.
         """
-        values = getattr(indices, "value", indices)
+        values: Any = getattr(indices, "value", indices)
         if not arrays.is_array(values) or values.dtype.kind not in "iu":
             raise TypeError("Embedding: expected indices as an array of integers, got "
                             f"{getattr(values, 'dtype', type(values).__name__)}. Use np.array(indices, dtype=int)")
@@ -471,7 +471,7 @@ def named(root: Any, kind: type | tuple[type, ...], every: bool = False) -> dict
 
 def like(array: Array, value: Any) -> Array:
     """A copy of ``value`` in the memory order of ``array``.  The rounding of matrix products depends on the order."""
-    copy = np.empty_like(array)
+    copy: Any = np.empty_like(array)
     if arrays.is_device(copy):
         copy.set(np.asarray(value, copy.dtype))
     else:

@@ -154,9 +154,10 @@ class Objective:
     @classmethod
     def of(cls, evaluation: Evaluation) -> Objective:
         """The objective of a pass.  Its replays share it, since they have the same terms."""
-        if evaluation.shared.objective is None:
-            evaluation.shared.objective = cls(evaluation)
-        return evaluation.shared.objective
+        shared: Any = evaluation.shared
+        if shared.objective is None:
+            shared.objective = cls(evaluation)
+        return shared.objective
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.nodes = evaluation.nodes()

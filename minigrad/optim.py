@@ -67,12 +67,12 @@ class Optimiser:
         self.max_norm = max_norm
         self.steps = 0
         self.parameters: dict[str, Tensor] = {}
-        self.rates: dict[str, Rate] = {}
+        self.rates: dict[str, Any] = {}
         parameters = listed(parameters)
         grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
         for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
             group = {**group, "parameters": listed(group["parameters"])}
-            rate = group.get("lr", lr)
+            rate: Any = group.get("lr", lr)
             if not callable(rate) and (not is_real(rate) or not 0 < rate < math.inf):
                 raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got lr={rate}")
             self.check_listed(group["parameters"])
@@ -240,12 +240,14 @@ class SGD(Optimiser):
             x.gradient.descend(x.value, lr)
             x.data = x.value        # the assignment counts the change
             return
+        gradient: Any = x.grad
         if velocity is None:
-            x.data -= lr * x.grad
+            x.data -= lr * gradient
             return
-        velocity *= self.momentum
-        velocity -= lr * x.grad
-        x.data += self.momentum * velocity - lr * x.grad if self.nesterov else velocity
+        v: Any = velocity
+        v *= self.momentum
+        v -= lr * gradient
+        x.data += self.momentum * v - lr * gradient if self.nesterov else v
 
 
 class Adam(Optimiser):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import sys
 import unicodedata
+from typing import Any
 
 WORDS = {
     "−": "-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": ".", "⊙": "*", "∕": "/", "⁄": "/", "√": "sqrt ",
@@ -69,6 +70,7 @@ def shown(text: str) -> str:
 
 def adapt() -> None:
     """Make sys.stdout and sys.stderr write in ASCII what their encoding lacks, instead of an error or an escape."""
-    for stream in (sys.stdout, sys.stderr):
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)

@@ -135,11 +135,11 @@ class Generator:
         if not is_whole(event_ndim) or event_ndim > len(shape):
             raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {tuple(shape)}, "
                              f"got {described(event_ndim)}")
-        dtype = floating("uniform", dtype)
+        kind: Any = floating("uniform", dtype)
         lead = len(shape) - event_ndim
         rows = (prod(shape[:lead]), prod(shape[lead:]))
         on_device = devices.usable(device or self.device) != "cpu"
-        numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, dtype, device=on_device)
+        numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, kind, device=on_device)
         return numbers.reshape(shape)
 
     def normal(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,

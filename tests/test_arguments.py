@@ -103,7 +103,7 @@ class Generated:
     (lambda: mg.data.synthetic_digits(2.0, 0), ValueError, "expected samples >= 0, got 2.0"),
     (lambda: mg.data.synthetic_digits(2, NUMPY), ValueError, "as seed, got a numpy.random.Generator"),
     (lambda: mg.data.minibatches(10, "4", seed=0, epoch=0), ValueError, "batch='4'"),
-    (lambda: mg.draw([x()]), TypeError, r"expected Tensors, got a list\. Pass each output by itself"),
+    (lambda: mg.draw([x()]), TypeError, r"expected Tensors, got a list\. Pass each output as an argument"),
     (lambda: mg.draw(x(), names=["x"]), TypeError, 'expected names as a dict .*names={"x": x}'),
     (lambda: mg.replay([x()], [1]), TypeError, r"a dict from Tensors to arrays, got a list. Write replay\(\[output"),
     (lambda: mg.expected([1.0, 2.0]), TypeError, "an array of costs, one per sample, got a list. Use mg.tensor"),

@@ -54,7 +54,7 @@ def test_what_is_missing_is_named_with_a_remedy(gpu, monkeypatch):
     monkeypatch.setattr(devices, "try_it", raising(OSError("\n\nlibnvvm.so.\nmore")))
     assert "did not compile and run (OSError: libnvvm.so). CuPy, Numba's" in fault()
     monkeypatch.setattr(devices, "try_it", raising(MemoryError("Out of memory allocating 512 bytes")))
-    assert "memory is full (Out of memory allocating 512 bytes). End what else runs" in fault()
+    assert "memory is full (Out of memory allocating 512 bytes). End other programs" in fault()
     gpu.runtime.driverGetVersion = lambda: 11080
     assert "for CUDA 11 and too old for CuPy's CUDA 12. Update the driver, or pip install cupy-cuda11x" in fault()
     monkeypatch.setitem(sys.modules, "cupy", None)
