@@ -1,4 +1,4 @@
-"""Lessons, longer demos and benchmarks: programs, whose output suits every terminal."""
+"""Lessons, longer demos and benchmarks.  Each prints only characters that the terminal can show."""
 
 from minigrad import output
 

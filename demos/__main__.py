@@ -1,10 +1,10 @@
-"""The course, one idea in each lesson and a picture for each; then the longer demos.
+"""The course: each lesson teaches one idea and saves a picture.  Longer demos follow.
 
     python -m demos                 lists them
-    python -m demos NAME ...        runs one, as python -m demos.NAME ... does
+    python -m demos NAME ...        runs one, like python -m demos.NAME ...
 
-A lesson is a file of a screen or two that runs alone, within a minute and on a CPU: it prints a table, saves a
-picture in out/, and ends with what to change and try.  Each rests on those before it.
+A lesson is a short file.  It runs alone on a CPU in less than a minute.  It prints a table, saves a picture in
+out/, and ends with suggestions of what to change and try.  Each lesson builds on the earlier ones.
 """
 
 import ast
@@ -21,12 +21,12 @@ LONGER = ("conditional_mnist", "paper_table", "compare_estimators", "explorer", 
 
 
 def docstring(path):
-    """The docstring of a file, from its text: under ``python -OO`` modules have none."""
+    """The docstring of a file, read from its text, because modules have no docstring under ``python -OO``."""
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
 def question(name):
-    """What a demo is about: the first line of the docstring that says how to run it; nothing is imported."""
+    """The question of a demo: the first line of the docstring that says how to run it.  Nothing is imported."""
     for file in (f"{name}.py", f"{name}/__init__.py", f"{name}/__main__.py"):
         path = Path(__file__).parent / file
         about = docstring(path) if path.exists() else ""
@@ -36,7 +36,7 @@ def question(name):
 
 
 def entries(names, numbered):
-    """A paragraph for each demo, as wide as the terminal."""
+    """One paragraph for each demo, wrapped to the width of the terminal."""
     width = max(map(len, COURSE + LONGER))
     for number, name in enumerate(names, 1):
         start = f"{number if numbered else '':>2}  {name:<{width}}  "
@@ -49,10 +49,10 @@ def main(argv=None):
     if name is None:
         about = docstring(Path(__file__)).splitlines()[0]
         print(about, "", *entries(COURSE, True), "", *entries(LONGER, False), sep="\n")
-        print("\npython -m demos NAME runs one; --help after the name says more about it")
+        print("\npython -m demos NAME runs one; python -m demos NAME --help describes it")
         return 0
     if name not in COURSE + LONGER:
-        print(f"demos: expected the name of a demo, got {name!r}; there are {', '.join(COURSE + LONGER)}",
+        print(f"demos: expected the name of a demo, got {name!r}. The demos are {', '.join(COURSE + LONGER)}",
               file=sys.stderr)
         return 2
     sys.argv[1:] = rest

@@ -1,18 +1,18 @@
-"""If you may throw the coins a second time, which throw tells you more: any other, or the opposite one?
+"""A second throw of the coins reduces the variance.  Should it be independent of the first, or its opposite?
 
     python -m demos.antithetic_pairs
 
-REINFORCE sees one cost and cannot know whether that is much.  Two costs can be compared: what they
-share, above all their size, cancels.  The second takes no second run of the program: the graph below
-the bits is evaluated again with other bits in their place (``mg.replay``), and the rule sees both.
+REINFORCE uses one cost, and cannot know whether this cost is high or low.  With two costs, their difference can be
+used, and everything that they have in common cancels.  The second cost does not need a second run of the
+program.  ``mg.replay`` evaluates the graph below the bits again, with other bits in their place.
 
-    leave-one-out    ½ (f(b) − f(b')) (b − b'), with bits b' from fresh noise
-    DisARM           ½ (f(b) − f(b̃)) (b − b̃) max(p, 1 − p), with b̃ = 1[1 − u < p], the noise mirrored
-    ARM              (f(b̃) − f(b)) (u − ½), from which DisARM comes by averaging over u, given the pair
+    leave-one-out    ½ (f(b) − f(b')) (b − b'), with bits b' from new noise
+    DisARM           ½ (f(b) − f(b̃)) (b − b̃) max(p, 1 − p), with b̃ = 1[1 − u < p], from the mirrored noise 1 − u
+    ARM              (f(b̃) − f(b)) (u − ½).  The mean of ARM over u, given b and b̃, is DisARM
 
-Mirrored bits differ whenever they can, which is why DisARM has to weigh its differences less.  A unit
-that shows the same bit on both sides gets 0: nothing was learnt about it.  ARM gives it (u − ½) times
-the difference instead, which is 0 on average and noise each time, so its variance is never less.
+Mirrored bits differ as often as possible.  So DisARM multiplies its differences by a smaller factor.  If a unit has
+the same bit in both throws, its estimate is 0: the pair contains no information about it.  For such a unit ARM
+gives (u − ½) times the difference, which is 0 on average and adds noise.  So the variance of ARM is never smaller.
 Yin & Zhou (2019); Dong, Mnih & Tucker (2020); Yin, Ho, Yan, Qian & Zhou (2020).
 """
 
@@ -28,10 +28,12 @@ PROBABILITIES = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9
 COLOURS = {"Reinforce, mean of two throws": lesson.GREY, "LeaveOneOut, two throws": lesson.ORANGE,
            "ARM": lesson.RED, "DisARM": lesson.BLUE}
 TRY = """
-  --seed 3, or another: which units learn something from the pair in the picture?
-  In throw, mg.absolute(b @ WEIGHTS), which at p = 0.5 is the same for opposite bits: what do the rules learn there?
-  In measure, "LocalExpectation" in place of "LeaveOneOut": two replays for each unit. What do they buy?
-  In replays, print(mg.draw(cost, values=True)): the graph again, without cotangents, for ARM asks for none.
+  --seed 3, or another seed. For which units is the DisARM estimate in the picture not 0?
+  In throw, use the cost mg.absolute(bits @ WEIGHTS), which is equal for opposite bits. What are the estimates at
+    p = 0.5?
+  In measure, replace "LeaveOneOut" by "LocalExpectation", which replays the graph twice for each unit. How much
+    smaller is the variance?
+  In replays, add print(mg.draw(cost, values=True)). It shows no cotangents, because ARM needs none.
 """
 
 
@@ -40,15 +42,15 @@ def logits_at(p, rows=1):
 
 
 def throw(logits, rule, rng):
-    """Bits of three units, and the cost (b · w − ½)² of each row."""
+    """The bits of three units, and the cost (b · w − ½)² of each row."""
     bits = mg.bernoulli(logits, rule, rng=rng, name="bits")
     return bits, (bits @ WEIGHTS - 0.5) ** 2
 
 
 def replays(p, seed):
-    """One throw and its mirror image, by hand: (node, value, replayed value) down the graph, and estimates."""
+    """One throw and its mirrored throw: the noise, (node, value, replayed value) of each node, and the estimates."""
     u = mg.Generator(seed).uniform((1, 3))
-    bits, cost = throw(logits_at(p), mg.estimators.ARM(), mg.Generator(seed))      # from the same noise
+    bits, cost = throw(logits_at(p), mg.estimators.ARM(), mg.Generator(seed))      # the same noise as u
     chain = [cost]
     while chain[0] is not bits:
         chain.insert(0, chain[0].parents[0][1])
@@ -62,20 +64,20 @@ def replays(p, seed):
 
 
 def estimates(name, p, rng, rows=1):
-    """What a rule of ``mg.estimators`` makes of as many throws."""
+    """The estimates of a rule of ``mg.estimators``, one for each row."""
     logits = logits_at(p, rows)
     _, cost = throw(logits, getattr(mg.estimators, name)(), rng)
     return rows * mg.grad(mg.expected(cost), logits).data
 
 
 def variance(name, p):
-    """Summed over units; exact, over all outcomes of the bits and of what the rule draws."""
+    """The variance of a rule, summed over units.  Exact: all outcomes of the bits and of the rule's noise are tried."""
     logits, rule = logits_at(p), getattr(mg.estimators, name)()
     return lesson.exact(lambda rng: mg.expected(throw(logits, rule, rng)[1]), logits).variance.sum()
 
 
 def measure(samples, seed):
-    """Variances by rule, at each probability.  ARM's noise is continuous, and so its variance is sampled."""
+    """Variances by rule at each probability.  ARM uses continuous noise, so its variance is sampled."""
     names = ["Reinforce", "LeaveOneOut", "DisARM"]
     reinforce, pair, disarm = (np.array([variance(name, p) for p in PROBABILITIES]) for name in names)
     rng = mg.Generator(seed)
@@ -100,7 +102,7 @@ def draw_replay(axes, u, values, found):
         axes.text(0.85, -i, said(estimate), ha="center", va="center", color=COLOURS[name])
     axes.set(xlim=(-1.6, 2.6), ylim=(-len(rows) - 1.5, 0.5))
     axes.set_axis_off()
-    axes.set_title("The graph as it ran, and replayed with 1 − u", fontsize=11)
+    axes.set_title("Values with noise u, and replayed with 1 − u", fontsize=11)
 
 
 def draw(replayed, found):
@@ -109,7 +111,7 @@ def draw(replayed, found):
     for name, values in found.items():
         right.plot(PROBABILITIES, values, "o-", color=COLOURS[name], markersize=4, label=name)
     right.set(xlabel="p = P(b = 1) of each unit", ylabel="variance of an estimate, summed over units", ylim=(0, 18))
-    right.set_title("What each rule makes of two throws", fontsize=11)
+    right.set_title("Variance with two throws per estimate", fontsize=11)
     right.legend(frameon=False)
     return figure
 
@@ -119,7 +121,7 @@ def main(argv=None):
     replayed, found = replays(0.6, given.seed), measure(given.samples, given.seed)
     for name, by_hand in replayed[2].items():
         as_rule = estimates(name, 0.6, mg.Generator(given.seed))
-        print(f"{name} by hand {by_hand[0].round(4)}, as a rule {as_rule[0].round(4)}")
+        print(f"{name}: formula {by_hand[0].round(4)}, rule of mg.estimators {as_rule[0].round(4)}")
     print()
     lesson.table(["p", *found], zip(PROBABILITIES, *found.values(), strict=True))
     lesson.close(draw(replayed, found), given.out, TRY)

@@ -1,26 +1,28 @@
-"""How much does the choice of a gradient estimator matter to a model with 200 random bits?
+"""How much does the choice of a gradient estimator matter for a model with 200 random bits?
 
     python -m demos.bernoulli_vae                                       ten rules, a minute
-    python -m demos.bernoulli_vae --steps 12000 --results out/vae.npz   ten; if stopped, the same command goes on
+    python -m demos.bernoulli_vae --steps 12000 --results out/vae.npz   the same command continues after a stop
     python -m demos.bernoulli_vae --rules ARM,DisARM,SPSA               any of mg.estimators
 
-A variational autoencoder writes a digit down in 200 bits b ~ q(b|x) and reads it back, p(x|b), both with
-one linear layer.  It is trained to make large, with the prior p(b) learned too, a lower bound of log p(x):
+A variational autoencoder encodes a digit in 200 bits b ~ q(b|x) and decodes it with p(x|b).  Encoder and decoder
+have one linear layer each.  The prior p(b) is learned too.  Training maximises a lower bound of log p(x):
 
     ELBO = E_q[log p(x|b)] − KL(q(b|x) ‖ p(b)).
 
-Bits are independent in q and in p(b), so the divergence is a formula of the logits, and its gradient ordinary
-differentiation.  The expectation is what needs a rule, which so sees the cost −log p(x|b) alone.  Pixels are
-black or white: 1 where the grey value is above ½ (no randomness, so easier than sampled pixels).
+Bits are independent in q and in p(b).  So the divergence is a formula of the logits, and ordinary differentiation
+gives its gradient.  The expectation needs a rule.  The rule only sees the cost −log p(x|b).  Pixels are black or white:
+1 if the grey value is above ½.  This is deterministic, so it is an easier task than with sampled pixels.
 
-Every rule starts from the same weights, sees the same minibatches and takes the same number of steps of Adam.
+Every rule starts from the same weights, gets the same minibatches and takes the same number of steps of Adam.
 
-    ELBO        in nats, averaged over all training digits, with one sample of bits for each (real bits, for all rules)
-    variance    of the estimate of d ELBO / d logits for one digit, over 200 draws of the bits, with digits, parameters
-                and the rule's memory held; summed over the 200 logits, averaged over the first batch of digits.
-                Once where the rule has come to, and once at a point that is the same for all, which DisARM
-                reaches in a fifth of the steps; there a rule that learns is first shown 200 minibatches
-    seconds     of processor time that the steps took
+    ELBO        in nats, the mean over all training digits, with one sample of the bits for each.  The samples are
+                bits for all rules, including those that train relaxed bits
+    variance    of the estimate of d ELBO / d logits for one digit, over 200 draws of the bits, with fixed digits,
+                parameters and memory of the rule; summed over the 200 logits, averaged over the first minibatch.
+                It is measured at the parameters that the rule reached, and at the same parameters for all rules:
+                those that DisARM reaches in a fifth of the steps.  There a rule with a memory first learns from
+                200 minibatches
+    seconds     processor time of the steps
 """
 
 import os
@@ -31,7 +33,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from time import process_time
 
-# Before NumPy is loaded, as in demos.conditional_mnist: more threads gain nothing at this size.
+# This must be set before NumPy is loaded, as in demos.conditional_mnist.  More threads are not faster at this size.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -39,10 +41,10 @@ import numpy as np
 import minigrad as mg
 from demos import lesson
 
-RATE = 0.003            # of Adam at the start; it falls to 0 along a straight line
-POINTS = 20             # of a learning curve,
-FEW = 1000              # each measured on so many digits
-PASSES = 200            # in which a variance is measured, and before that in which a rule may learn
+RATE = 0.003            # initial rate of Adam; it decreases linearly to 0
+POINTS = 20             # points of a learning curve
+FEW = 1000              # digits on which each point is measured
+PASSES = 200            # passes to measure a variance, and before that to train the memory of a rule
 TEN = {
     "Reinforce": partial(mg.estimators.Reinforce, baseline="mean"),
     "Nvil": mg.estimators.Nvil,
@@ -53,12 +55,12 @@ TEN = {
     "Rebar": mg.estimators.Rebar,
     "StraightThroughSlope": mg.estimators.StraightThroughSlope,
     "ReinMax": mg.estimators.ReinMax,
-    "GumbelSigmoid": mg.estimators.GumbelSigmoid,       # trains a relaxed model; its bits are measured as bits
+    "GumbelSigmoid": mg.estimators.GumbelSigmoid,       # trains a relaxed model, but is measured with bits
 }
 TRY = """
-  --rules LeaveOneOut,ARMS,DoubleControlVariate, with more evaluations a step: do they pay?
-  In TEN, a temperature of 0.1 for GumbelSigmoid: what becomes of its ELBO on real bits?
-  RATE = 0.01: which rules profit, and which no longer arrive?
+  --rules LeaveOneOut,ARMS,DoubleControlVariate: they use more evaluations per step. Is their ELBO higher?
+  In TEN, use a temperature of 0.1 for GumbelSigmoid. How does its ELBO change?
+  RATE = 0.01: which rules have a higher ELBO, and which a lower one?
 """
 
 
@@ -66,9 +68,9 @@ TRY = """
 
 
 class Vae(mg.nn.Module):
-    """q(b|x) and p(x|b), a linear layer each, and p(b); ``mean`` is the mean image, by which x is centred.
+    """q(b|x) and p(x|b), with one linear layer each, and p(b).
 
-    All of it is where the mean is.
+    ``mean`` is the mean image, which is subtracted from x.  All parameters are on its device.
     """
 
     def __init__(self, mean, rng, bits=200, dtype=np.float32):
@@ -78,7 +80,7 @@ class Vae(mg.nn.Module):
         self.decoder = mg.nn.Linear(bits, len(mean), rng, **place)
         self.prior = mg.tensor(np.zeros(bits), requires_grad=True, **place)
         often = self.mean.clip(0.001, 0.999)
-        self.decoder.bias.data += mg.log(often / (1 - often)).data      # before it learns, it paints the mean
+        self.decoder.bias.data += mg.log(often / (1 - often)).data      # at the start it decodes to the mean
 
     def logits(self, x):
         return self.encoder(x - self.mean)
@@ -88,7 +90,7 @@ class Vae(mg.nn.Module):
         return mg.binary_cross_entropy(self.decoder(b), x).sum(axis=1)
 
     def divergence(self, q):
-        """KL(q(b|x) ‖ p(b)) of each row of logits q, summed over bits: Σ p (q − r) − softplus(q) + softplus(r)."""
+        """KL(q(b|x) ‖ p(b)) for each row of logits q: the sum over bits of p (q − r) − softplus(q) + softplus(r)."""
         return (mg.sigmoid(q) * (q - self.prior) - mg.softplus(q) + mg.softplus(self.prior)).sum(axis=1)
 
     def loss(self, x, rule, rng):
@@ -107,14 +109,14 @@ def batches(images, size, steps, seed):
 
 
 def elbo(vae, images, seed):
-    """Mean over images, in nats, with one sample of bits for each."""
+    """The mean ELBO of the images, in nats, with one sample of the bits for each."""
     rng, rule, rows = mg.Generator(seed), mg.estimators.Stop(), range(0, len(images), FEW)
     with mg.no_grad():
         return -sum(len(x) * vae.loss(x, rule, rng).item() for x in (images[i:i + FEW] for i in rows)) / len(images)
 
 
 def train(images, rule, steps, batch, seed, bar):
-    """The trained model; its curve of (step, ELBO); seconds of processor time that the steps took."""
+    """The trained model, its curve of (step, ELBO), and the processor time of the steps in seconds."""
     rng = mg.Generator(seed)
     vae = Vae(images.mean(axis=0).data, rng)
     optimiser = mg.optim.Adam(vae, lr=lambda step: RATE * (1 - step / steps))
@@ -132,14 +134,14 @@ def train(images, rule, steps, batch, seed, bar):
 
 
 def estimate(vae, rule, x, rng):
-    """The rule's estimate of d −log p(x|b) / d logits, (rows, bits), each row on its own scale."""
+    """The rule's estimate of d −log p(x|b) / d logits for each row: an array of shape (rows, bits)."""
     q = mg.tensor(vae.logits(x).data, requires_grad=True)
     b = mg.bernoulli(q, rule, rng=rng, context=x)
     return len(x) * mg.grad(mg.expected(vae.reconstruction(b, x)), q).numpy()
 
 
 def variance(vae, rule, x, seed):
-    """Of the estimate for one digit, over repeated noise: summed over bits, averaged over the digits x."""
+    """The variance of the estimate for one digit over the noise, summed over bits, averaged over the digits x."""
     rng = mg.Generator(seed)
     with mg.testing.frozen_memories():
         estimates = [estimate(vae, rule, x, rng) for _ in range(PASSES)]
@@ -147,7 +149,7 @@ def variance(vae, rule, x, seed):
 
 
 def result(images, make, reference, steps, batch, seed, bar):
-    """All that is reported about one rule; the variance at its own end and at ``reference``, the same for all."""
+    """All results of one rule.  The variance is measured at its own parameters and at those of ``reference``."""
     rule = make()
     vae, curve, seconds = train(images, rule, steps, batch, seed, bar)
     own = variance(vae, rule, images[:batch], seed)
@@ -160,21 +162,22 @@ def result(images, make, reference, steps, batch, seed, bar):
 
 
 def run(images, rules, steps, batch, seed, path=None, source="", device="cpu"):
-    """Results by name of rule.  Those in the file ``path`` are taken from there; others are added as they finish.
+    """Results by name of rule.  Results in the file ``path`` are used; new results are added to it.
 
-    The images, an array, are moved to the device once.
+    The array of images is moved to the device once.
 
     Raises
     ------
     ValueError
-        The file is of a run with other settings, or damaged.
+        The file contains a run with other settings, or is damaged.
     """
     settings = {"source": source, "digits": len(images), "steps": steps, "batch": batch, "seed": seed}
     done = {"settings": settings, "results": {}}
     if path and Path(path).exists():
         done = mg.checkpoint.load(path)
         if done["settings"] != settings:
-            raise ValueError(f"--results: {path} is of {done['settings']}, not of {settings}. Name another file")
+            raise ValueError(f"--results: expected the settings {settings}, got {done['settings']} in {path}. "
+                             "Name another file")
     images = mg.tensor(images, device=device)
     missing = [name for name in rules if name not in done["results"]]
     if missing:
@@ -205,7 +208,7 @@ def table(results):
 
 
 def family(rule):
-    """The kind of a rule, and its colour."""
+    """The kind of a rule, and the colour of this kind."""
     if not rule.unbiased:
         return "biased", lesson.GREEN
     if rule.needs == {"cost"}:
@@ -214,11 +217,11 @@ def family(rule):
 
 
 def draw(results, rules):
-    """A curve for each rule, with its name at the end; names are moved apart where curves end together."""
+    """One curve for each rule, with its name at the end.  Names that would overlap are moved apart."""
     figure, axes = lesson.figure(height=5.5)
     curves = sorted(((name, r["curve"]) for name, r in results.items()), key=lambda pair: -pair[1][-1][1])
     (last, best), below = curves[0][1][-1], np.inf
-    # The steep first tenth would hide the rest.
+    # Leave out the steep first tenth of the curves.
     low = min(value for _, curve in curves for _, value in curve[len(curve) // 10:])
     drawn = []
     for name, curve in curves:
@@ -241,13 +244,13 @@ def main(argv=None):
     parser = lesson.parser(__file__, __doc__, seed=0, device="cpu")
     add = parser.add_argument
     add("--rules", type=lesson.rules, metavar="NAMES", default=",".join(TEN),
-        help="of mg.estimators, with commas between (%(default)s)")
-    add("--data", metavar="FOLDER", help="that has the files of MNIST (default: as for mg.data.digits)")
-    add("--steps", type=lesson.positive, default=500, metavar="N", help="for each rule (default: %(default)s)")
+        help="rules of mg.estimators, separated by commas (%(default)s)")
+    add("--data", metavar="FOLDER", help="folder of the files of MNIST (default: as for mg.data.digits)")
+    add("--steps", type=lesson.positive, default=500, metavar="N", help="steps of each rule (default: %(default)s)")
     add("--batch", type=lesson.positive, default=50, metavar="N", help="digits per step (default: %(default)s)")
-    add("--results", metavar="FILE", help="keeps the results of rules that are done; the same command then goes on")
+    add("--results", metavar="FILE", help="file for the results of finished rules; the same command continues from it")
     given = parser.parse_args(argv)
-    given.out.parent.mkdir(parents=True, exist_ok=True)     # refused now rather than after training
+    given.out.parent.mkdir(parents=True, exist_ok=True)     # an error here costs no training time
     rules = {name: TEN.get(name, getattr(mg.estimators, name)) for name in given.rules}
     try:
         with warnings.catch_warnings(record=True) as notes:
@@ -261,8 +264,8 @@ def main(argv=None):
         parser.error(str(error))
     except KeyboardInterrupt:
         print("\nstopped. " + (
-            f"{given.results} holds the rules that were done: the same command goes on from there" if given.results
-            else "Nothing was saved, which happens after each rule, with --results FILE"))
+            f"{given.results} holds the finished rules: the same command goes on from there" if given.results
+            else "Nothing was saved. With --results FILE, results are saved after each rule"))
         return 130
     print(f"{digits.source}: {len(images)} digits to train on")
     print(table(results))

@@ -1,19 +1,19 @@
-"""What has a Boltzmann machine, which learns by dreaming, to do with rewards and gradient estimators?
+"""How is the learning rule of a Boltzmann machine related to gradient estimators for a reward?
 
     python -m demos.boltzmann_machine
 
-A Boltzmann machine looks at data (it is awake), then at states it makes up itself (it dreams), and
-changes each weight by how often its two units fire together awake, less how often in dreams:
+A Boltzmann machine is trained with two kinds of states: data, and samples of its own distribution.  The change of a
+weight is the difference of two correlations:
 
-    d log-likelihood / d w_ij = E_awake[x_i h_j] − E_dream[x_i h_j]
+    d log-likelihood / d w_ij = E_data[x_i h_j] − E_model[x_i h_j].
 
-Now let somebody reward all units with R = +1 when awake and R = −1 in a dream, and let each unit
-follow nothing but h_j R, the correlation of what it did with the reward.  That is the same rule.  As
-an estimator of "how does the reward depend on the unit" it is biased, by P(h_j = 1) R, and REINFORCE
-removes that bias by centring: (h_j − P(h_j = 1)) R.  Which of the two should the machine use?
+Now give all units the reward R = +1 for data and R = −1 for samples of the model, and let each hidden unit use the
+estimate h_j R, the correlation of its state with the reward.  The result is the same learning rule.  As an
+estimate of how the reward depends on the unit, h_j R has the bias P(h_j = 1) R.  REINFORCE removes this bias by
+centring: (h_j − P(h_j = 1)) R.  Which of the two trains the machine?
 
-Here the data are six pictures of 3 × 3 pixels, small enough to dream without error (all 512 pictures
-are weighed) and to compare with the exact gradient.  Source: Bengio (2013), arXiv 1305.2982.
+The data here are six pictures of 3 × 3 pixels.  All 512 possible pictures can be enumerated, so the samples of the
+model are exact, and the exact gradient is known.  Source: Bengio (2013), arXiv 1305.2982.
 """
 
 import sys
@@ -32,9 +32,10 @@ RULES = {
     "centred  (h − p) R": mg.estimators.Reinforce,
 }
 TRY = """
-  In RULES, a third one, lambda: mg.estimators.Reinforce(baseline=1.0): does a baseline bring back what is lost?
-  In Machine.cost, a reward of 1 awake and 0 in a dream: what does the machine dream of then?
-  Dream by a few sweeps of Gibbs sampling from the last dream, instead of exactly: what becomes of the bias?
+  In RULES, add a third rule: lambda: mg.estimators.Reinforce(baseline=1.0). Does the machine learn with a baseline?
+  In Machine.cost, use the reward 1 for data and 0 for samples of the model. Which pictures does the model sample then?
+  In Machine.sample, replace exact sampling by a few steps of Gibbs sampling, which start at the last samples. Does
+    the estimate get a bias?
 """
 
 
@@ -49,29 +50,29 @@ class Machine(mg.nn.Module):
         return pictures @ self.weight + self.bias
 
     def score(self, pictures):
-        """log P(x) but for a constant: the hidden units, independent given x, are summed out."""
+        """log P(x) up to a constant.  The hidden units are independent given x, so their sum is a formula."""
         return mg.softplus(self.logits(pictures)).sum(axis=1)
 
     def log_likelihood(self):
-        """Mean log-probability of the six pictures, exactly."""
+        """The exact mean log-probability of the six pictures."""
         return self.score(BARS).mean() - mg.logsumexp(self.score(PICTURES), axis=0)
 
-    def dream(self, n, rng):
-        """n pictures from the machine's own distribution."""
+    def sample(self, n, rng):
+        """n exact samples of the model."""
         probability = mg.softmax(self.score(PICTURES), axis=0).numpy()
         return PICTURES[np.searchsorted(probability.cumsum()[:-1], rng.uniform((n, 1))[:, 0])]
 
     def cost(self, rule, n, rng):
-        """Cost −R of n pictures awake and n in a dream; ``rule`` decides what the hidden units learn from it."""
-        awake = BARS[rng.integers(len(BARS), (n, 1))[:, 0]]
-        pictures, reward = np.concatenate([awake, self.dream(n, rng)]), np.repeat([1.0, -1.0], n)
+        """The cost −R of n data and n samples of the model.  ``rule`` estimates the gradient of the hidden units."""
+        data = BARS[rng.integers(len(BARS), (n, 1))[:, 0]]
+        pictures, reward = np.concatenate([data, self.sample(n, rng)]), np.repeat([1.0, -1.0], n)
         h = mg.bernoulli(self.logits(pictures), rule, rng=rng)
-        # The reward comes after the units have fired, but does not depend on how: hence the zero.
+        # The reward is given after h is sampled, but does not depend on h.  Hence the factor 0.
         return 2 * mg.expected(-reward * (1 + 0 * h.sum(axis=1)))
 
 
 def learn(rule, steps, seed):
-    """Train a machine; return it and its log-likelihood after each step.  Rule None: the exact gradient."""
+    """Train a machine.  Returns it and its log-likelihood at each step.  Without a rule, the gradient is exact."""
     machine, rng, curve = Machine(mg.Generator(seed)), mg.Generator(seed + 1), []
     optimiser = mg.optim.SGD(machine, lr=0.2)
     for _ in range(steps):
@@ -85,7 +86,7 @@ def learn(rule, steps, seed):
 
 
 def compare(machine, rule, samples, seed):
-    """Gradients of the log-likelihood by the weights: the mean of many estimates, and the exact one."""
+    """The gradient of the log-likelihood by the weights: the mean of many estimates, and the exact one."""
     machine.weight.grad, rng = None, mg.Generator(seed)
     for _ in range(samples):
         machine.cost(rule, 100, rng).backward()
@@ -94,7 +95,7 @@ def compare(machine, rule, samples, seed):
 
 
 def measure(steps=1500, samples=1000, seed=1):
-    """Curves by rule, and (estimate, exact) by rule at a machine that has learned a little."""
+    """Curves by rule, and for each rule (mean estimate, exact gradient) of a partly trained machine."""
     machine, _ = learn(None, 150, seed)
     curves = {"exact gradient": learn(None, steps, seed)[1]}
     gradients = {}
@@ -105,7 +106,7 @@ def measure(steps=1500, samples=1000, seed=1):
 
 
 def slope(estimate, exact):
-    """Of the line through 0 that fits estimates to exact gradients best."""
+    """The slope of the least-squares line through 0, of estimates against exact gradients."""
     return float(estimate @ exact / (exact @ exact))
 
 
@@ -114,8 +115,9 @@ def show(curves, gradients):
     lesson.table(["rule", "after training", "slope against the exact gradient"],
                  [[name, f"{curve[-1]:.2f}", f"{slope(*gradients[name]):.2f}" if name in gradients else ""]
                   for name, curve in curves.items()])
-    print("The reward tells the phases apart, not what a unit did in one: all that is learned is in the bias\n"
-          "that centring removes, P(h = 1) awake less P(h = 1) in dreams.")
+    print("The reward says whether a picture is data.  It does not depend on what a unit did.  So all that the\n"
+          "machine learns is in the bias that centring removes: P(h = 1) for data, minus P(h = 1) for samples of\n"
+          "the model.")
 
 
 def draw(curves, gradients):
@@ -125,21 +127,22 @@ def draw(curves, gradients):
         left.plot(curve, color=colours[name], label=name, linestyle="--" if name == "exact gradient" else "-")
     left.axhline(-np.log(len(BARS)), color=lesson.GREY, linewidth=1, linestyle=":", label="best possible")
     left.set(xlabel="training step", ylabel="log-likelihood per picture (nats)")
-    left.set_title("Does it learn?", fontsize=11)
+    left.set_title("Training", fontsize=11)
     left.legend(loc="center right")
     for (name, (estimate, exact)), marker in zip(gradients.items(), "os^", strict=False):
         right.plot(exact, estimate, marker, color=colours[name], markersize=4, label=name)
     limits = np.array([exact.min(), exact.max()])
     right.plot(limits, limits, "--", color="black", linewidth=1, label="estimate = exact")
     right.set(xlabel="exact gradient of each weight", ylabel="mean of the estimates")
-    right.set_title("Why: what is left on average", fontsize=11)
+    right.set_title("Mean of the estimates", fontsize=11)
     right.legend(loc="upper left")
     return figure
 
 
 def main(argv=None):
     parser = lesson.parser(__file__, __doc__, seed=1, samples=1000)
-    parser.add_argument("--steps", type=lesson.positive, default=1500, help="of training (default: %(default)s)")
+    parser.add_argument("--steps", type=lesson.positive, default=1500, metavar="N",
+                        help="number of training steps (default: %(default)s)")
     given = parser.parse_args(argv)
     curves, gradients = measure(given.steps, given.samples, given.seed)
     show(curves, gradients)

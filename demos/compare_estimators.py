@@ -4,18 +4,18 @@
     python -m demos.compare_estimators --problem network     three layers of five bits, layer by layer
     python -m demos.compare_estimators --problem vae --data FOLDER --rules DisARM,Rebar,StraightThrough
 
-An estimate of a gradient can be wrong in two ways: off on average (bias), or right on average and
-scattered (variance).  Less of either costs evaluations of whatever lies below the bits.  Here every
-rule of ``mg.estimators`` meets the same small problem, whose exact gradient g is known:
+An estimate ĝ of a gradient can be wrong on average (bias), and it can vary around its mean (variance).  Reducing
+either one usually costs more evaluations of the cost.  This demo applies every rule of ``mg.estimators`` to the same
+small problem, whose exact gradient g is known:
 
-    bias         |E[ĝ] − g|; for samples the root of the squares' sum, about as large as stderr if there is none
-    stderr       standard error of E[ĝ], 0 where all outcomes of the rule's noise were enumerated
+    bias         |E[ĝ] − g|; if E[ĝ] is sampled, an unbiased rule has a bias about as large as stderr
+    stderr       standard error of E[ĝ]; 0 if all outcomes of the rule's noise were enumerated
     variance     of one estimate, summed over the coordinates of g
-    cosine       of the angle between E[ĝ] and g: does the rule pull the right way on average?
-    evaluations  of the cost in one estimate, the forward pass included
+    cosine       of the angle between E[ĝ] and g; 1 means that the mean has the right direction
+    evaluations  of the cost for one estimate, including the forward pass
     ms           for a batch of 100 estimates, forward and backward
 
-A rule that learns is first shown the problem 100 times; then its memory is frozen.
+A rule with a memory first learns in 100 passes.  Then its memory is fixed.
 """
 
 import sys
@@ -32,14 +32,14 @@ import minigrad as mg
 from demos import lesson
 
 BATCH = 100             # copies of a problem in one pass
-WARM_UP = 100           # passes in which a rule may learn
-OUTCOMES = 300          # of a rule's noise, at most, that are enumerated rather than sampled
-CHEAP = 20              # evaluations; a rule that takes more gets fewer samples, in proportion
-SURE = 5.0              # standard errors that a bias has to exceed before it counts as one
+WARM_UP = 100           # passes in which a rule with a memory learns
+OUTCOMES = 300          # a rule's noise with more outcomes than this is sampled, not enumerated
+CHEAP = 20              # a rule with more evaluations than this gets proportionally fewer samples
+SURE = 5.0              # a bias counts if it exceeds this many standard errors
 TRY = """
-  A bit that is nearly sure of itself, toy(0.499, p=0.01): which rules notice?
-  In compare, other options for a rule, LeaveOneOut(samples=8), say: is it worth its evaluations?
-  A rule of your own: on which side of the frontier does it fall?
+  In PROBLEMS, use toy(0.499, p=0.01), a bit that is nearly always 0. For which rules does the variance change most?
+  In compare, use other options for a rule, such as LeaveOneOut(samples=8). Is it worth its evaluations?
+  Add a rule of your own. On which side of the frontier is it?
 """
 
 
@@ -47,17 +47,17 @@ TRY = """
 
 
 class Problem(NamedTuple):
-    """Parameters, and the costs that they lead to by way of random bits.
+    """Parameters, and a cost that depends on them through random bits.
 
-    ``costs(params, draw)`` computes independent copies of the problem, which are the leading axis of every
-    array; ``draw(logits)`` makes bits, with the rule under test.
+    ``costs(params, draw)`` computes independent copies of the problem; they are the first axis of every array.
+    ``draw(logits)`` returns bits that use the rule under test.
     """
 
     about: str
     params: dict            # name -> array, one copy
     costs: Callable
-    layers: int = 1         # calls of draw
-    small: bool = True      # so that outcomes of the rule's noise can be enumerated
+    layers: int = 1         # number of calls of draw
+    small: bool = True      # whether the outcomes of the rule's noise can be enumerated
 
 
 def toy(t, p=0.3):
@@ -98,12 +98,12 @@ def network(units=5):
 
 
 def vae(images, digits=2, bits=12):
-    """The reconstruction error, after a little training; the other term, the divergence, needs no rule."""
+    """The reconstruction error of a VAE after a short training.  The other term, the divergence, needs no rule."""
     x = (images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) > 0.5).astype(float)
     rng = mg.Generator(0)
     encoder, decoder = mg.nn.Linear(196, bits, rng, dtype=float), mg.nn.Linear(bits, 196, rng, dtype=float)
     ink = x.mean(axis=0).clip(0.01, 0.99)
-    decoder.bias.data = np.log(ink / (1 - ink))         # or all bits would first have to learn what most digits share
+    decoder.bias.data = np.log(ink / (1 - ink))         # start at the mean image, so that training is short
 
     def reconstruction(b, x):
         pixels = decoder(b)
@@ -149,7 +149,7 @@ def copies_of(problem, copies):
 
 
 class Trial:
-    """A problem whose bits all follow one kind of rule, with an instance for each layer."""
+    """A problem whose bits all use one kind of rule, with one instance for each layer."""
 
     def __init__(self, problem, make):
         self.problem, self.rules = problem, [make() for _ in range(problem.layers)]
@@ -164,7 +164,7 @@ class Trial:
         return mg.expected(self.problem.costs(params, draw))
 
     def estimates(self, rng):
-        """An array (copies, coordinates), and the evaluations that each estimate took."""
+        """Estimates, an array of shape (copies, coordinates), and the number of evaluations for each estimate."""
         params = copies_of(self.problem, BATCH)
         gradients = mg.grad(self.loss(params, rng), list(params.values()))
         estimates = np.concatenate([BATCH * g.numpy().reshape(BATCH, -1) for g in gradients], axis=1)
@@ -173,13 +173,13 @@ class Trial:
 
 @dataclass
 class Result:
-    """Moments of a rule's estimate, by coordinate."""
+    """Moments of a rule's estimate for each coordinate."""
 
     rule: str
-    gradient: np.ndarray        # the exact one
+    gradient: np.ndarray        # exact
     mean: np.ndarray
     variance: np.ndarray
-    samples: int | None         # None where all outcomes were enumerated
+    samples: int | None         # None if all outcomes were enumerated
     evaluations: int
     ms: float
 
@@ -202,15 +202,15 @@ class Result:
         return bool((np.abs(self.bias) > SURE * self.stderr + rounding).any())
 
     def part(self, chosen):
-        """The same for some of the coordinates."""
+        """The Result for some of the coordinates."""
         return replace(self, gradient=self.gradient[chosen], mean=self.mean[chosen], variance=self.variance[chosen])
 
 
 def exact_gradient(problem):
-    """By enumeration of all states of all bits, end to end over the parameters; no rule takes part.
+    """The exact gradient by enumeration of all states of all bits, without a rule, as one array.
 
-    With several layers, the states of the first are rows of one batch, weighted by their probability, so that
-    only those of the layers below are taken one by one.
+    With several layers, the states of the first layer are the rows of one batch, weighted by their probabilities.
+    Only the states of the other layers are enumerated one after the other.
     """
     params, rng = copies_of(problem, 1), mg.Generator(0)
 
@@ -230,7 +230,7 @@ def exact_gradient(problem):
 
 
 def measure(problem, gradient, name, make, samples, seed):
-    """The Result of one rule.
+    """Measure one rule.  Returns a Result.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def measure(problem, gradient, name, make, samples, seed):
 
 
 def compare(problem, rules=mg.estimators.__all__, samples=10_000, seed=0):
-    """Results of the rules that fit, the cheapest first, and {name: reason} of those that do not."""
+    """Results, sorted by evaluations, and {name: reason} for rules that do not fit the problem."""
     gradient, results, misfits = exact_gradient(problem), [], {}
     for name in lesson.progress(rules, unit="rule", leave=False):
         try:
@@ -272,7 +272,7 @@ def compare(problem, rules=mg.estimators.__all__, samples=10_000, seed=0):
 
 
 def frontier(results):
-    """The rules without a visible bias that none as cheap, or cheaper, beats in variance."""
+    """The rules without a significant bias for which no rule with as few evaluations has less variance."""
     best = []
     for r in sorted(results, key=lambda r: (r.evaluations, r.variance.sum())):
         if not r.biased and (not best or r.variance.sum() < best[-1].variance.sum()):
@@ -294,11 +294,11 @@ def table(results):
         by = f"{r.samples} samples" if r.samples else "enumeration"
         lines.append(f"{r.rule:24}{size(r.bias):10.2g}{size(r.stderr):10.2g}{r.variance.sum():11.4g}{r.cosine:8.3f}"
                      f"{r.evaluations:13}{r.ms:9.2f}  {by}{', biased' if r.biased else ''}{' *' * (r in best)}")
-    return "\n".join([*lines, "* of the rules without a visible bias, none has less variance for as few evaluations"])
+    return "\n".join([*lines, "* no rule without a significant bias has less variance with as few evaluations"])
 
 
 def layer_table(results, params):
-    """Bias, variance and cosine of each layer's coordinates."""
+    """A table of bias, variance and cosine for the coordinates of each layer."""
     ends = np.cumsum([x.size for x in params.values()])
     parts = {name: slice(end - x.size, end) for end, (name, x) in zip(ends, params.items(), strict=True)}
     lines = [f"{'':24}" + "".join(f"{name:^30}" for name in parts),
@@ -311,7 +311,7 @@ def layer_table(results, params):
 
 
 def draw(title, results):
-    """Variance by rule, in groups of equal cost; a staircase along the frontier."""
+    """The variance of each rule, in groups with equal numbers of evaluations, and the frontier."""
     blue, red, grey = lesson.BLUE, lesson.RED, lesson.GREY
     gradient = results[0].gradient
     spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]
@@ -338,7 +338,7 @@ def draw(title, results):
     steps = [(place(r.variance.sum()), results.index(r)) for r in frontier(results)]
     if steps:
         x, y = zip(*steps, (steps[-1][0], len(results) - 0.5), strict=True)
-        axes.step(x, y, where="pre", color=blue, linewidth=1.2, label="frontier of these")
+        axes.step(x, y, where="pre", color=blue, linewidth=1.2, label="frontier of unbiased rules")
     axes.axvline(gradient @ gradient, color=grey, linestyle=":", label="|exact gradient|²")
     axes.axvline(low, color=grey, linewidth=0.8)
     axes.set(xscale="log", xlim=(low / 1.5, high), ylim=(len(results) - 0.5, -0.5), title=title,
@@ -355,10 +355,10 @@ def draw(title, results):
 def main(argv=None):
     parser = lesson.parser(__file__, __doc__, seed=0, samples=10_000)
     add = parser.add_argument
-    add("--problem", choices=PROBLEMS, default="B", help="(default: %(default)s)")
+    add("--problem", choices=PROBLEMS, default="B", help="problem (default: %(default)s)")
     add("--rules", type=lesson.rules, default=mg.estimators.__all__, metavar="NAMES",
-        help="of mg.estimators, with commas between (default: all)")
-    add("--data", metavar="FOLDER", help="that has the files of MNIST, for vae (default: as for mg.data.digits)")
+        help="rules of mg.estimators, separated by commas (default: all)")
+    add("--data", metavar="FOLDER", help="folder of the files of MNIST, for vae (default: as for mg.data.digits)")
     given = parser.parse_args(argv)
     if given.samples < BATCH:
         parser.error(f"argument --samples: expected {BATCH} or more, got {given.samples}")

@@ -1,16 +1,16 @@
-"""The paper's experiment: a network that computes, of 2000 units, the tenth that it has chosen.
+"""The paper's experiment: a network of 2000 units that computes only a chosen tenth of them for each input.
 
     python -m demos.conditional_mnist                             straight-through, under two minutes
     python -m demos.conditional_mnist --method noisy-rectifier    another row of the paper's table
     python -m demos.conditional_mnist --method SPSA               any rule of mg.estimators
 
-A small network, the gater, looks at a digit and decides which of 2000 linear units, the experts, are
-computed for it.  The decision is a random bit, which has no derivative, so how the gater learns is
-up to the bit's *rule*.  A term of the loss keeps nine gates out of ten closed; at test a gate is open
-where its probability exceeds a threshold, chosen on validation data so that a tenth of them are.
+A small network, the gater, chooses for each digit which of 2000 linear units, the experts, are computed.  Each
+choice is a random bit, a gate.  A bit has no derivative, so the training of the gater depends on the *rule* of the
+bits.  A penalty in the loss keeps nine of ten gates closed.  At test a gate is open if its probability exceeds a
+threshold.  The threshold is chosen on validation data so that a tenth of the gates are open.
 
-Read on in the order of the file: network and gates, loss and training step, evaluation, the run, the
-report.  Source: Bengio, Léonard & Courville (2013), §4 and the table of results.
+The file has this order: gates, methods, recipes, training, evaluation, report, command.
+Source: Bengio, Léonard & Courville (2013), §4 and the table of results.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-# Before NumPy is loaded.  Its matrices are too small here for two threads to gain anything, and where others use
-# the cores as well, threads that wait for each other lose much.
+# This must be set before NumPy is loaded.  The matrices here are too small for a second thread to help.  If other
+# processes use the cores too, threads that wait for each other are much slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -41,17 +41,17 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
 
-OPEN = 0.1          # the share of gates that should be open
+OPEN = 0.1          # the fraction of gates that should be open
 
 
 # ---- gates: from logits to gates, in training and at test ----------------------------------------------------
 #
-# ``training`` also returns the term of the loss that keeps gates closed, before its weight; ``test`` gets the
-# value that a tenth of the validation logits exceed.
+# ``training`` also returns the penalty that keeps gates closed, without its weight λ.  ``test`` also takes ``cut``:
+# a tenth of the validation logits are larger than this value.
 
 
 class BinaryGates(mg.nn.Module):
-    """Random bits 1[u < σ(a)], with any rule; at test 1[σ(a) > θ]."""
+    """Random bits 1[u < σ(a)], with any rule.  At test the gates are 1[σ(a) > θ]."""
 
     def __init__(self, rule):
         self.rule = rule
@@ -64,16 +64,16 @@ class BinaryGates(mg.nn.Module):
 
 
 class SmoothGates(mg.nn.Module):
-    """Stochastic times smooth: b √p, b ~ Bernoulli(√p), p = σ(a + z); at test 1[√p > θ] √p, z at its mean.
+    """Stochastic times smooth: b √p with b ~ Bernoulli(√p) and p = σ(a + z).
 
-    The noise z is Beta-distributed, with its mode at the share of gates that should be open, moved and
-    scaled to the range of logits.
+    At test the gates are 1[√p > θ] √p, with z at its mean.  The noise z has a Beta distribution.  Its mode is the
+    fraction of gates that should be open.  It is shifted and scaled to the range of the logits.
     """
 
     def __init__(self):
         beta = 40.1
         alpha = (OPEN * (beta - 2) + 1) / (1 - OPEN)
-        quantiles = betaincinv(alpha, beta, (np.arange(2**14) + 0.5) / 2**14)     # equally likely values
+        quantiles = betaincinv(alpha, beta, (np.arange(2**14) + 0.5) / 2**14)     # values with equal probability
         self.noise = (np.log(1 / OPEN**2 - 1) * (quantiles - 0.5)).astype(np.float32)
         self.table = mg.tensor(self.noise)          # moves with the module
 
@@ -86,7 +86,7 @@ class SmoothGates(mg.nn.Module):
 
 
 class RectifierGates(mg.nn.Module):
-    """Rectifiers max(0, a + z), with standard normal noise z in training, or without any."""
+    """Rectifiers max(0, a + z), with standard normal noise z in training, or without noise."""
 
     def __init__(self, noise):
         self.noise = noise
@@ -100,7 +100,7 @@ class RectifierGates(mg.nn.Module):
 
 
 class SigmoidGates(mg.nn.Module):
-    """Smooth gates σ(a + z), all of them open, with standard normal noise z in training or without any."""
+    """Smooth gates σ(a + z), all of them open, with standard normal noise z in training, or without noise."""
 
     def __init__(self, noise):
         self.noise = noise
@@ -113,9 +113,10 @@ class SigmoidGates(mg.nn.Module):
 
 
 def usage_penalty(probs):
-    """−Σ_i s log p̄_i + (1 − s) log(1 − p̄_i) with p̄ the minibatch mean: least where every gate has p̄ = s.
+    """−Σ_i s log p̄_i + (1 − s) log(1 − p̄_i), where p̄ is the minibatch mean and s is OPEN.
 
-    A mean that has rounded to 0 or 1 is out of any gradient's reach; clipped, it does not make the loss infinite.
+    The penalty is smallest if p̄ = s for every gate.  The mean is clipped, so that the loss is finite if it rounds to
+    0 or 1.
     """
     mean = mg.clip(probs.mean(axis=0), 1e-12, 1 - 1e-6)
     return -(OPEN * mg.log(mean) + (1 - OPEN) * mg.log(1 - mean)).sum()
@@ -125,41 +126,41 @@ def usage_penalty(probs):
 
 
 class Tuning(NamedTuple):
-    """What a recipe sets for one method alone."""
+    """The settings of a recipe that can differ between methods."""
 
     optimiser: Callable = partial(mg.optim.SGD, momentum=0.9)
-    rate: float = 0.1               # of learning
-    gater_rate: float = 1.0         # the gater's, as a share of it
-    bias: float = 0.0               # of the gater's output, at the start
-    gain: float | None = None       # of the gater's last weights, see ``sharpen``
-    penalty: float | None = None    # weight λ, in place of the method's
+    rate: float = 0.1               # learning rate
+    gater_rate: float = 1.0         # learning rate of the gater / rate
+    bias: float = 0.0               # initial bias of the gater's output
+    gain: float | None = None       # factor of the gater's last weights, see ``sharpen``
+    penalty: float | None = None    # weight λ, instead of the method's weight
 
 
 class Method(NamedTuple):
-    """A way of choosing units, and what goes with it."""
+    """A way to choose units, and its settings."""
 
-    gates: Callable                 # makes the gates
-    penalty: float = 0.0            # weight λ of the term that keeps them closed
-    adaptive: bool = False          # whether λ follows the share of open gates
+    gates: Callable                 # creates the gates
+    penalty: float = 0.0            # weight λ of the penalty that keeps gates closed
+    adaptive: bool = False          # whether λ adapts to the fraction of open gates
     units: int = 2000
     paper: str = "no result"
     network: Callable = mg.nn.ConditionalNetwork
-    tuning: dict = {}               # from recipe to Tuning, where that is not the usual one
+    tuning: dict = {}               # recipe -> Tuning, if it differs from the recipe's
 
 
-# A tenth of binary gates are open from the start. If the penalty had to close half of them first, noisy rules
-# would lose what the gater's initial weights can tell apart.
+# With this bias a tenth of the binary gates are open at the start.  Without it half of them are open, and the penalty
+# has to close them.  With noisy rules this destroys useful features of the gater's initial weights.
 CLOSED = log(OPEN / (1 - OPEN))
 
-# The usual tuning of the long recipe.  A gain makes gates sharp, so that experts learn under little noise; from there
-# REINFORCE moves the gater only a little, for what it does is mostly noise.
+# The default tuning of the long recipe.  A gain moves the gates' probabilities towards 0 and 1, so the experts learn
+# with little noise.  REINFORCE has a small learning rate for the gater, because its gradient is mostly noise.
 LONG = Tuning(mg.optim.Adam, rate=0.0015)
 
 METHODS = {
     "straight-through": Method(
         lambda: BinaryGates(mg.estimators.StraightThrough()), penalty=0.1, paper="1.39 % after some 660 epochs",
         tuning={"quick": Tuning(bias=CLOSED), "long": LONG._replace(gain=2.0, penalty=0.03)}),
-    # The paper's rate of 0.001 for the sum of 32 examples' gradients is 0.032, or 0.32 · 0.1, for their mean.
+    # The paper uses a rate of 0.001 for the sum over 32 examples.  For the mean this is 0.032 = 0.32 · 0.1.
     "sbn": Method(
         lambda: BinaryGates(mg.estimators.Reinforce(baseline="optimal")), penalty=1.0,
         paper="1.89 % after some 830 epochs",
@@ -180,9 +181,9 @@ METHODS = {
 
 
 def method_named(name):
-    """A row of the table; or binary gates with any other rule of ``mg.estimators``.
+    """A row of the paper's table, or binary gates with another rule of ``mg.estimators``.
 
-    A rule that sees no gradient is noisy, and gets the options of SBN.
+    A rule that uses no gradient is noisy, so it gets the settings of SBN.
     """
     if name in METHODS:
         return METHODS[name]
@@ -194,38 +195,38 @@ def method_named(name):
                      f"({', '.join(mg.estimators.__all__)}), got {name!r}")
 
 
-# ---- recipes: how steps are taken ----------------------------------------------------------------------------
+# ---- recipes: how networks are trained -----------------------------------------------------------------------
 
 
 class Recipe(NamedTuple):
-    """How all methods are trained; ``Method.tuning`` holds what differs between them."""
+    """Settings of training that all methods share; ``Method.tuning`` holds those that differ."""
 
     batch: int
-    rate: Callable                  # the learning rate as a share of its first value, by the share of the run done
-    tuning: Tuning                  # the usual one
-    noise: bool = False             # whether gater and experts see ``noisy`` digits, each their own
-    contrasts: bool = False         # whether the gater's first units start as ``contrasts``
+    rate: Callable                  # learning rate / initial rate, as a function of the completed fraction of the run
+    tuning: Tuning                  # the default
+    noise: bool = False             # whether gater and experts get ``noisy`` digits, with independent noise
+    contrasts: bool = False         # whether the gater's first layer starts as ``contrasts``
     max_norm: float | None = None
 
 
 RECIPES = {
-    # Momentum and a rate that falls to 0 come in a few epochs as far as a constant rate in a hundred.
+    # Momentum and a rate that decreases to 0 reach in a few epochs the error of a hundred epochs at a constant rate.
     "quick": Recipe(batch=100, rate=lambda done: 1 - done, tuning=Tuning()),
-    # A longer run would learn the digits by heart, did it ever see the same one twice.
+    # Noise changes the digits in every epoch.  Without it, a longer run overfits.
     "long": Recipe(batch=250, rate=lambda done: min(1, 2 - 2 * done), tuning=LONG, noise=True, contrasts=True),
     "paper": Recipe(batch=32, rate=lambda done: 1.0, tuning=Tuning(mg.optim.SGD), max_norm=2.0),
 }
 
 
 def noisy(images, rng):
-    """Digits with a pixel hidden with probability 0.3, or raised to make up for it, and uniform noise of ±½ on all."""
+    """Digits with noise: a pixel is 0 with probability 0.3, else divided by 0.7; then uniform noise ±½ is added."""
     return mg.neurons.multiplicative_noise(images, 0.3, rng=rng) + (rng.uniform(images.shape, images.dtype) - 0.5)
 
 
 def contrasts(layer, images, labels, rng):
-    """Start every unit of a layer as the difference of two digits, of two classes: what tells them apart.
+    """Initialise the weights of each unit of a layer with the difference of two digits of different classes.
 
-    What enters a unit has mean 0 and variance 1 over the images.
+    Scale and bias are such that the unit's input has mean 0 and variance 1 over the images.
     """
     units = len(layer.weight)
     one, other = rng.integers(len(images), (2, 2 * units))
@@ -238,9 +239,9 @@ def contrasts(layer, images, labels, rng):
 
 
 def sharpen(network, gain, images):
-    """Multiply the gater's last weights, and set its biases so that a tenth of the images open each gate.
+    """Multiply the gater's last weights by the gain, and set its biases so that a tenth of the images open each gate.
 
-    The larger the gain, the closer the gates' probabilities are to 0 or 1.
+    With a larger gain the gates' probabilities are closer to 0 or 1.
     """
     last = network.gater[-1]
     last.weight.data *= last.weight.dtype.type(gain)
@@ -254,14 +255,14 @@ def sharpen(network, gain, images):
 
 
 class Run:
-    """All that a training run consists of, which is what its checkpoint holds.
+    """A training run: everything that its checkpoint contains.
 
     Parameters
     ----------
     settings : dict of "method", "recipe", "epochs", "batch", "block" and "seed".
     data : DigitSplits
-    method : what the name under "method" stands for, where it is not in the table.
-    device : where it is computed, "cpu" or "cuda"; no setting, for a run can go on elsewhere.
+    method : Method, if settings["method"] is not a name that ``method_named`` knows.
+    device : "cpu" or "cuda".  It is not one of the settings, so a run can continue on another device.
     """
 
     def __init__(self, settings, data, method=None, device="cpu"):
@@ -287,12 +288,12 @@ class Run:
                                            (network.gater, tuning.gater_rate * tuning.rate))]
         self.optimiser = tuning.optimiser(groups, max_norm=recipe.max_norm)
 
-        self.history = []           # a dict for every epoch
+        self.history = []           # one dict per epoch
         self.best = {"valid": np.inf}
-        self.seconds = None         # per step, the median of the last epoch
+        self.seconds = None         # median time of a step in the last epoch
 
     def training_step(self, images, labels):
-        """One step on a minibatch: its costs, its scores and its gates, where they were computed."""
+        """One training step on a minibatch.  Returns costs, scores and gates as arrays of the device."""
         for_gater, for_experts = (noisy(images, self.rng) if self.recipe.noise else images for _ in range(2))
         logits = self.network.logits(for_gater)
         gates, sparsity = self.gates.training(logits, self.rng)
@@ -305,7 +306,7 @@ class Run:
         return costs.data, scores.data, gates.data
 
     def train_epoch(self, bar):
-        """One pass over the training data, then the validation error; both go into the history."""
+        """Train for one epoch, then compute the validation error.  Add a row to the history."""
         epoch, rows, seconds = len(self.history), [], []
         for chosen in mg.data.minibatches(
                 len(self.images), self.settings["batch"], seed=self.settings["seed"], epoch=epoch,
@@ -329,14 +330,14 @@ class Run:
             self.best = {"valid": valid, "epoch": epoch + 1, "network": self.network.state_dict()}
 
     def cut(self):
-        """The logit that a tenth of the validation logits exceed: the threshold of gates at test."""
+        """The threshold of gates at test: a tenth of the validation logits are larger than this logit."""
         with mg.no_grad():
             logits = [self.network.logits(mg.tensor(x, device=self.images.device)).numpy()
                       for x in chunks(self.data.valid_images)]
         return float(np.quantile(np.concatenate(logits), 1 - OPEN))
 
     def test_gate(self):
-        """The gate at test: a function of logits, with its threshold chosen on the validation data."""
+        """The gates at test, as a function of logits.  The threshold is chosen on the validation data."""
         cut = self.cut()
         return lambda logits: self.gates.test(logits, cut)
 
@@ -352,8 +353,8 @@ class Run:
         if saved != self.settings:
             differing = [f"{name} {saved.get(name)}, not {value}"
                          for name, value in self.settings.items() if saved.get(name) != value]
-            raise ValueError(f"--resume: the checkpoint is of a run with {'; '.join(differing)}. "
-                             "Give the arguments it was started with, or another --checkpoint")
+            raise ValueError(f"--resume: the run in the checkpoint has other settings: {'; '.join(differing)}. "
+                             "Use the arguments of that run, or another --checkpoint")
         self.penalty, self.history, self.best = state["penalty"], state["history"], state["best"]
         self.network.load_state_dict(state["network"])
         self.gates.load_state_dict(state["gates"])
@@ -365,7 +366,7 @@ class Run:
 
 
 def evaluate(network, gate, images, labels):
-    """The share of wrong answers, and how often each gate opens for each digit, (10, gates)."""
+    """The error, and for each digit the fraction of images that open each gate: an array of shape (10, gates)."""
     wrong, opened, device = 0, 0, network.parameters()[0].device
     with mg.no_grad():
         for x, y in zip(chunks(images), chunks(labels), strict=True):
@@ -377,7 +378,7 @@ def evaluate(network, gate, images, labels):
 
 
 def chunks(array, size=1000):
-    """An array in pieces of which the 2000 gates of each example fit into memory together."""
+    """The array in pieces, so that the 2000 gates of all examples of a piece fit into memory."""
     return [array[start:start + size] for start in range(0, len(array), size)]
 
 
@@ -385,7 +386,7 @@ def chunks(array, size=1000):
 
 
 def report(run, path):
-    """Test the network of the epoch with the least validation error, once; print and draw the results."""
+    """Test the network of the epoch with the lowest validation error.  Print and draw the results."""
     data, network, best = run.data, run.network, run.best
     network.load_state_dict(best["network"])
     gate = run.test_gate()
@@ -402,18 +403,18 @@ def percent(share):
 
 
 def draw(path, run, test, use):
-    """The learning curve; and how often each gate opens, for any digit and for its favourite one."""
+    """The learning curve, and how often each gate is open: for all digits, and for the digit that opens it most."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    grey, blue, orange, red = "#888888", "#0072b2", "#e69f00", "#d55e00"    # told apart by all eyes
+    grey, blue, orange, red = "#888888", "#0072b2", "#e69f00", "#d55e00"    # for colour-blind readers
 
     epochs = np.arange(1, len(run.history) + 1)
     left.plot(epochs, [100 * row["train"] for row in run.history], "o-", color=grey, markersize=4,
-              label="training, as it went")
+              label="training (during the epoch)")
     left.plot(epochs, [100 * row["valid"] for row in run.history], "o-", color=blue, markersize=4,
               label="validation")
     left.plot(run.best["epoch"], 100 * test, "D", color=red, label=f"test: {percent(test)}")
-    left.set(xlabel="epoch", ylabel="wrong answers (%)", title=run.settings["method"], yscale="log")
+    left.set(xlabel="epoch", ylabel="error (%)", title=run.settings["method"], yscale="log")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     left.yaxis.set_major_formatter("{x:g}")
@@ -423,11 +424,11 @@ def draw(path, run, test, use):
     order = np.argsort(-use.mean(axis=0))
     gate = np.arange(1, len(order) + 1)
     right.plot(gate, 100 * use.max(axis=0)[order], ".", color=orange, markersize=2,
-               label="the digit that opens it most")
+               label="digit that opens the gate most often")
     right.plot(gate, 100 * use.mean(axis=0)[order], color=blue, linewidth=2, label="all digits")
-    right.axhline(100 * use.mean(), color=grey, linestyle="--", label=f"all digits and gates: {percent(use.mean())}")
-    right.set(xlabel="gate, the most open one first", ylabel="how often it is open (%)", title="gates at test",
-              ylim=(0, 150), yticks=range(0, 101, 20))         # the legend has the upper third
+    right.axhline(100 * use.mean(), color=grey, linestyle="--", label=f"mean: {percent(use.mean())}")
+    right.set(xlabel="gate, sorted by open fraction", ylabel="open fraction (%)", title="gates at test",
+              ylim=(0, 150), yticks=range(0, 101, 20))         # leaves room for the legend
     right.legend(frameon=False, markerscale=5)
 
     figure.savefig(path, dpi=150)
@@ -445,40 +446,40 @@ def positive(text):
 def make_parser():
     parser = argparse.ArgumentParser(
         prog="python -m demos.conditional_mnist", formatter_class=argparse.RawTextHelpFormatter,
-        description="Train the paper's conditional network on digits, and say how well it reads others.")
+        description="Train the paper's conditional network on digits, and print its test error.")
     add = parser.add_argument
     add("--method", default="straight-through", metavar="NAME",
         help=f"{', '.join(METHODS)},\nor a rule of mg.estimators such as SPSA (default: straight-through)")
-    add("--recipe", choices=RECIPES, default="quick", help="how steps are taken (default: quick)")
-    add("--data", metavar="FOLDER", help="that has the four files of MNIST\n"
-                                         "(default: MNIST where found or reachable, else synthetic digits)")
-    add("--epochs", type=positive, default=5, metavar="N", help="(default: 5)")
+    add("--recipe", choices=RECIPES, default="quick", help="optimiser, rates and noise of training (default: quick)")
+    add("--data", metavar="FOLDER", help="folder of the four files of MNIST\n"
+                                         "(default: MNIST if found or downloadable, else synthetic digits)")
+    add("--epochs", type=positive, default=5, metavar="N", help="number of epochs (default: 5)")
     add("--batch", type=positive, metavar="N", help="digits per step (default: 100, with --recipe paper 32)")
     add("--block", type=positive, default=1, metavar="N", help="units per gate (default: 1)")
-    add("--seed", type=int, default=0, metavar="N", help="of weights, order and gates (default: 0)")
-    add("--device", choices=mg.devices.NAMES, default="cpu", help="that computes (default: cpu)")
-    add("--checkpoint", metavar="FILE", help="written after every epoch")
-    add("--resume", action="store_true", help="go on from --checkpoint, as if the run had never stopped")
+    add("--seed", type=int, default=0, metavar="N", help="seed of weights, order of digits and gates (default: 0)")
+    add("--device", choices=mg.devices.NAMES, default="cpu", help="device (default: cpu)")
+    add("--checkpoint", metavar="FILE", help="file that is written after every epoch")
+    add("--resume", action="store_true", help="continue the run in --checkpoint, as if it had never stopped")
     add("--out", metavar="FILE", default="out/conditional_mnist.png", help="picture (default: %(default)s)")
     return parser
 
 
 def start(given):
-    """The run that the arguments describe: a new one, or one to go on with.
+    """The run that the arguments describe: a new run, or a run to continue.
 
     Raises
     ------
     ValueError, OSError, RuntimeError
-        The arguments contradict each other, a file of theirs is missing or broken, or the device is.
+        The arguments contradict each other, a file is missing or damaged, or the device cannot be used.
     """
     if given.resume and not given.checkpoint:
-        raise ValueError("--resume: expected also --checkpoint FILE, the run to go on with")
+        raise ValueError("--resume: expected also --checkpoint FILE, the run to continue")
     if given.checkpoint and Path(given.checkpoint).exists() and not given.resume:
-        raise ValueError(f"--checkpoint: {given.checkpoint} exists. Add --resume to go on with that run, or delete it")
+        raise ValueError(f"--checkpoint: {given.checkpoint} exists. Add --resume to continue that run, or delete it")
     if Path(given.out).suffix not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--out: expected a name that ends in .png, .svg or .pdf, got {given.out!r}")
+        raise ValueError(f"--out: expected a file name that ends in .png, .svg or .pdf, got {given.out!r}")
     mg.devices.usable(given.device)
-    method_named(given.method)          # before the data, whose download may take a while
+    method_named(given.method)          # before the data, which may have to be downloaded
     settings = {key: getattr(given, key) for key in ("method", "recipe", "epochs", "block", "seed")}
     settings["batch"] = given.batch or RECIPES[given.recipe].batch
     with warnings.catch_warnings(record=True) as notes:
@@ -487,12 +488,12 @@ def start(given):
         print(f"note: {note.message}", file=sys.stderr)
     if given.resume:
         run.load_state_dict(mg.checkpoint.load(given.checkpoint))
-    Path(given.out).parent.mkdir(parents=True, exist_ok=True)       # refused now rather than after training
+    Path(given.out).parent.mkdir(parents=True, exist_ok=True)       # an error here costs no training time
     return run
 
 
 def train(run, checkpoint):
-    """Train to the last epoch, showing progress and writing the checkpoint after each."""
+    """Train until the last epoch.  Show progress, and write the checkpoint after each epoch."""
     epochs, steps = run.settings["epochs"], run.steps_per_epoch
     print(f"{run.data.source}: {len(run.data.train_images)} digits to train on, {steps} steps an epoch")
     print("epoch     cost  training error  validation error  open gates  ms per step")
@@ -517,9 +518,9 @@ def main(argv=None):
         train(run, given.checkpoint)
     except KeyboardInterrupt:
         print(f"\nstopped in epoch {len(run.history) + 1} of {run.settings['epochs']}. " + (
-            f"{given.checkpoint} holds the epochs before: the same command with --resume goes on from there"
+            f"{given.checkpoint} holds the earlier epochs: the same command with --resume continues from there"
             if given.checkpoint and run.history else
-            "Nothing was saved, which happens after each epoch, with --checkpoint FILE"))
+            "Nothing was saved. With --checkpoint FILE, the run is saved after each epoch"))
         return 130
     report(run, given.out)
     return 0

@@ -1,22 +1,23 @@
-"""What becomes of an estimate on its way up through several layers of random bits?
+"""How do bias and variance of an estimate grow with the number of layers of random bits?
 
     python -m demos.depth
 
-A chain of bits, each drawn given the one above: b₁ ~ σ(−1), then b_k ~ σ(w (b_{k−1} − ½)) with w = 3,
-and the last one costs exp(b).  How does the cost depend on the logit of the first bit?  Every outcome
-of the chain, and of the rules' own noise, is enumerated: all numbers are exact.
+A chain of bits: b₁ ~ σ(−1), then b_k ~ σ(w (b_{k−1} − ½)) with w = 3.  The cost is exp(b) of the last bit.  We want
+the gradient with respect to the logit of the first bit.  All outcomes of the chain and of the rules' noise are
+enumerated, so all numbers are exact.
 
-Truth gets weaker on its way: a layer passes on tanh(w/4) = 0.64 of what arrives, since that is how much
-more often a bit is 1 if the one above it is.  Three things can happen to an estimate:
+The gradient shrinks with depth.  Each layer multiplies it by tanh(w/4) = 0.64, the difference between
+P(b_k = 1 | b_{k−1} = 1) and P(b_k = 1 | b_{k−1} = 0).  The estimates behave differently:
 
-    StraightThrough…     passes on the slope at the sample instead, w or w σ'(w/2) = 0.45.  An error of
-                         1.4 a layer looks harmless, and multiplies: bias grows exponentially.
-    Reinforce            asks nobody below, so it has no bias.  But its noise is that of the whole cost,
-                         however little of it is its own doing: noise / gradient grows like 1 / 0.64^k.
-    DisARM and
-    LocalExpectation     change the bit, and look at the cost with the same noise below.  Where nothing
-                         reaches the end, the difference is 0: the noise fades with the signal, and
-                         their ratio grows only as the square root, 1 / 0.8^k.
+    StraightThrough…     multiplies by the slope at the sample instead: w, or w σ'(w/2) = 0.45.  An error of a
+                         factor of 1.4 per layer looks small.  But the factors multiply, so the relative bias grows
+                         exponentially with depth.
+    Reinforce            uses no gradient from the layers below, so it is unbiased.  But its noise is that of the
+                         whole cost, most of which does not depend on the first bit.  So noise / gradient
+                         grows like 1 / 0.64^k.
+    DisARM and           change the bit and compute the cost again, with the same noise in the layers below.
+    LocalExpectation     Often the change does not reach the last bit, and the difference of costs is 0.  So the
+                         noise shrinks too, and noise / gradient grows only like the square root, 1 / 0.8^k.
 """
 
 import sys
@@ -32,14 +33,14 @@ STYLE = {"StraightThrough": (lesson.RED, "o"), "StraightThroughSlope": (lesson.O
          "Darn": (lesson.PURPLE, "D"), "Reinforce": (lesson.GREY, "v"), "DisARM": (lesson.SKY, "^"),
          "LocalExpectation": (lesson.BLUE, "P")}
 TRY = """
-  WEIGHT = 1, where a layer is almost linear: which rule is rehabilitated, and how do the others fare?
-  WEIGHT = 8, where bits copy each other: who gains now?
-  In chain, Reinforce for the first bit and StraightThroughSlope below: does the bias come back?
+  WEIGHT = 1: each layer is almost linear. Which rule has a small bias now? What happens to the other rules?
+  WEIGHT = 8: each bit is almost a copy of the bit before it. Which rules improve?
+  In chain, use Reinforce for the first bit and StraightThroughSlope for the others. Is the estimate biased?
 """
 
 
 def chain(rule, depth):
-    """The loss of a chain of ``depth`` bits, and the logit of the first."""
+    """The loss of a chain of ``depth`` bits, and the logit of the first bit."""
     logit = mg.tensor([[FIRST]], requires_grad=True)
 
     def loss(rng):
@@ -51,7 +52,7 @@ def chain(rule, depth):
 
 
 def measure(deepest):
-    """By name of rule, an array (depths, 3): the exact gradient, mean and standard deviation of an estimate."""
+    """For each rule an array of shape (depths, 3): exact gradient, mean and standard deviation of an estimate."""
     found = {}
     for name in STYLE:
         rule = getattr(mg.estimators, name)()
@@ -63,7 +64,7 @@ def measure(deepest):
 def show(found):
     gradient = found["Reinforce"][:, 0]
     depths = range(1, len(gradient) + 1)
-    print("means and standard deviations in units of the exact gradient, which is in the first row")
+    print("means and standard deviations divided by the exact gradient, which is in the first row")
     lesson.table(["", *(f"{k} layer{'s' * (k > 1)}" for k in depths)],
                  [["exact gradient", *map(float, gradient)]]
                  + [[f"mean, {name}", *map(float, f[:, 1] / gradient)] for name, f in found.items()]
@@ -78,13 +79,13 @@ def draw(found):
         style = {"color": colour, "marker": marker, "markersize": 5, "label": name}
         left.plot(depths, values[:, 1] / gradient, **style)
         noise = values[:, 2] / gradient
-        right.plot(depths[noise > 0], noise[noise > 0], **style)       # LocalExpectation has none with one layer
+        right.plot(depths[noise > 0], noise[noise > 0], **style)       # LocalExpectation has no noise with one layer
     left.axhline(1, color="black", linewidth=0.8, zorder=0)
-    left.annotate("unbiased, all three", (DEPTH, 1), (0, 8), textcoords="offset points", ha="right")
+    left.annotate("three unbiased rules", (DEPTH, 1), (0, 8), textcoords="offset points", ha="right")
     left.set(yscale="log", xlabel="layers of bits", ylabel="mean / exact gradient", ylim=(0.1, 1000),
-             title="Errors of slopes multiply")
+             title="Bias of each rule")
     right.set(yscale="log", xlabel="layers of bits", ylabel="standard deviation / exact gradient", ylim=(0.05, 60),
-              title="Noise, beside a signal that fades")
+              title="Noise of each rule")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return figure
 

@@ -1,20 +1,20 @@
-"""A closed gate saves the work of its units.  Does it save it in the backward pass as well?
+"""A closed gate saves the forward computation of its units.  Does it also save the backward computation?
 
     python -m demos.gates_that_skip
     python -m demos.gates_that_skip --device cuda       a larger layer, timed on a GPU
 
-Forward, a block of units whose gate is 0 need not be computed.  Backward, it has no gradient of its
-own.  But the gate has: if it had been open, what would the cost have been?  The gradient that arrives
-at a gate is ⟨g, the block's units⟩, and for a closed gate nobody has computed those.
+Forward, a block of units whose gate is 0 is not computed.  Backward, the block has no gradient.  But its gate has one:
+it says how the cost would change if the gate were open.  The gradient of a gate is ⟨g, the block's units⟩, where g is
+the gradient of the block's output.  For a closed gate these units were not computed.
 
-    REINFORCE and all rules that work from costs do not ask: what is closed stays closed.
-    Straight-through and its relatives use the gradient at b = 0.  Without it they still train, on
-    something else, and nothing tells.  So in minigrad a rule says ``needs_closed_gates``, and the
-    layer computes for it what it skipped before: half of the gain is gone.
-    Gumbel-sigmoid's gates are never quite 0, so there is nothing to skip.
+    REINFORCE and the other rules that use only costs do not need this gradient.  Closed blocks stay skipped.
+    Straight-through and similar rules use the gradient at b = 0 too.  Without it they still train, but with a
+    different estimate, and there is no error.  So in minigrad a rule declares ``needs_closed_gates``.  For such a rule
+    the layer computes the skipped blocks in backward, and half of the saving is lost.
+    The gates of Gumbel-sigmoid are never exactly 0, so no block is skipped.
 
-Left: a training step, timed with either rule, in units of the same step done densely, by the products
-of NumPy or CuPy through the same graph.  Right: how much an estimate changes where closed gates go without.
+Left panel: the time of a training step with each rule, divided by that of the same step computed densely (NumPy or
+CuPy products, same graph).  Right panel: the change of the estimate if closed gates get no gradient.
 """
 
 import sys
@@ -30,16 +30,16 @@ SIZES = {"cpu": {"batch": 128, "inputs": 512, "units": 1024}, "cuda": {"batch": 
 BLOCK, OUTPUTS = 16, 10
 DENSITIES = 0.02, 0.05, 0.1, 0.2, 0.4, 0.7
 TRY = """
-  In the network, gates = mg.neurons.noisy_rectifier(logits), which is 0 where it is closed and real where not:
-    what does it need to know about a closed gate? And mg.neurons.stochastic_times_smooth(logits)?
-  BLOCK = 1, the case of the paper: where does the dense step win now?
-  A rule of your own that looks at open gates only, node.grad * node.value * (1 - node.probs): for which costs is its
-    mean right? (See demos.straight_through.)
+  In Network, use gates = mg.neurons.noisy_rectifier(logits), which are 0 or positive. Does backward need the gradient
+    of a closed gate? And with mg.neurons.stochastic_times_smooth(logits)?
+  BLOCK = 1, as in the paper. At which densities is the dense step faster now?
+  Write a rule that uses open gates only: node.grad * node.value * (1 - node.probs). For which costs is it unbiased?
+    (See demos.straight_through.)
 """
 
 
 class Network:
-    """Gated linear units and a linear layer, with logits that open gates with chance ``density``."""
+    """Gated linear units and a linear layer.  Each gate is open with probability ``density``."""
 
     def __init__(self, rule, density, batch, inputs, units, block=BLOCK, dense=False, device="cpu"):
         numbers = mg.Generator(0, device=device)
@@ -53,7 +53,7 @@ class Network:
         self.optimiser = mg.optim.SGD([self.hidden, self.output], lr=1e-3)
 
     def estimate(self, seed):
-        """The gradient of the gates' logits, by one estimate."""
+        """One estimate of the gradient of the gates' logits."""
         gates = mg.bernoulli(self.logits, self.rule, rng=mg.Generator(seed, device=self.device))
         if self.dense:
             units = mg.linear(self.x, self.hidden.weight, self.hidden.bias)
@@ -69,18 +69,18 @@ class Network:
     def step(self, seed=0):
         self.estimate(seed)
         self.optimiser.step()
-        self.output.bias.numpy()        # waits for a GPU, if the step is on one
+        self.output.bias.numpy()        # waits until a GPU has finished the step
 
 
 def change(name):
-    """How much of a rule's estimate is lost where closed gates get no gradient, and what the rule says."""
+    """The relative change of a rule's estimate without the gradients of closed gates, and what the rule declares."""
     rule = getattr(mg.estimators, name)()
     declared = "grad" in rule.needs and rule.needs_closed_gates
     network = Network(rule, 0.3, batch=8, inputs=12, units=24, block=4)
     rule.needs_closed_gates = True
-    for seed in range(3):           # let it learn, if it does
+    for seed in range(3):           # a rule with a memory learns
         network.step(seed)
-    with mg.testing.frozen_memories():      # both estimates from what it has learned so far
+    with mg.testing.frozen_memories():      # both estimates use the same memory
         whole = network.estimate(9)
         rule.needs_closed_gates = False
         without = network.estimate(9)
@@ -88,8 +88,8 @@ def change(name):
 
 
 def times(densities, sizes, rounds=9, device="cpu"):
-    """Seconds of a training step in units of the dense one: arrays over densities by name."""
-    on_the_wall = perf_counter if device == "cuda" else None        # no process's clock runs while a GPU computes
+    """The time of a training step divided by that of the dense step: a list over densities for each rule."""
+    on_the_wall = perf_counter if device == "cuda" else None        # a process's clock stops while a GPU computes
     found = {"Reinforce": [], "StraightThrough": []}
     with clock.threads(1):
         for density in lesson.progress(densities, unit="density", leave=False, disable=None):
@@ -97,7 +97,7 @@ def times(densities, sizes, rounds=9, device="cpu"):
             networks = {name: Network(getattr(mg.estimators, name)(), **made) for name in found}
             networks["dense"] = Network(mg.estimators.StraightThrough(), dense=True, **made)
             for network in networks.values():
-                network.step()          # kernels may have to be compiled
+                network.step()          # compiles kernels if necessary
             seconds = clock.interleaved({name: n.step for name, n in networks.items()}, rounds, 0.005, on_the_wall)
             for name in found:
                 found[name].append(seconds[name] / seconds["dense"])
@@ -108,7 +108,7 @@ def show(ratios, changes):
     lesson.table(["time / dense, at density", *map(str, DENSITIES)],
                  [[name, *(f"{r:.2f}" for r in ratio)] for name, ratio in ratios.items()])
     print()
-    lesson.table(["rule", "says it needs closed gates", "change without"],
+    lesson.table(["rule", "declares that it needs closed gates", "change without them"],
                  [[name, "yes" if declared else "no", f"{size:.2g}"] for name, (size, declared) in changes.items()])
 
 
@@ -116,7 +116,7 @@ def draw(ratios, changes):
     figure, (left, right) = lesson.figure(1, 2, height=5.8)
     for (name, ratio), colour, marker in zip(ratios.items(), (lesson.BLUE, lesson.RED), "os", strict=True):
         left.plot(DENSITIES, ratio, color=colour, marker=marker, markersize=5, label=name)
-    left.plot(DENSITIES, DENSITIES, ":", color=lesson.GREY, label="ideal: work in proportion")
+    left.plot(DENSITIES, DENSITIES, ":", color=lesson.GREY, label="ideal: time / dense = density")
     left.axhline(1, color="black", linewidth=0.8)
     left.set(xscale="log", yscale="log", xlabel="density of open gates", ylabel="time / time of the dense step")
     for axis, ticks in ((left.xaxis, DENSITIES), (left.yaxis, (0.02, 0.05, 0.1, 0.2, 0.5, 1))):
@@ -130,8 +130,8 @@ def draw(ratios, changes):
         right.plot(size, place, "o", markersize=5, color=lesson.RED if declared else lesson.BLUE)
     right.set_yticks(range(len(names)), names)
     right.tick_params(axis="y", labelsize=8)
-    right.set(xlabel="change of the estimate, relative", ylim=(len(names) - 0.4, -0.6))
-    right.set_title("Closed gates' gradients left out:\nred where the rule says that it needs them", fontsize=11)
+    right.set(xlabel="relative change of the estimate", ylim=(len(names) - 0.4, -0.6))
+    right.set_title("Without the gradients of closed gates\n(red: the rule declares that it needs them)", fontsize=11)
     return figure
 
 
@@ -139,7 +139,7 @@ def main(argv=None):
     parser = lesson.parser(__file__, __doc__, device="cpu")
     given = parser.parse_args(argv)
     if mg.devices.describe(given.device) == "cuda (simulated)":
-        parser.error("--device: expected a GPU, got one that is simulated, whose time means nothing")
+        parser.error("--device: expected a GPU, got a simulated one, whose times have no meaning")
     ratios = times(DENSITIES, SIZES[given.device], device=given.device)
     changes = {name: change(name) for name in mg.estimators.__all__}
     show(ratios, changes)

@@ -1,4 +1,4 @@
-"""What the demos share: their command line, exact answers, table and picture, and how they end.
+"""What the demos share: the command line, exact answers, tables, pictures, and the last lines that they print.
 
     given = lesson.parser(__file__, __doc__, seed=0, samples=1000).parse_args(argv)
     found = measure(given.samples, given.seed)
@@ -25,7 +25,7 @@ __all__ = [
     "close", "exact", "figure", "parser", "positive", "progress", "rules", "seed_number", "table",
 ]
 
-# Okabe & Ito (2008): told apart by all eyes.
+# The palette of Okabe & Ito (2008), which colour-blind readers can distinguish.
 GREY, BLUE, ORANGE, RED = "#888888", "#0072b2", "#e69f00", "#d55e00"
 GREEN, SKY, PURPLE = "#009e73", "#56b4e9", "#cc79a7"
 
@@ -53,7 +53,7 @@ def seed_number(text):
 
 def picture(text):
     if Path(text).suffix not in (".png", ".svg", ".pdf"):
-        raise argparse.ArgumentTypeError(f"expected a name that ends in .png, .svg or .pdf, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a file name that ends in .png, .svg or .pdf, got {text!r}")
     return Path(text)
 
 
@@ -70,7 +70,7 @@ def in_notebook():
 
 
 class Parser(argparse.ArgumentParser):
-    """In a notebook ``main()`` has no command line: ``sys.argv`` there is the kernel's, and is left alone."""
+    """A parser that ignores ``sys.argv`` in a notebook, where it holds the arguments of the notebook's kernel."""
 
     def parse_args(self, args=None, namespace=None):
         started = Path(sys.argv[0]).name
@@ -78,32 +78,38 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(file, about, *, seed=None, samples=None, device=None):
-    """A demo's command line: --out, and those of the others that it gives a default."""
+    """The command line of a demo: --out, and those of --seed, --samples and --device that have a default."""
     name = Path(file).stem
     made = Parser(prog=f"python -m demos.{name}", description=about,
                   formatter_class=argparse.RawDescriptionHelpFormatter)
     add, default = made.add_argument, "(default: %(default)s)"
     if seed is not None:
-        add("--seed", type=seed_number, default=seed, metavar="N", help=f"of all noise {default}")
+        add("--seed", type=seed_number, default=seed, metavar="N", help=f"seed of all random numbers {default}")
     if samples is not None:
-        add("--samples", type=positive, default=samples, metavar="N", help=f"how many are drawn {default}")
+        add("--samples", type=positive, default=samples, metavar="N", help=f"number of samples {default}")
     if device is not None:
-        add("--device", type=usable_device, default=device, metavar="cpu|cuda", help=f"that computes {default}")
-    add("--out", type=picture, default=f"out/{name}.png", metavar="FILE", help=f"picture {default}")
+        add("--device", type=usable_device, default=device, metavar="cpu|cuda", help=f"device {default}")
+    add("--out", type=picture, default=f"out/{name}.png", metavar="FILE", help=f"file for the picture {default}")
     return made
 
 
 def exact(loss, params):
-    """What ``check_estimator`` finds by trying all outcomes of the noise; an error where it had to draw samples."""
+    """The report of ``check_estimator``, which must be exact.
+
+    Raises
+    ------
+    ValueError
+        ``check_estimator`` could not enumerate all outcomes of the noise and drew samples instead.
+    """
     report = mg.testing.check_estimator(loss, params, seed=0)
     if not report.exact:
-        raise ValueError(f"expected noise all of whose outcomes can be tried, got {report.runs} samples of it. "
-                         "Take fewer units, or a rule that compares its uniforms and computes nothing else with them")
+        raise ValueError(f"expected noise whose outcomes can all be enumerated, got {report.runs} samples of it. "
+                         "Use fewer units, or a rule that only compares its uniforms with other numbers")
     return report
 
 
 def table(header, rows):
-    """Print columns, the first to the left; floats with four digits."""
+    """Print a table.  The first column is aligned left, the others right; floats have four significant digits."""
     rows = [[output.shown(f"{x:.4g}" if isinstance(x, float) else str(x)) for x in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
@@ -112,13 +118,13 @@ def table(header, rows):
 
 
 def figure(rows=1, columns=1, height=3.8, **options):
-    """An empty figure of the width that all demos have, and its axes, made with options of ``subplots``."""
+    """An empty figure of the standard width, and its axes.  The options are those of ``subplots``."""
     made = Figure(figsize=(9, height), layout="constrained")
     return made, made.subplots(rows, columns, **options)
 
 
 def close(drawn, path, ideas):
-    """Save the picture, making its folder, and show it in a notebook; say where it is, and what to try next."""
+    """Save the picture, and show it if this is a notebook.  Then print its path and what to try next."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn.savefig(path, dpi=150)
     if in_notebook():

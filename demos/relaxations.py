@@ -1,22 +1,23 @@
-"""What if the bit were a little soft, so that it had a slope to follow?
+"""A bit is a step function of its noise.  What changes if the step becomes a smooth ramp with a slope?
 
     python -m demos.relaxations
 
-Behind a bit b ~ Bernoulli(p) stands logistic noise L = log((1 − u)/u): b = 1[logit + L > 0], a step.
-Divide by a temperature τ and take a sigmoid, y = σ((logit + L)/τ), and the step becomes a ramp.
+A bit b ~ Bernoulli(p) is a step function of logistic noise L = log((1 − u)/u): b = 1[logit + L > 0].  Divide by a
+temperature τ and apply a sigmoid: y = σ((logit + L)/τ).  This is the relaxed bit.  The step has become a ramp.
 
-    GumbelSigmoid           puts y in place of b, forward and backward: right for another problem
-    GumbelStraightThrough   keeps b forward and takes the slope of the ramp backward
-    Rebar                   keeps b, and REINFORCE; the ramp only predicts the noise, to be subtracted
-    Relax                   the same, with a small network that learns to predict it
+    GumbelSigmoid           uses y instead of b, forward and backward: the exact gradient of a different problem
+    GumbelStraightThrough   uses b forward, and the slope of y backward
+    Rebar                   uses b and REINFORCE; the ramp predicts the noise of the estimate, which is subtracted
+    Relax                   like Rebar, but a small network learns to predict the noise
 
-A hot ramp is smooth and wrong, a cold one near the step and steep, so the first two rules pay for less
-bias with variance.  (The second one's mean ends, cold, at that of Darn: see demos.one_rule_four_names.)
-The others are right at any temperature, which is left to see to the variance alone.
+At a high temperature the ramp is smooth, but far from the step.  At a low temperature it is close to the step, but
+steep.  So the first two rules have less bias and more variance at low temperatures.  (As τ → 0, the mean of the second
+tends to the mean of Darn: see demos.one_rule_four_names.)  The other two are unbiased at any temperature, so
+it can be chosen for a small variance.
 
-One bit costs exp(b), and all of its noise is tried: u is spread evenly instead of drawn, so that the
-means and variances below are integrals, good to six digits.  (With one bit there is little to predict,
-and RELAX ends almost without variance.  With many it does not.)
+One bit has the cost exp(b).  The values of u are spaced evenly instead of drawn.  So the means and variances below are
+integrals, correct to six digits.  (With one bit there is little to predict, and RELAX learns to remove almost all
+variance.  With many bits it does not.)
 Maddison et al. and Jang et al. (2017); Tucker et al. (2017); Grathwohl et al. (2018).
 """
 
@@ -30,18 +31,19 @@ from demos import lesson
 P = 0.3
 LOGIT = np.log(P / (1 - P))
 TEMPERATURES = np.geomspace(0.1, 3, 13)
-LESSONS = 400           # passes in which RELAX learns
+LESSONS = 400           # training passes of RELAX
 STYLE = {"GumbelSigmoid": (lesson.RED, "o"), "GumbelStraightThrough": (lesson.ORANGE, "s"),
          "Rebar": (lesson.BLUE, "^"), "Relax": (lesson.GREEN, ""), "Reinforce": (lesson.GREY, "")}
 TRY = """
-  In estimates, cost (bits - 0.45) ** 2: how much of that can a ramp predict?
-  Two logits, rng=mg.Generator(0) instead of Even(0), a cost with a product of the bits: where does RELAX stop now?
-  Rebar(temperature=t, scale=1.0), without the learned factor: which temperature would you choose?
+  In estimates, use the cost (bits - 0.45) ** 2. How much variance does Rebar remove now?
+  In estimates, use two logits, rng=mg.Generator(0) instead of Even(0), and a cost with the product of the two bits.
+    How much variance does RELAX leave now?
+  Use Rebar(temperature=t, scale=1.0), which does not learn its factor. Which temperature would you choose?
 """
 
 
 class Even(mg.Generator):
-    """Noise without luck: uniforms that are spread evenly down the last axis but one, the same in each column."""
+    """A generator of evenly spaced uniforms along the last axis but one.  All columns are equal."""
 
     def uniform(self, shape, dtype=np.float64, event_ndim=1):
         self.draws += 1
@@ -53,7 +55,7 @@ class Even(mg.Generator):
 
 
 def estimates(rule, samples):
-    """One estimate of the gradient for each u, from which the rule learns."""
+    """One estimate of the gradient for each u.  A rule with a memory learns from them."""
     logits = mg.tensor(np.full((samples, 1), LOGIT), requires_grad=True)
     bits = mg.bernoulli(logits, rule, rng=Even(0))
     mg.expected(mg.exp(bits)).backward()
@@ -61,7 +63,7 @@ def estimates(rule, samples):
 
 
 def moments(rule, samples, passes=0):
-    """Mean and variance of an estimate, after so many passes in which the rule may learn."""
+    """Mean and variance of an estimate, after the given number of passes in which the rule learns."""
     for _ in range(passes):
         estimates(rule, 500)
     found = estimates(rule, samples)
@@ -69,12 +71,12 @@ def moments(rule, samples, passes=0):
 
 
 def measure(samples=20_000):
-    """The exact gradient, and by name of rule an array (temperatures, 2) of means and variances."""
+    """The exact gradient, and for each rule an array of shape (temperatures, 2) with means and variances."""
     rules, found = mg.estimators, {}
     for name in ("GumbelSigmoid", "GumbelStraightThrough", "Rebar"):
         make = getattr(rules, name)
         found[name] = np.array([moments(make(temperature=t), samples, passes=1) for t in TEMPERATURES])
-    for name, passes in (("Relax", LESSONS), ("Reinforce", 0)):        # no temperature: the same everywhere
+    for name, passes in (("Relax", LESSONS), ("Reinforce", 0)):        # no temperature: repeat one value
         found[name] = np.tile(moments(getattr(rules, name)(), samples, passes), (len(TEMPERATURES), 1))
     return P * (1 - P) * (np.e - 1), found
 
@@ -101,9 +103,9 @@ def draw(truth, found):
     left.axhline(truth, color="black", linewidth=0.8)
     left.annotate("exact gradient", (TEMPERATURES[-1], truth), (0, 6), textcoords="offset points", ha="right")
     left.set(xscale="log", xlabel="temperature τ", ylabel="mean of the estimate", ylim=(0, 1.25 * truth),
-             title="A hot ramp has the wrong mean …")
+             title="High temperature: large bias")
     right.set(xscale="log", yscale="log", xlabel="temperature τ", ylabel="variance of one estimate",
-              title="… and a cold one a large variance")
+              title="Low temperature: large variance")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return figure
 

@@ -1,18 +1,20 @@
-"""How does a program find the derivative of another one, and how do we know that it is right?
+"""How does a program compute the derivative of another program, and how can the result be checked?
 
     python -m demos.reverse_mode
 
-What is computed from a Tensor remembers how: the primitive that made it, and its arguments.  That is
-the graph.  Derivatives come from its end.  Every value has a cotangent, how much the output changes
-with it.  A node hands to each argument its own cotangent times its derivative by that argument, and
-what arrives at a value is added up.  In b = a + a, the same a gets two shares.
+A computed Tensor stores the primitive that computed it and the arguments of that primitive.  These links
+form a graph.  Derivatives are computed from the output backward.  Each value has a cotangent: the derivative
+of the output with respect to this value.  A node multiplies its cotangent by its derivative with respect to an
+argument, and passes the product to that argument.  A value adds up all products that it receives.
+In b = a + a, the value a receives two.
 
-A node that was used twice has to wait for both shares before it hands anything on.  So nodes are
-visited in the order opposite to that in which they were made; another order hands on too little.
+A node must receive all its products before it passes its own cotangent on.  So backward visits the nodes in
+the reverse of the order in which they were created.  Another order can lose some of the products.
 
-To check a derivative, move a by a step h to either side: (f(a + h) − f(a − h)) / 2h.  A large step
-leaves out curvature, f‴h²/6, and a small one leaves little but rounding, εf/h.  In between, near
-6·10⁻⁶, ten digits are right, and that is the step that ``mg.testing.gradcheck`` takes.
+Finite differences check a derivative.  For a step h, they compute (f(a + h) − f(a − h)) / 2h.  If h is large, the
+error is mostly curvature, f‴h²/6.  If h is small, it is mostly rounding, εf/h.  On logarithmic axes the error
+against h has the shape of a V.  At its lowest point, near h = 6·10⁻⁶, ten digits are correct.
+``mg.testing.gradcheck`` uses this step.
 """
 
 import sys
@@ -25,22 +27,23 @@ from demos import lesson
 
 STEPS = np.logspace(-13, 0, 79)
 TRY = """
-  In compute, c = mg.exp(b): another function, other numbers, the same V.
-  In main, first of all, mg.sin.vjps(lambda g, out, x: 1.001 * g * mg.cos(x)): wrong by a thousandth. What does
-    gradcheck say?  Without gradcheck, what becomes of the V?  The right derivatives are in minigrad/ops.
-  --samples 1: the V at a single point. Where do its teeth come from?
+  In compute, write c = mg.exp(b). The numbers change. Does the V in the right panel change?
+  As the first line of main, write mg.sin.vjps(lambda g, out, x: 1.001 * g * mg.cos(x)), a derivative that is wrong by
+    0.1 %. What does gradcheck report? Remove gradcheck. How does the V change? The right derivatives are in
+    minigrad/ops.
+  --samples 1 draws the V for a single point. Why is its left side jagged?
 """
 
 
 def compute(a):
-    """A small program: its values by name."""
+    """A small program.  Returns its values by name."""
     b = a + a
     c = mg.sin(b)
     return {"a": a, "b": b, "c": c, "y": b * c}
 
 
 def pull_back(order, combine=add):
-    """The cotangent of each value, and all shares that were handed on: the whole of reverse mode."""
+    """Reverse mode.  Returns the cotangent of each value, and all products in the order of the walk."""
     cotangents, shares = {order[0]: 1.0}, []
     for node in order:
         for _, argument, product in node.parents:
@@ -51,17 +54,17 @@ def pull_back(order, combine=add):
 
 
 def slopes(values):
-    """dy/da by walking the graph in the right order, and in two wrong ways."""
+    """dy/da, computed once in the right order and in two wrong ways."""
     a, b, c, y = values.values()
     return {
         "y, c, b": pull_back([y, c, b])[0][a],
-        "y, b, c: b hands on too soon": pull_back([y, b, c])[0][a],
-        "y, c, b, the last share replaces the others": pull_back([y, c, b], lambda old, new: new)[0][a],
+        "y, b, c: b is visited too early": pull_back([y, b, c])[0][a],
+        "y, c, b: the last product replaces the others": pull_back([y, c, b], lambda old, new: new)[0][a],
     }
 
 
 def errors(points, seed):
-    """Of finite differences against backward, by step, and what theory says: root mean squares over points."""
+    """Errors of finite differences and the two predictions, by step: root mean squares over points."""
     x = mg.tensor(0.5 + mg.Generator(seed).uniform((points,)), requires_grad=True)
     y = compute(x)["y"]
     first = mg.grad(y.sum(), x, create_graph=True)
@@ -95,7 +98,7 @@ def draw_graph(axes, values):
         axes.text(*places[name], f"\n\n{cotangents[node]:.3f}", ha="center", va="center", color=lesson.RED)
     axes.set(xlim=(-0.4, 3), ylim=(-0.6, 1.4), aspect="equal")
     axes.set_axis_off()
-    axes.set_title("Values go forward (blue),\ncotangents and shares back (red)", fontsize=11)
+    axes.set_title("Values are computed forward (blue),\ncotangents and products backward (red)", fontsize=11)
 
 
 def draw(values, found):
@@ -106,8 +109,8 @@ def draw(values, found):
         right.plot(STEPS, error, line, color=colour, label=name)
     right.axvline(6e-6, color=lesson.GREY, linewidth=0.8)
     right.text(8e-6, 1, "6·10⁻⁶", color=lesson.GREY)
-    right.set(xscale="log", yscale="log", ylim=(1e-12, 10), xlabel="step h", ylabel="error of the difference")
-    right.set_title("Finite differences against backward", fontsize=11)
+    right.set(xscale="log", yscale="log", ylim=(1e-12, 10), xlabel="step h", ylabel="difference from backward")
+    right.set_title("Error of finite differences", fontsize=11)
     right.legend(frameon=False, loc="lower left")
     return figure
 
@@ -116,10 +119,10 @@ def main(argv=None):
     given = lesson.parser(__file__, __doc__, seed=0, samples=200).parse_args(argv)
     values, found = compute(mg.tensor(0.7, requires_grad=True)), errors(given.samples, given.seed)
     print(mg.draw(values["y"], values=True, names=values), "\n")
-    lesson.table(["nodes in this order", "dy/da"], slopes(values).items())
-    print("y.backward(), which goes y, c, b, says", mg.grad(values["y"], values["a"]).item())
+    lesson.table(["order of the nodes", "dy/da"], slopes(values).items())
+    print("y.backward(), which uses the order y, c, b:", mg.grad(values["y"], values["a"]).item())
     mg.testing.gradcheck(lambda a: compute(a)["y"], [values["a"]])
-    print("gradcheck agrees with it\n")
+    print("gradcheck confirms it\n")
     lesson.table(["step h", *found], [(f"{STEPS[i]:.0e}", *(error[i] for error in found.values()))
                                       for i in range(0, len(STEPS), 6)])
     lesson.close(draw(values, found), given.out, TRY)

@@ -1,22 +1,22 @@
-"""Can a unit be exactly 0 most of the time, and still have a derivative to learn by?
+"""Can a unit be exactly 0 most of the time, and still have a useful derivative?
 
     python -m demos.smooth_parts
 
-Where a unit is 0, nothing behind it has to be computed.  Two units that Bengio, Léonard & Courville
-(2013) made for this keep a smooth part, on which ordinary backward works.  With p = σ(a):
+If a unit is 0, the computation behind it can be skipped.  Bengio, Léonard & Courville (2013) describe two units
+that are often 0 but contain a smooth part, which ordinary backward can differentiate.  With p = σ(a):
 
     noisy rectifier            h = max(0, a + z), z logistic           P(h > 0) = p     E[h] = log(1 + exp a)
     stochastic times smooth,   h = b √p, b = 1 with probability √p     P(h > 0) = √p    E[h] = p
     or STS
 
-The rectifier's noise enters before its kink, so backward takes it like any number.  dh/da is 1 where
-h > 0, on average p, and that is exactly the slope of E[h].
+The noise of the rectifier is added before the maximum is taken.  So backward treats it as a constant: dh/da is 1
+where h > 0, and 0 elsewhere.  The mean of dh/da is p, which is exactly the slope of E[h].
 
-Of b √p, backward differentiates √p and holds b.  But E[h] = √p · √p: one root is how large h is, the
-other how often it is there, and backward sees the first one only.  Its mean is ½ of the slope, at
-every a; and for a cost h^k, whose mean is p^(k/2) √p, it is k / (k + 1).
+For h = b √p, backward differentiates √p and treats b as a constant.  But E[h] = √p · √p: the first root is the size
+of h, the second is the probability that h is not 0.  Backward only sees the first, so its mean is ½ of the
+slope of E[h], at every a.  For the cost h^k, whose mean is p^(k/2) √p, it is k / (k + 1) of the slope.
 
-The rest is not lost: let the bit have a rule of its own, and the two shares add up to the whole.
+A rule for the bit b estimates the missing part.  Together the two parts are the whole slope.
 """
 
 import sys
@@ -28,38 +28,42 @@ from demos import lesson
 
 GRID = np.linspace(-4, 4, 17)       # a
 TRY = """
-  noise="gaussian" in measure: P(h > 0) is now Φ(a), and so is the slope, which measure still takes to be p.
-  In share, mg.exp(unit(a, rng)[:, 0]) as the cost: why does the share now depend on a?
-  python -m demos.conditional_mnist --method sts, or noisy-rectifier: the units at work, with a tenth of them open.
+  In measure, noise="gaussian". Now P(h > 0) and the slope are Φ(a), but measure still divides by p. What do you see?
+  In share, use mg.exp(unit(a, rng)[:, 0]) as the cost. Why does the fraction now depend on a?
+  python -m demos.conditional_mnist --method sts (or noisy-rectifier) trains a network of these units. A tenth of
+    them are open.
 """
 
 
 def held(a, rng):
-    """Stochastic times smooth, as it is: b is held."""
+    """Stochastic times smooth.  Backward treats b as a constant."""
     return mg.neurons.stochastic_times_smooth(a, rng=rng)
 
 
 def with_rule(a, rng):
-    """The same, with REINFORCE for its bit."""
+    """Stochastic times smooth, with REINFORCE for its bit."""
     root = mg.sqrt(mg.sigmoid(a))
     return root * mg.bernoulli(mg.log(root / (1 - root)), mg.estimators.Reinforce(), rng=rng)
 
 
 def share(unit, k):
-    """What the mean of backward is, as a part of the slope of E[h^k], at each point of the grid; exact."""
+    """The mean of backward divided by the slope of E[h^k], at each point of the grid.  Exact."""
     a = mg.tensor(GRID[:, None], requires_grad=True)
     report = lesson.exact(lambda rng: mg.expected(unit(a, rng)[:, 0] ** k), a)
     return (report.mean / report.gradient)[:, 0]
 
 
 def mean_at(a, function):
-    """E[function(h)] of a unit of stochastic times smooth; exact."""
+    """E[function(h)] for a unit of stochastic times smooth.  Exact."""
     return mg.testing.exact_expectation(
         lambda: mg.expected(function(held(mg.tensor([[a]]), mg.Generator(0))[:, 0])))
 
 
 def measure(samples, seed):
-    """On and mean of both units on the grid, and shares of the slope; (means, standard errors) where sampled."""
+    """P(h > 0) ("on") and E[h] ("mean") of both units on the grid, and the fractions of the slope.
+
+    Sampled values are pairs (means, standard errors).
+    """
     a = mg.tensor(np.repeat(GRID[:, None], samples, axis=1), requires_grad=True)
     h = mg.neurons.noisy_rectifier(a, noise="logistic", rng=mg.Generator(seed))
     slope = mg.grad(h.sum(), a).data * (1 + np.exp(-a.data))
@@ -87,7 +91,7 @@ def draw(found):
         left.errorbar(GRID, values, 2 * errors, **dots)
         left.plot(GRID, found["sts"][what], "o", color=lesson.RED, markersize=4)
     left.set(xlabel="a", yscale="log", ylim=(0.01, 80))
-    left.set_title("How large, and how often not 0 (dots: measured)", fontsize=11)
+    left.set_title("Mean, and probability of h > 0 (dots: measured)", fontsize=11)
     left.legend(frameon=False, loc="upper left")
 
     values, errors = found["rectifier's share"]
@@ -96,7 +100,7 @@ def draw(found):
     for (name, values), (colour, line) in zip(reversed(found["share"].items()), styles, strict=True):
         right.plot(GRID, values, line, color=colour, label=f"STS, {name}")
     right.set(xlabel="a", ylabel="mean of backward / exact slope", ylim=(0, 2))
-    right.set_title("How much of the slope backward sees", fontsize=11)
+    right.set_title("Fraction of the slope that backward computes", fontsize=11)
     right.legend(frameon=False)
     return figure
 
@@ -107,7 +111,7 @@ def main(argv=None):
     rectifier, sts, shares = found["rectifier"], found["sts"], found["share"]
     lesson.table(["a", "rectifier: P(h > 0)", "E[h]", "STS: P(h > 0)", "E[h]"], list(zip(
         GRID, rectifier["on"][0], rectifier["mean"][0], sts["on"], sts["mean"], strict=True))[::4])
-    print("\nshares of the slope that backward sees:")
+    print("\nmean of backward / exact slope:")
     lesson.table(["a", "rectifier, cost h", *(f"STS, {name}" for name in shares)], list(zip(
         GRID, found["rectifier's share"][0], *shares.values(), strict=True))[::4])
     lesson.close(draw(found), given.out, TRY)

@@ -1,20 +1,20 @@
-"""Straight-through takes the slope of the cost at the sample for the gradient.  When does that go wrong?
+"""Straight-through uses the slope of the cost at the sample as the gradient.  When does that go wrong?
 
     python -m demos.straight_through
 
-A bit is 0 or 1, so all that matters of its cost f is f(0) and f(1).  The gradient is their difference,
+A bit is 0 or 1, so only the costs f(0) and f(1) matter.  The gradient is proportional to their difference:
 
     d E[f(b)] / d logit = p (1 − p) (f(1) − f(0)).
 
-Straight-through looks at f'(b) instead.  On a straight line that is the same.  But bend the line, and
-leave its ends where they are: for the bit nothing changes, for the rule everything.  With curvature κ,
+Straight-through uses the derivative f'(b) instead.  If f is a straight line, this is the same.  If f is curved
+between the same two end points, the gradient stays the same, but f'(0) and f'(1) change.  With curvature κ,
 
     f(b) = b + ½ κ b (b − 1),      mean of the rule:  p (1 − p) (1 + κ (p − ½)).
 
-(That is the rule with the slope of the sigmoid; without it, p (1 − p) is missing.)  κ (p − ½) is the
-error, relative to the gradient.  At p = ½ the two ends make up for each other.  For a bit that is mostly
-off, more than κ = 2 / (1 − 2p) turns the sign round, and learning goes uphill.  The cost (b − t)² is
-such a parabola, with κ = 2 / (1 − 2t): at t = 0.499 that is 1000.
+(This is the rule with the slope of the sigmoid.  Without the slope, the factor p (1 − p) is missing.)  So κ (p − ½)
+is the relative error.  At p = ½ the errors at the two ends cancel.  If p < ½ and κ > 2 / (1 − 2p), the estimate has
+the wrong sign, and training increases the cost.  The cost (b − t)² is (up to a factor and a constant) such a
+parabola, with κ = 2 / (1 − 2t).  At t = 0.499 this is 1000.
 Bengio, Léonard & Courville (2013), Eq 13.
 """
 
@@ -27,12 +27,13 @@ from demos import lesson
 
 RULES = ["StraightThrough", "StraightThroughSlope", "Reinforce"]
 CURVATURES = np.geomspace(0.1, 2000, 40)
-COLOURS = {0.1192: lesson.RED, 0.5: lesson.ORANGE, 0.8808: lesson.BLUE}      # by p = P(b = 1)
+COLOURS = {0.1192: lesson.RED, 0.5: lesson.ORANGE, 0.8808: lesson.BLUE}      # keys: p = P(b = 1)
 TARGET = 0.499
 TRY = """
-  TARGET = 0.501, where the bit should be 1: which rule notices?
-  "Darn" or "ReinMax" in RULES: right for every parabola.  In bent, add b * (b - 1) * (b - 0.5): and now?
-  python -m demos.toy_problem lets each rule learn with (b - t)². Where does straight-through stop, and why there?
+  TARGET = 0.501: now the bit should be 1. For which rules does the sign of the mean change?
+  Add "Darn" or "ReinMax" to RULES: both are unbiased for every parabola. In bent, add b * (b - 1) * (b - 0.5). What
+    happens to their bias?
+  python -m demos.toy_problem trains a bit with each rule and the cost (b - t)². Where does straight-through stop? Why?
 """
 
 
@@ -45,9 +46,9 @@ def distance(b):
 
 
 def examine(name, cost, p, rows=1):
-    """The gradient of E[cost(b)] by the logit of b, and the mean of a rule of ``mg.estimators``: both exact.
+    """The gradient of E[cost(b)] with respect to the logit of b, and the mean of a rule's estimate.  Both are exact.
 
-    With several rows the cost may be another one in each.
+    With several rows, each row can have a different cost.
     """
     logits = mg.tensor(np.full((rows, 1), np.log(p / (1 - p))), requires_grad=True)
     rule = getattr(mg.estimators, name)()
@@ -57,13 +58,13 @@ def examine(name, cost, p, rows=1):
 
 
 def ratio(cost, p, rows=1):
-    """The mean of straight-through, as a multiple of the gradient."""
+    """The mean of straight-through divided by the gradient."""
     gradient, mean = examine("StraightThroughSlope", cost, p, rows)
     return mean / gradient
 
 
 def measure():
-    """Means by cost and rule at p = 0.1192; ratios by p and curvature, and the one at (b − t)²."""
+    """Means by cost and rule at p = 0.1192; ratios by p and curvature; and the ratio for the cost (b − t)²."""
     costs = {"straight": bent(0), "κ = 2": bent(2), "κ = 10": bent(10), f"(b - {TARGET})²": distance}
     means = {}
     for name, cost in costs.items():
@@ -83,9 +84,9 @@ def draw(ratios, marked):
         for end, slope in zip(ends.data, mg.grad(f(ends).sum(), ends).data, strict=True):
             reach = np.array([-0.12, 0.12])
             left.plot(end + reach, f(end) + slope * reach, color=colour, linewidth=3, alpha=0.5)
-    left.plot([0, 1], [0, 1], "o", color="black", label="all that the bit sees")
+    left.plot([0, 1], [0, 1], "o", color="black", label="the only costs that occur")
     left.set(xlabel="b", ylabel="cost f(b)", ylim=(-0.5, 2.1))
-    left.set_title("The same bit, other slopes at its ends", fontsize=11)
+    left.set_title("Equal costs at 0 and 1, different slopes", fontsize=11)
     left.legend(frameon=False)
     right.axhspan(-2000, 0, color=lesson.GREY, alpha=0.2, linewidth=0)
     right.text(0.1, -10, "wrong sign")
@@ -97,7 +98,7 @@ def draw(ratios, marked):
     right.set_yscale("symlog", linthresh=2)
     right.set(xlabel="curvature κ", ylabel="mean of straight-through / gradient", ylim=(-2000, 20000))
     right.set_yticks([-1000, -100, -10, -1, 0, 1, 10, 100, 1000])
-    right.set_title("What bending the cost does to the rule", fontsize=11)
+    right.set_title("Bias grows with the curvature of the cost", fontsize=11)
     right.legend(frameon=False, loc="upper left")
     return figure
 

@@ -1,15 +1,15 @@
-"""I wrote a rule for the gradient through a random bit.  Is it right?
+"""I wrote a gradient estimator for random bits.  Is it correct?
 
     python -m demos.write_your_own_rule
 
-A training run does not tell: it gets somewhere with a wrong gradient, too.  Here a new rule is written
-in a few lines and examined on two layers of random bits, whose exact gradient is known by enumeration.
-Then three mistakes are planted in it, of the kind that one does make, and each has to be found.
+A training run does not answer this, because training can also make progress with a wrong gradient.  This lesson
+writes a new rule in a few lines and tests it on two layers of random bits.  Their exact gradient is computed by
+enumeration.  Then the lesson puts three typical mistakes into the rule, and the tests must find each one.
 
-The rule: flip one bit and see what the cost does.  Which bit?  A unit that is nearly always on or off
-has next to no gradient, so flip those more often that can go either way: unit i with probability
-v_i / Σv, where v = p (1 − p).  Its gradient is v_i (f(b_i = 1) − f(b_i = 0)); made up for the odds of
-being chosen, that is Σv (f(b_i = 1) − f(b_i = 0)), and 0 for the units that were not.
+The rule flips one bit of each row and looks at the change of the cost.  The gradient of unit i is
+v_i (f(b_i = 1) − f(b_i = 0)), where v = p (1 − p).  A unit that is nearly always 0 or nearly always 1 has a small v_i.
+So the rule chooses unit i with probability v_i / Σv, and divides its estimate by this probability.  The estimate is
+Σv (f(b_i = 1) − f(b_i = 0)) for the chosen unit, and 0 for all others.
 """
 
 import sys
@@ -20,20 +20,20 @@ import minigrad as mg
 from demos import lesson
 from minigrad.testing.certificate import CHECKS, check_mean
 
-SAMPLES = 1000      # of a test that draws them, for comparison
+SAMPLES = 1000      # of a test that samples, for comparison
 TRY = """
-  In noise, one number for the whole batch, uniform((1, 1)). The mean stays right; which check notices?
-  Flip two units in each row, and find the weight.
-  Take a rule of your own to pytest: decorate a test of (rule, check), whose body is check(rule), with
-    mg.testing.parametrize_with_checks([MyRule()]).
+  In noise, draw one number for the whole batch: uniform((1, 1)). The mean stays correct. Which check fails?
+  Flip two units in each row. Which weight makes the estimate unbiased?
+  Test your own rule in pytest: write a test function with the arguments (rule, check) that calls check(rule), and
+    decorate it with mg.testing.parametrize_with_checks([MyRule()]).
 """
 
 # ---- the rule ------------------------------------------------------------------------------------------------
 
 
 class LikelyFlip(mg.Estimator):
-    needs = {"cost_at"}         # it asks what the cost would have been at other bits
-    unbiased = True             # and claims to be right on average
+    needs = {"cost_at"}         # the rule evaluates the cost at other bits
+    unbiased = True             # and claims to be unbiased
 
     def backward(self, node):
         v, u = self.slopes(node), self.noise(node)
@@ -53,25 +53,25 @@ class LikelyFlip(mg.Estimator):
         return v.sum(axis=1, keepdims=True)                     # Σv
 
 
-# ---- and wrong, in three ways --------------------------------------------------------------------------------
+# ---- three wrong versions ------------------------------------------------------------------------------------
 
 
 class WrongOdds(LikelyFlip):
-    """The weight is D v, which would be right if all D units were equally likely to be chosen."""
+    """The weight is D v.  That is correct only if all D units are chosen with the same probability."""
 
     def weight(self, v):
         return v.shape[1] * v
 
 
 class SecondHand(LikelyFlip):
-    """The unit is chosen by the noise that made the first bit, instead of fresh noise."""
+    """The unit is chosen with the noise of the first bit instead of new noise."""
 
     def noise(self, node):
         return node.noise[:, :1]
 
 
 class Stranger(LikelyFlip):
-    """The unit is chosen by a generator that no seed of the graph reaches."""
+    """The unit is chosen with a generator of its own, which ignores the seed of the graph."""
 
     def noise(self, node):
         return np.random.default_rng().random((node.shape[0], 1))
@@ -80,11 +80,11 @@ class Stranger(LikelyFlip):
 RULES = [LikelyFlip, WrongOdds, SecondHand, Stranger]
 
 
-# ---- the examination -----------------------------------------------------------------------------------------
+# ---- the tests -----------------------------------------------------------------------------------------------
 
 
 def examine():
-    """For each rule, the report on its mean, and what the other checks have against it."""
+    """For each rule, the report on its mean, and the messages of all checks that it fails."""
     reports, complaints = {}, {}
     for rule in RULES:
         name = rule.__name__
@@ -105,10 +105,11 @@ def show(reports, complaints):
         how = f"{report.runs} outcomes, exact" if report.exact else f"{report.runs} samples"
         bias, gradient = (f"{np.abs(flat(x)).max():.2g}" for x in (report.bias, report.gradient))
         rows.append([name, bias, gradient, how, len(complaints[name])])
-    lesson.table(["rule", "largest bias", "largest gradient", "how it is known", "complaints"], rows)
+    lesson.table(["rule", "largest bias", "largest gradient", "computed from", "failed checks"], rows)
     for name, found in complaints.items():
         print(f"\n{name}: " + ("\n  ".join(["", *found]) if found else "passes all checks"))
-    print(f"\n{SAMPLES} samples would not give SecondHand away (see the picture).  Enumeration does.")
+    print(f"\nA test with {SAMPLES} samples would not detect the bias of SecondHand (see the picture).  Enumeration "
+          "does.")
 
 
 def flat(arrays):
@@ -116,7 +117,7 @@ def flat(arrays):
 
 
 def in_errors(report):
-    """The bias at every coordinate, in units of the error that SAMPLES samples would leave."""
+    """The bias of every coordinate, in standard errors of a mean over SAMPLES samples."""
     return flat(report.bias) / np.sqrt(flat(report.variance) / SAMPLES)
 
 
@@ -127,15 +128,15 @@ def draw(reports, complaints):
         colour, marker = (lesson.RED, "s") if complaints[name] else (lesson.BLUE, "o")
         axes.axhspan(-report.critical, report.critical, color=lesson.GREY, alpha=0.2, linewidth=0)
         axes.plot(bias, marker, color=colour, markersize=4)
-        verdict = "unbiased" if report.unbiased else "biased"
-        how = "exactly" if report.exact else f"as far as {report.runs} samples tell"
+        verdict = "biased" if not report.unbiased else "unbiased" if report.exact else "no bias found"
+        how = "exact" if report.exact else f"from {report.runs} samples"
         others = len(complaints[name]) - (not report.unbiased)
-        more = f"; {others} complaints of other checks" if others else ""
-        axes.set_title(f"{name}: {verdict}, {how}{more}", loc="left", fontsize=10)
+        more = f"; fails {others} other checks" if others else ""
+        axes.set_title(f"{name}: {verdict} ({how}){more}", loc="left", fontsize=10)
         axes.set(ylim=(-17, 10), xticks=[])
     panels[-1].set_xticks(np.arange(len(bias)), report.problem.coordinates, rotation=90, fontsize=7)
     figure.supylabel(f"bias / standard error of {SAMPLES} samples", fontsize=10)
-    figure.suptitle(f"A test with {SAMPLES} samples cannot object to anything in the grey band", fontsize=11)
+    figure.suptitle(f"A test with {SAMPLES} samples does not detect a bias inside the grey band", fontsize=11)
     return figure
 
 

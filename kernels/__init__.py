@@ -2,12 +2,15 @@
 
 A gated layer computes only the blocks of units whose gate is not 0. This package turns gates into
 lists of open blocks, keeps activations packed (open blocks only) between layers, and holds the
-forward and backward kernels, plus the counter-based random bits behind the gates, and Adam's step.
-It knows arrays, not graphs: ``reference`` is the specification in plain NumPy, and every function
-here is tested against it. Arrays are NumPy's, or of a GPU (``arrays``), whose kernels are in
-``cuda``.
+forward and backward kernels. It also has the counter-based random bits behind the gates, and Adam's
+step. It knows arrays, not graphs.
 
-Only NumPy is imported here; Numba loads, and kernels compile, at the first call that needs them.
+``specification`` says in plain NumPy what is computed, and every function is tested against it.
+``layers`` checks arguments and calls the kernels: those in ``cpu`` for arrays of NumPy, those in
+``cuda`` for arrays on a GPU. Both folders use the same file names for the same subjects. ``device``
+holds what they share.
+
+Importing this package loads NumPy only. Numba loads, and kernels compile, at the first call that needs them.
 """
 
 if __name__ == "kernels":
@@ -16,8 +19,11 @@ if __name__ == "kernels":
         "got `import kernels`"
     )
 
-from .draws import bernoulli_gates, philox_uniforms, sampled_gates
-from .gates import OpenBlocks, open_blocks
+from .blocks import OpenBlocks
+from .cpu.threads import get_num_threads, set_num_threads
+from .device.work import count_work
+from .draws import bernoulli_gates, philox_uniforms
+from .gates import open_blocks
 from .layers import (
     gated_linear,
     gated_linear_db,
@@ -32,9 +38,7 @@ from .layers import (
     packed_linear_sgd,
 )
 from .packed import Packed
-from .threads import get_num_threads, set_num_threads
 from .warm import warmup
-from .work import count_work
 
 __all__ = [
     "OpenBlocks",
@@ -55,7 +59,6 @@ __all__ = [
     "packed_linear_dw",
     "packed_linear_sgd",
     "philox_uniforms",
-    "sampled_gates",
     "set_num_threads",
     "warmup",
 ]

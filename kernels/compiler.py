@@ -7,7 +7,7 @@ import functools
 import importlib
 import sys
 
-from .threads import on_worker
+from .cpu.threads import on_worker
 
 
 @functools.cache

@@ -1,22 +1,25 @@
-"""Drawing uniforms and gates: arguments checked, then Philox compiled, or in NumPy where that is faster."""
+"""Uniform random numbers and gates: arguments checked, then Philox in NumPy, compiled, or on the device.
+
+Numba takes a while to load. So few numbers are drawn in NumPy, unless the compiled version is loaded already. All
+three versions give the same bits.
+"""
 
 import sys
 
 import numpy as np
 
-from . import work
-from .arrays import is_array
-from .backend import check_device, device_kernels, loaded, on_device
+from . import philox
+from .backend import device_kernels, loaded
 from .compiler import serving
-from .gates import open_blocks
-from .philox import gates_numpy, uniforms_numpy
+from .device import work
+from .device.arrays import check_device, on_device
 
 # Loading Numba takes longer than drawing this many numbers with NumPy does.
 _SMALL = 4096
 
 
 def _use_numba(size):
-    return (size >= _SMALL or f"{__package__}.philox_cpu" in sys.modules) and serving() == "numba"
+    return (size >= _SMALL or f"{__package__}.cpu.philox" in sys.modules) and serving() == "numba"
 
 
 def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
@@ -36,7 +39,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     shape : (samples, units)
     dtype : float32 or float64
     device : bool
-        Whether to draw the same numbers on the device, as an array there.
+        Whether to draw the numbers on the device, as an array there. The numbers are the same.
 
     Raises
     ------
@@ -63,9 +66,9 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     out = np.empty((samples, units), dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
-        loaded("philox_cpu").uniforms(np.uint64(seed), stream, draw, sample_offset, out)
+        loaded("cpu.philox").uniforms(np.uint64(seed), stream, draw, sample_offset, out)
     else:
-        uniforms_numpy(seed, stream, draw, sample_offset, out)
+        philox.uniforms(seed, stream, draw, sample_offset, out)
     return out
 
 
@@ -73,8 +76,8 @@ def bernoulli_gates(logits, u):
     """Samples 1[u < sigmoid(logits)], 0 or 1 in the dtype of the logits.
 
     A word of 32 bits is below sigmoid(l) with a probability that is a multiple of 2⁻³².  So P(gate = 1)
-    is sigmoid(l) to 1 % for every l >= -18, in both dtypes.  Below, the steps show: it is the multiple
-    of 2⁻³² nearest to sigmoid(l), and 0 for l < -22.9.  P(gate = 0) is likewise sigmoid(-l).
+    is sigmoid(l) to 1 % for every l >= -18, in both dtypes.  Below, it is the multiple of 2⁻³²
+    nearest to sigmoid(l), and 0 for l < -22.9.  P(gate = 0) is likewise sigmoid(-l).
 
     sigmoid(l) is 1 / (1 + e) for l >= 0 and e / (1 + e) below, with e = exp(-|l|), so that nothing
     overflows; multiplied out, the test is ``u (1 + e) < 1`` or ``u (1 + e) < e``. It is evaluated
@@ -90,8 +93,8 @@ def bernoulli_gates(logits, u):
     Raises
     ------
     ValueError
-        Shapes differ, or a logit is not finite. On a device the logits are looked at there, and the
-        next transfer to the host raises.
+        Shapes differ, or a logit is not finite. Logits on a device are looked at there: the next transfer to
+        the host raises if one of them is not finite.
     TypeError
         Logits of another dtype, or u that is not float64: float32 has 23 bits, too few for the tails.
 
@@ -113,59 +116,17 @@ def bernoulli_gates(logits, u):
             f"u: expected the shape of the logits {logits.shape}, got {u.shape}; draw one number per logit"
         )
     if on_device(logits):
-        return device_kernels().gates(logits, u)
+        return device_kernels().bernoulli_gates(logits, u)
     if not np.isfinite(logits).all():
         raise ValueError("logits: expected finite values, got NaN or infinity; look for an overflow above")
     out = np.empty(logits.shape, logits.dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
         flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
-        loaded("philox_cpu").gates(*flat, out.reshape(-1))
+        loaded("cpu.philox").bernoulli_gates(*flat, out.reshape(-1))
     else:
-        gates_numpy(logits, u, out)
+        philox.bernoulli_gates(logits, u, out)
     return out
-
-
-def sampled_gates(logits, seed, stream, draw, sample_offset=0):
-    """Draw gates (B, G) and list them: what `philox_uniforms`, `bernoulli_gates` and `open_blocks` do in turn.
-
-    On a device this is one pass over the logits, which writes no uniforms, and the blocks are known to be binary.
-
-    Parameters
-    ----------
-    logits : array (B, G), float32 or float64
-    seed, stream, draw, sample_offset : as for `philox_uniforms`
-
-    Returns
-    -------
-    (gates, OpenBlocks)
-
-    Raises
-    ------
-    ValueError, TypeError
-        As the three functions.
-
-    >>> import numpy as np
-    >>> from minigrad.kernels import sampled_gates
-    >>> gates, blocks = sampled_gates(np.array([[-80., 80., 80.]]), seed=0, stream=0, draw=0)
-    >>> gates, blocks
-    (array([[0., 1., 1.]]), OpenBlocks(shape=(1, 3), n_open=2, density=0.667))
-    """
-    if not is_array(logits):
-        raise TypeError(f"logits: expected an array, got {type(logits).__name__}; use np.asarray(logits)")
-    if logits.ndim != 2:
-        raise ValueError(
-            f"logits: expected shape (examples, blocks), got {logits.shape}; reshape to one row per example"
-        )
-    if logits.dtype not in (np.float32, np.float64):
-        raise TypeError(f"logits: expected dtype float32 or float64, got {logits.dtype}; use logits.astype(...)")
-    if on_device(logits):
-        seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
-        _check_samples(sample_offset, len(logits))
-        return device_kernels().sampled_gates(logits, seed, stream, draw, sample_offset)
-    u = philox_uniforms(seed, stream, draw, sample_offset, logits.shape)
-    gates = bernoulli_gates(logits, u)
-    return gates, open_blocks(gates)
 
 
 def _checked(**counter):

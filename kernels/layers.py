@@ -1,26 +1,22 @@
-"""Gated layers, forward and backward: argument checks, then the products of `cpu` or `cuda`.
+"""Gated layers, forward and backward: each function checks its arguments, then calls the kernels of `cpu` or `cuda`.
 
 Shapes throughout: x (B, D); weight (H, D) with H = G·block units in G blocks; bias (H,); gates
 (B, G), 0 where a block is closed. All arrays of a call are NumPy's or all are of one device (`arrays`);
-they have one dtype, float32 or float64, any strides; binary gates may have another (bool, say). Rows that
-are contiguous are used in place; anything else is copied first.
+they have one dtype, float32 or float64, and any strides. Binary gates may have another dtype, such as bool. Arrays
+whose rows are contiguous are used in place; others are copied first.
 
-The layer that consumes gated units has weight (C, H) and is fast where that is the transpose of a
-contiguous (H, C) array, so that the weights leaving one unit lie together.
+`specification` says in plain NumPy what each function computes. The layer that consumes gated units has weight
+(C, H). It is fast where that is the transpose of a contiguous (H, C) array, because then the weights that leave one
+unit lie together.
 """
 
-import numpy as np
-
-from . import threads, work
-from .arrays import is_array, is_device
-from .backend import check_device, kernels_for, loaded
-from .compiler import serving
-from .gates import OpenBlocks, blocks_of, check_gates, open_blocks, room_for_lists
+from . import checks
+from .backend import kernels_for
+from .blocks import OpenBlocks
+from .device import work
+from .device.arrays import check_device
 from .interrupts import uninterrupted
 from .packed import Packed
-
-_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-_NO_BIAS = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
 
 
 def gated_linear(x, weight, bias, gates, block, blocks=None):
@@ -60,23 +56,20 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     >>> out.to_dense()
     array([[0., 0., 2., 0.]])
     """
-    examples, width = _check_x(x)
-    _check_weight(weight, x, width)
-    units = _check_block(weight, block)
+    checks.check_inputs(x)
+    checks.check_weight(weight, x, x.shape[1])
+    checks.check_block(len(weight), block)
     if bias is not None:
-        _check("bias", bias, (len(weight),), x)
-    if examples == 1 and blocks is None and _in_one_call(x, weight, bias, gates):
-        _check_gate_shape(gates, (examples, units))
-        values, counts = np.empty((units, block), x.dtype), np.empty(units, np.int32)
-        buffer = room_for_lists(gates.shape, units)
-        n_open, odd = loaded("one_example").forward(
-            gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, counts, buffer, values)
-        blocks, values = blocks_of(gates, buffer, n_open, odd), values[:n_open]
-        work.allocated(values.nbytes)
-        work.touched(blocks.n_open)
-        return Packed(values, blocks, block)
-    blocks = _check_open(gates, blocks, (examples, units), x)
+        checks.check_array("bias", bias, (len(weight),), x)
+    shape = len(x), len(weight) // block
+    checks.check_gates_of_layer(gates, shape, x)
     kernels = kernels_for(x)
+    if blocks is None:
+        if shape[0] == 1 and kernels.in_one_call(x, weight, bias, gates):
+            values, blocks = kernels.values_and_blocks(x, weight, bias, gates, block)
+            return Packed(values, blocks, block)
+        blocks = kernels.open_blocks(gates)
+    checks.check_open_blocks(blocks, gates, shape, x)
     if isinstance(x, Packed):
         values = kernels.sdd_both(x, weight, blocks, block)
     else:
@@ -112,18 +105,13 @@ def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
     >>> gated_linear_dx(np.ones((1, 4)), np.eye(4, 3), gates, open_blocks(gates), block=2)
     array([[0., 0., 2.]])
     """
-    _check_weight(weight, g)
+    checks.check_weight(weight, g)
     values = _gated_cotangent(g, gates, blocks, block, weight)
     kernels = kernels_for(g)
     if x_blocks is None:
         out = kernels.zeros((blocks.shape[0], weight.shape[1]), g.dtype)
         return kernels.dsd(values, weight, blocks, out)
-    check_device("x_blocks", x_blocks, g)
-    if x_blocks.shape[0] != blocks.shape[0] or weight.shape[1] % max(1, x_blocks.shape[1]):
-        raise ValueError(
-            f"x_blocks: expected {blocks.shape[0]} examples and blocks that divide {weight.shape[1]} inputs, "
-            f"got {x_blocks.shape}; pass the open blocks of x"
-        )
+    checks.check_input_blocks(x_blocks, weight, blocks, g)
     x_block = weight.shape[1] // max(1, x_blocks.shape[1])
     return Packed(kernels.dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
 
@@ -152,13 +140,13 @@ def gated_linear_dw(g, x, gates, blocks, block, out=None):
     array([[0., 0.],
            [6., 8.]])
     """
-    _, width = _check_x(x, g)
+    checks.check_inputs(x, g)
     values = _gated_cotangent(g, gates, blocks, block)
     kernels = kernels_for(g)
-    shape = blocks.shape[1] * block, width
+    shape = blocks.shape[1] * block, x.shape[1]
     if out is not None:
-        _check("out", out, shape, g)
-        _check_writeable("out", out)
+        checks.check_array("out", out, shape, g)
+        checks.check_writeable("out", out)
     if isinstance(x, Packed):
         if out is None:
             out = kernels.zeros(shape, g.dtype)
@@ -221,7 +209,7 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
     if which == "open":
         values = _packed_cotangent(g, blocks, block)
         if not blocks.binary:
-            _check("gates", gates, blocks.shape, g)
+            checks.check_array("gates", gates, blocks.shape, g)
         kernels = kernels_for(g)
         dgates = kernels.zeros(blocks.shape, g.dtype)
         kernels.gate_products(values, out.values, gates, blocks, dgates)
@@ -231,7 +219,7 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
             'g: expected a dense array for which="all", since closed gates need the cotangent of closed '
             "units, got Packed; compute the cotangent densely"
         )
-    _check("g", g, out.shape, out)
+    checks.check_array("g", g, out.shape, out)
     product = packed_linear(x, weight, bias) if isinstance(x, Packed) else x @ weight.T
     if bias is not None and not isinstance(x, Packed):
         product += bias
@@ -255,13 +243,13 @@ def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
     array([[1. , 1. ],
            [0.5, 0.5]])
     """
-    _, width = _check_x(x, g)
-    _check_weight(weight, g, width)
+    checks.check_inputs(x, g)
+    checks.check_weight(weight, g, x.shape[1])
     block = len(weight) // max(1, blocks.shape[1])
     if bias is not None:
-        _check("bias", bias, (len(weight),), g)
-    _check_writeable("weight", weight)
-    _check_writeable("bias", bias)
+        checks.check_array("bias", bias, (len(weight),), g)
+    checks.check_writeable("weight", weight)
+    checks.check_writeable("bias", bias)
     values = _gated_cotangent(g, gates, blocks, block, weight)
     kernels = kernels_for(g)
     if isinstance(x, Packed):
@@ -291,9 +279,9 @@ def packed_linear(h, weight, bias=None):
     array([[30., 61.]])
     """
     _check_packed("h", h)
-    _check_weight(weight, h, h.shape[1])
+    checks.check_weight(weight, h, h.shape[1])
     if bias is not None:
-        _check("bias", bias, (len(weight),), h)
+        checks.check_array("bias", bias, (len(weight),), h)
     kernels = kernels_for(h)
     out = kernels.zeros((h.shape[0], len(weight)), h.dtype)
     if bias is not None:
@@ -312,11 +300,11 @@ def packed_linear_dh(g, weight, blocks, block):
     >>> packed_linear_dh(np.array([[1., 2.]]), np.array([[1., 10.], [2., 20.]]), blocks, 1).to_dense()
     array([[ 0., 50.]])
     """
-    _check_x(g)
-    _check_weight(weight, g)
+    checks.check_inputs(g)
+    checks.check_weight(weight, g)
     check_device("blocks", blocks, g)
-    _check("g", g, (blocks.shape[0], len(weight)), g)
-    _check_units("weight", weight.shape[1], blocks, block)
+    checks.check_array("g", g, (blocks.shape[0], len(weight)), g)
+    checks.check_units("weight", weight.shape[1], blocks, block)
     return Packed(kernels_for(g).sdd(g, weight.T, blocks, block), blocks, block)
 
 
@@ -360,40 +348,27 @@ def packed_linear_sgd(g, h, weight, bias, lr):
            [ 0., -6.]])
     """
     _check_consumer(g, h)
-    _check("weight", weight, (g.shape[1], h.shape[1]), g)
+    checks.check_array("weight", weight, (g.shape[1], h.shape[1]), g)
     if bias is not None:
-        _check("bias", bias, (g.shape[1],), g)
-    _check_writeable("weight", weight)
-    _check_writeable("bias", bias)
+        checks.check_array("bias", bias, (g.shape[1],), g)
+    checks.check_writeable("weight", weight)
+    checks.check_writeable("bias", bias)
     kernels = kernels_for(g)
     kernels.dw(kernels.contiguous(h.values), g, h.blocks, weight.T, 1, -lr)
     if bias is not None:
         bias -= g.dtype.type(lr) * g.sum(axis=0)
 
 
-def _in_one_call(x, weight, bias, gates):
-    """Whether these arrays are as `one_example.forward` takes them, and the work is too little to share."""
-    if isinstance(x, Packed) or not isinstance(gates, np.ndarray) or gates.ndim != 2:
-        return False
-    if is_device(x) or threads.worth_sharing(weight.size) or serving() != "numba":
-        return False
-    for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
-        flags = array.flags
-        if array.dtype != x.dtype or not (flags.c_contiguous and flags.aligned and flags.writeable):
-            return False
-    return True
-
-
 def _gated_cotangent(g, gates, blocks, block, weight=None):
     """gate · g at the open blocks, (n_open, block); the values of g themselves for binary gates."""
     if weight is not None:
-        _check_units("weight", len(weight), blocks, block)
+        checks.check_units("weight", len(weight), blocks, block)
     values = _packed_cotangent(g, blocks, block)
     if blocks.binary:
         return values
-    _check("gates", gates, blocks.shape, g)
+    checks.check_array("gates", gates, blocks.shape, g)
     kernels = kernels_for(g)
-    scaled = kernels.packed_values(blocks, block, g.dtype)
+    scaled = blocks.empty(block, g.dtype)
     kernels.scale(values, gates, blocks, scaled)
     return scaled
 
@@ -403,9 +378,9 @@ def _packed_cotangent(g, blocks, block):
     if not isinstance(blocks, OpenBlocks):
         raise TypeError(f"blocks: expected OpenBlocks, got {type(blocks).__name__}; use open_blocks(gates)")
     if not isinstance(g, Packed):
-        _check("g", g, (blocks.shape[0], blocks.shape[1] * block), g)
+        checks.check_array("g", g, (blocks.shape[0], blocks.shape[1] * block), g)
         check_device("blocks", blocks, g)
-        return Packed.sample(g, blocks, block).values
+        return blocks.gather(g, block)
     if g.block != block or not g.blocks.same_as(blocks):
         raise ValueError(
             f"g: expected Packed on {blocks!r} with block {block}, got {g!r}; "
@@ -414,100 +389,14 @@ def _packed_cotangent(g, blocks, block):
     return kernels_for(g).contiguous(g.values)
 
 
-def _check(name, array, shape, like):
-    if not is_array(array):
-        raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}; use np.asarray")
-    check_device(name, array, like)
-    if array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}; pass one entry per unit")
-    if array.dtype != like.dtype:
-        raise TypeError(f"{name}: expected dtype {like.dtype} as the other arrays, got {array.dtype}; use .astype")
-
-
-def _check_writeable(name, array):
-    if isinstance(array, np.ndarray) and not array.flags.writeable:
-        raise ValueError(f"{name}: expected an array that can be written, got a read-only one; pass a copy")
-
-
-def _check_x(x, like=None):
-    """The shape (B, D) of a dense or packed input."""
-    if not (is_array(x) or isinstance(x, Packed)):
-        raise TypeError(f"x: expected a NumPy array or Packed, got {type(x).__name__}; use np.asarray")
-    if x.dtype not in _FLOATS:
-        raise TypeError(f"x: expected dtype float32 or float64, got {x.dtype}; use x.astype(...)")
-    if x.ndim != 2:
-        raise ValueError(
-            f"x: expected shape (examples, inputs), got {x.shape}; reshape to one row per example"
-        )
-    if like is not None:
-        check_device("x", x, like)
-        if x.dtype != like.dtype:
-            raise TypeError(f"x: expected dtype {like.dtype} as the cotangent, got {x.dtype}; use .astype")
-    return x.shape
-
-
 def _check_packed(name, h):
     if not isinstance(h, Packed):
         raise TypeError(
-            f"{name}: expected Packed, got {type(h).__name__}; use Packed.sample or a dense product"
+            f"{name}: expected Packed, got {type(h).__name__}; use Packed.gather or a dense product"
         )
 
 
 def _check_consumer(g, h):
     _check_packed("h", h)
-    _check_x(g, h)
-    _check("g", g, (h.shape[0], g.shape[1]), h)
-
-
-def _check_weight(weight, like, inputs=None):
-    if not is_array(weight):
-        raise TypeError(f"weight: expected a NumPy array, got {type(weight).__name__}; use np.asarray")
-    check_device("weight", weight, like)
-    if weight.ndim != 2 or (inputs is not None and weight.shape[1] != inputs):
-        wanted = "inputs" if inputs is None else inputs
-        raise ValueError(f"weight: expected shape (units, {wanted}), got {weight.shape}; one row per unit")
-    if weight.dtype != like.dtype:
-        raise TypeError(f"weight: expected dtype {like.dtype} as the input, got {weight.dtype}; use .astype")
-
-
-def _check_block(weight, block):
-    """The number of blocks of a layer."""
-    if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 1:
-        raise ValueError(f"block: expected an int, at least 1, got {block!r}; pass the units per block")
-    if len(weight) % block:
-        raise ValueError(
-            f"block: expected a divisor of the {len(weight)} units of the layer, got {block}; "
-            "change the width or the block"
-        )
-    return len(weight) // block
-
-
-def _check_units(name, units, blocks, block):
-    if units != blocks.shape[1] * block:
-        raise ValueError(
-            f"{name}: expected {blocks.shape[1]} blocks of {block} = {blocks.shape[1] * block} units, "
-            f"got {units}; pass the weight and block of the forward product"
-        )
-
-
-def _check_gate_shape(gates, shape):
-    if gates.shape != shape:
-        raise ValueError(f"gates: expected shape (examples, blocks) = {shape}, got {gates.shape}; "
-                         "give one gate per example and block")
-
-
-def _check_open(gates, blocks, shape, like):
-    """The OpenBlocks of gates that fit `shape`."""
-    check_gates(gates)
-    check_device("gates", gates, like)
-    _check_gate_shape(gates, shape)
-    if blocks is None:
-        blocks = open_blocks(gates)
-    check_device("blocks", blocks, like)
-    if blocks.shape != shape:
-        raise ValueError(f"blocks: expected shape {shape}, got {blocks.shape}; use open_blocks(gates)")
-    if not blocks.binary and gates.dtype != like.dtype:
-        raise TypeError(
-            f"gates: expected dtype {like.dtype} as the input, got {gates.dtype}; use gates.astype(...)"
-        )
-    return blocks
+    checks.check_inputs(g, h)
+    checks.check_array("g", g, (h.shape[0], g.shape[1]), h)

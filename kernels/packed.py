@@ -4,23 +4,24 @@ from functools import partial
 
 import numpy as np
 
-from . import packed_axes, work
-from .backend import check_device, kernels_for, on_device
+from . import packed_axes
+from .device import work
+from .device.arrays import check_device, on_device
 
 
 class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     """A (B, G·block) array that is zero outside its open blocks and stores only those.
 
-    NumPy's element-wise functions and operators work on it where the result is again zero outside
-    the open blocks, that is where the function maps zero to zero; others raise and say so.
+    NumPy's elementwise functions and operators work on it where the result is again zero outside
+    the open blocks, that is where the function maps zero to zero. All other functions raise a TypeError.
     Reductions (`sum mean var std max min prod any all`) read the open blocks, and an index of rows
-    (`h[2:5]`, `h[[0, 3]]`, `h[mask]`) gives packed rows. Nothing makes it dense but `to_dense()`.
+    (`h[2:5]`, `h[[0, 3]]`, `h[mask]`) gives packed rows. Only `to_dense()` makes it a dense array.
 
     Parameters
     ----------
     values : array (n_open, block)
         The open blocks in the order of ``blocks.indices``. On a device, (B·G, block): the open blocks, then
-        zeros, since their number is not known to the host.
+        zeros, since the host does not know how many are open.
     blocks : OpenBlocks
     block : int
         Units per block.
@@ -47,14 +48,14 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         if values.shape != (blocks.capacity, block):
             raise ValueError(
                 f"values: expected shape (open blocks, block) = {(blocks.capacity, block)}, "
-                f"got {values.shape}; pack with Packed.sample"
+                f"got {values.shape}; pack with Packed.gather"
             )
         self.values = values
         self.blocks = blocks
         self.block = block
 
     @classmethod
-    def sample(cls, dense, blocks, block):
+    def gather(cls, dense, blocks, block):
         """The open blocks of a dense array (B, G·block), copied; any strides."""
         examples, count = blocks.shape
         if dense.shape != (examples, count * block):
@@ -63,12 +64,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
                 "give one column per unit"
             )
         check_device("dense", dense, blocks)
-        if blocks.on_device:
-            return cls(kernels_for(dense).sample(dense, blocks, block), blocks, block)
-        values = dense.reshape(examples, count, block)[blocks.rows, blocks.indices]
-        work.allocated(values.nbytes)
-        work.touched(blocks.n_open)
-        return cls(values, blocks, block)
+        return cls(blocks.gather(dense, block), blocks, block)
 
     @property
     def shape(self):
@@ -99,12 +95,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
 
     def to_dense(self):
         """The same array as a dense (B, G·block) ndarray."""
-        if self.on_device:
-            return kernels_for(self).to_dense(self.values, self.blocks)
-        examples, count = self.blocks.shape
-        dense = work.zeros((examples, count, self.block), self.dtype)
-        dense[self.blocks.rows, self.blocks.indices] = self.values
-        return dense.reshape(self.shape)
+        return self.blocks.scatter(self.values)
 
     def with_values(self, values):
         """Other values on the same open blocks."""
@@ -120,7 +111,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         """A function of arrays that keeps zero at zero, entry by entry."""
         values = function(self.values)
         work.allocated(values.nbytes)
-        self._touched()
+        self.blocks.touch()
         return self.with_values(values)
 
     def __getitem__(self, index):
@@ -153,14 +144,11 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         if not isinstance(target, Packed):
             raise TypeError(f"out: expected a Packed array, got {type(target).__name__}; leave out= away")
         ufunc(*operands, out=self._operand(ufunc, target)[0], **options)
-        self._touched()
+        self.blocks.touch()
         return target
 
-    def _touched(self):
-        work.touched((lambda: self.blocks.n_open) if self.on_device else self.blocks.n_open)
-
     def _operand(self, ufunc, item):
-        """(values at the open blocks, what the operand is at a closed block)."""
+        """(the operand at the open blocks, the operand at a closed block)."""
         if isinstance(item, Packed):
             if self.block != item.block or not self.blocks.same_as(item.blocks):
                 raise TypeError(
@@ -170,8 +158,8 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
             return item.values, item.dtype.type(0)
         if np.ndim(item) == 0 and not on_device(item):
             return item, item
-        # A closed block holds 0, and 0 times any finite number is 0: only a product with a dense
-        # array, or with a number that the host does not know, stays packed whatever that is.
+        # A closed block holds 0, and 0 times any finite number is 0. So a product with a dense array, or with a
+        # number that only the device knows, stays packed. Other functions may not.
         if ufunc is not np.multiply:
             raise TypeError(
                 f"{ufunc.__name__} of a Packed and a dense array would fill closed blocks; "
@@ -180,11 +168,11 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         if np.ndim(item) == 0:
             return item, item.dtype.type(0)
         dense = np.broadcast_to(item, self.shape)
-        return Packed.sample(dense, self.blocks, self.block).values, dense.dtype.type(0)
+        return self.blocks.gather(dense, self.block), dense.dtype.type(0)
 
 
 def _reduction(name, of_open_blocks):
-    """The method behind NumPy's function of that name, which looks for it here."""
+    """The method of this name. NumPy's function of the same name calls it."""
 
     def method(self, axis=None, dtype=None, out=None, keepdims=False, **options):
         if dtype is not None or out is not None:

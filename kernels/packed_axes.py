@@ -1,16 +1,16 @@
-"""Reductions and rows of packed units, read from their open blocks alone.
+"""Reductions and rows of packed units, computed from their open blocks alone.
 
-A closed block holds zeros.  They change a sum by nothing, a product to 0, and a largest entry to at least 0.  So
-each function reduces the open blocks, and then takes one 0 into account wherever a block is closed.
+A closed block holds zeros. Zeros do not change a sum. They change a product to 0, and a largest entry to at least 0.
+So each function reduces the open blocks first, and then combines the result with one 0 where a block is closed.
 
-On a device the number of open blocks is not known to the host, and packed values have room for all blocks anyway.
-There the functions take the dense array.
+On a device the host does not know the number of open blocks, and packed values have room for all blocks. There the
+functions use the dense array.
 """
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from . import work
+from .device import work
 from .gates import open_blocks
 
 
@@ -19,10 +19,10 @@ def reduce(x, ufunc, axis=None, keepdims=False):
     axes = normalize_axis_tuple((0, 1) if axis is None else axis, 2)
     if not axes:
         raise TypeError("expected at least one axis for a Packed array, got axis=(); use .to_dense() first")
-    if 0 in x.shape:            # as NumPy does, which refuses the largest of nothing
+    if 0 in x.shape:            # NumPy decides: it raises for the largest entry of nothing
         return ufunc.reduce(np.empty(x.shape, x.dtype), axis=axes, keepdims=keepdims)
     examples, count = x.blocks.shape
-    work.touched(x.blocks.n_open)
+    x.blocks.touch()
     if len(axes) == 2:
         lengths, most = np.array([x.blocks.n_open]), examples * count
         out = segments(ufunc, ufunc.reduce(x.values, axis=1), np.array([0, x.blocks.n_open]))
@@ -44,15 +44,15 @@ def segments(ufunc, values, starts):
     some = np.diff(starts) > 0
     if not some.any():
         return np.zeros((len(some), *values.shape[1:]), ufunc.reduce(np.zeros(1, values.dtype)).dtype)
-    found = ufunc.reduceat(values, starts[:-1][some], axis=0)
-    out = np.zeros((len(some), *values.shape[1:]), found.dtype)
-    out[some] = found
+    reduced = ufunc.reduceat(values, starts[:-1][some], axis=0)
+    out = np.zeros((len(some), *values.shape[1:]), reduced.dtype)
+    out[some] = reduced
     work.allocated(out.nbytes)
     return out
 
 
 def closed(x, axis=None, keepdims=False):
-    """How many units of closed blocks a reduction over ``axis`` meets."""
+    """How many units of closed blocks each result of a reduction over ``axis`` includes."""
     units = reduce(x.with_values(np.ones(x.values.shape, np.int64)), np.add, axis, keepdims)
     axes = normalize_axis_tuple((0, 1) if axis is None else axis, 2)
     return np.prod([x.shape[a] for a in axes], dtype=np.int64) - units
@@ -64,9 +64,9 @@ def mean(x, axis=None, keepdims=False):
 
 
 def var(x, axis=None, keepdims=False, ddof=0):
-    """The squared distances from the mean, in open blocks one by one, and in closed ones all at once."""
+    """The variance. A closed unit is at distance 0 − mean, so all closed units are counted in one product."""
     centre = mean(x, axis, keepdims=True)
-    apart = x.values - sampled(x, np.broadcast_to(centre, x.shape))
+    apart = x.values - gathered(x, np.broadcast_to(centre, x.shape))
     total = reduce(x.with_values(apart * apart), np.add, axis, keepdims)
     centre = centre if keepdims else centre.reshape(np.shape(total))
     total = total + (centre * centre) * closed(x, axis, keepdims).astype(centre.dtype)
@@ -77,9 +77,9 @@ def std(x, axis=None, keepdims=False, ddof=0):
     return np.sqrt(var(x, axis, keepdims, ddof))
 
 
-def sampled(x, dense):
-    """The entries of a dense array at the open blocks of x."""
-    return type(x).sample(dense, x.blocks, x.block).values
+def gathered(x, dense):
+    """The entries of a dense array (B, G·block) at the open blocks of x."""
+    return x.blocks.gather(dense, x.block)
 
 
 # -- rows ----------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def take_rows(x, index):
     if x.on_device:
         dense = x.to_dense()
         gates = x.with_values(np.ones_like(x.values)).to_dense()[:, ::x.block] != 0
-        return type(x).sample(dense[index], open_blocks(gates[index]), x.block)
+        return type(x).gather(dense[index], open_blocks(gates[index]), x.block)
     rows = row_numbers(x, index)
     gates = np.zeros(x.blocks.shape, bool)
     gates[x.blocks.rows, x.blocks.indices] = True
@@ -118,7 +118,7 @@ def take_rows(x, index):
 
 
 def add_rows(x, index, g):
-    """Zeros on the open blocks of x with those of g, as many as ``take_rows`` took, added where they came from."""
+    """The transpose of ``take_rows``: zeros on the open blocks of x, to which the rows of g are added at ``index``."""
     values = np.zeros_like(x.values)
     np.add.at(values, positions_of(x.blocks, row_numbers(x, index)), g.values)
     work.allocated(values.nbytes)

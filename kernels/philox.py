@@ -1,5 +1,7 @@
 """Counter-based random bits: Philox4x32-10, and the comparison that turns them into gates, in NumPy.
 
+`cpu.philox` and `cuda.philox` have the same functions, and give the same bits.
+
 A counter-based generator is a function from (counter, key) to bits, without state: any number of
 any sample can be drawn alone, in any order, by any thread, on any device. Source: Salmon, Moraes,
 Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
@@ -47,8 +49,8 @@ def philox4x32(counter, key):
     return tuple(word.astype(np.uint32) for word in (c0, c1, c2, c3))
 
 
-def uniforms_numpy(seed, stream, draw, sample_offset, out):
-    """The NumPy version of `philox_cpu.uniforms`, bit for bit."""
+def uniforms(seed, stream, draw, sample_offset, out):
+    """Fill out (samples, units); see `draws.philox_uniforms`."""
     samples, units = out.shape
     groups = -(-units // 4)
     counter = (
@@ -65,8 +67,8 @@ def uniforms_numpy(seed, stream, draw, sample_offset, out):
         out[...] = ((bits >> 9).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
 
 
-def gates_numpy(logits, u, out):
-    """The NumPy version of `philox_cpu.gates`, bit for bit."""
+def bernoulli_gates(logits, u, out):
+    """out = 1[u < sigmoid(logits)]; see `draws.bernoulli_gates`."""
     distance = np.minimum(np.abs(logits.astype(np.float64)), FAR)
     n = np.floor(distance * INVERSE_LN2 + 0.5)
     r = (n * LN2_HIGH - distance) + n * LN2_LOW

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from . import gates, layers
 from .backend import loaded
 from .compiler import serving
 
@@ -9,9 +10,14 @@ from .compiler import serving
 def warmup(dtype=np.float32):
     """Run every kernel once on tiny arrays of `dtype` (float32 or float64).
 
-    Takes seconds in the first process on a machine, while kernels are compiled and stored, and well
-    under a second afterwards. These are the kernels of the CPU; which ones a GPU needs depends on the sizes
-    of layers, so there a first step warms up.
+    In the first process on a machine this takes seconds, while kernels are compiled and stored; later it takes
+    well under a second. These are the kernels of the CPU. Which kernels a GPU needs depends on the sizes of layers,
+    so there the first step of training compiles them.
+
+    Raises
+    ------
+    TypeError
+        Another dtype.
 
     >>> from minigrad.kernels import warmup
     >>> warmup()
@@ -20,8 +26,6 @@ def warmup(dtype=np.float32):
         raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}; kernels exist for these")
     if serving() != "numba":
         return  # nothing is compiled
-    from . import adam, gates, layers
-
     x = np.ones((1, 2), dtype)
     weight = np.ones((2, 2), dtype)
     bias = np.ones(2, dtype)
@@ -37,8 +41,8 @@ def warmup(dtype=np.float32):
     layers.gated_linear(h, weight, bias, real, 1, blocks)
     layers.gated_linear_dx(h, weight, real, blocks, 1, x_blocks=blocks)
     layers.gated_linear_dw(h, h, real, blocks, 1)
-    philox_cpu = loaded("philox_cpu")
+    philox = loaded("cpu.philox")
     uniforms = np.empty((1, 2))
-    philox_cpu.uniforms(np.uint64(0), 0, 0, 0, uniforms)
-    philox_cpu.gates(bias, uniforms[0], np.empty(2, dtype))
-    adam.compiled()(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))
+    philox.uniforms(np.uint64(0), 0, 0, 0, uniforms)
+    philox.bernoulli_gates(bias, uniforms[0], np.empty(2, dtype))
+    loaded("cpu.adam").adam_step(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))

@@ -35,7 +35,7 @@ def kernels() -> str:
         return "NumPy alone, which skips no closed blocks: Numba cannot be imported (python -m pip install numba)"
     if serving() == "python":
         return "plain loops in Python: NUMBA_DISABLE_JIT is set"
-    from minigrad.kernels.lists import list_open
+    from minigrad.kernels.cpu.lists import list_open
 
     folder = list_open.stats.cache_path
     if folder is None:
@@ -48,7 +48,7 @@ def tile() -> str:
     """The width of the vectors that the kernels use on the CPU."""
     if serving() != "numba":
         return "none"
-    from minigrad.kernels.tile import VECTOR_BYTES
+    from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 
     if not VECTOR_BYTES:
         return "left to the compiler"

@@ -21,7 +21,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.kernels.arrays import is_device, to_host
+from minigrad.kernels.device.arrays import is_device
+from minigrad.kernels.device.transfer import to_host
 
 if TYPE_CHECKING:
     from minigrad import aliases

@@ -17,7 +17,7 @@ A program should check its device at the start, before it computes anything:
     parser.add_argument("--device", choices=devices.NAMES, default="cpu")
     device = devices.usable(parser.parse_args().device)
 
-On a GPU, conditions such as finite costs are checked when a value is next fetched (``kernels.deferred``), since a
+On a GPU, conditions such as finite costs are checked when a value is next fetched (``kernels.device.deferred``).  A
 check at once would wait for the GPU.  So an error may be about an earlier step.
 """
 
@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.kernels import arrays
 from minigrad.kernels.compiler import serving
+from minigrad.kernels.device import arrays, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,9 +86,9 @@ def put(array: Any, device: str) -> Any:
     if of(array) == usable(device):
         return array
     if device == "cpu":
-        return arrays.to_host(array)
+        return transfer.to_host(array)
     try:
-        return arrays.to_device(array)
+        return transfer.to_device(array)
     except MemoryError as error:
         raise MemoryError(f"device 'cuda': no memory for an array of shape {array.shape} and dtype {array.dtype} "
                           f"({error}). Use smaller batches, or drop what is not needed") from error

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad import devices, ops, sharing
 from minigrad.arguments import described
 from minigrad.graph import Evaluation
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 from minigrad.tensor import Tensor, cotangent_of, tensor
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from minigrad import ops, random
 from minigrad.arguments import described, is_real
 from minigrad.estimators import Reinforce, Stop, StraightThrough, StraightThroughSlope
-from minigrad.kernels.arrays import is_array
+from minigrad.kernels.device.arrays import is_array
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import Tensor, tensor
 

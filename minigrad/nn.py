@@ -16,8 +16,8 @@ import numpy as np
 from minigrad import devices, ops, random
 from minigrad.arguments import described, floating, is_real, is_whole
 from minigrad.estimators.stop import Stop
-from minigrad.kernels import arrays
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device import arrays
+from minigrad.kernels.device.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
 from minigrad.rule import Estimator
 from minigrad.stochastic import bernoulli

@@ -16,8 +16,8 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.arguments import described
-from minigrad.kernels.arrays import is_array, number
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device.arrays import is_array, number
+from minigrad.kernels.device.deferred import require
 from minigrad.ops.primitives import primitive
 from minigrad.tensor import Tensor
 
@@ -147,6 +147,8 @@ class Objective:
     Attributes
     ----------
     nodes : the nodes of the graph, in order of creation.
+    outputs, cotangents : the outputs of the pass, and their cotangents.
+    binary : the binary nodes.
     random : the binary nodes and the nodes that depend on them.
     terms : the terms of the loss that depend on a binary node.
     """
@@ -161,12 +163,16 @@ class Objective:
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.nodes = evaluation.nodes()
-        self.random = self.descendants({node for node in self.nodes if node.primitive.stochastic})
+        self.outputs = evaluation.outputs
+        self.cotangents = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
+        self.binary = [node for node in self.nodes if node.primitive.stochastic]
+        self.claims, self.warned = None, False      # what the rules claim (``claims``); None before it is asked for
+        self.random = self.descendants(set(self.binary))
         self.terms: list[Term] = []
         self._below: dict[Any, list[Term]] = {}
         weights: dict[Any, Any] = {}
-        for x, g in zip(evaluation.outputs, evaluation.cotangents, strict=True):
-            add_weight(weights, x, g.value if isinstance(g, Tensor) else g)
+        for x, g in zip(self.outputs, self.cotangents, strict=True):
+            add_weight(weights, x, g)
         for x in reversed(self.nodes):
             if x in weights and x in self.random:
                 weight = weights.pop(x)
@@ -182,15 +188,14 @@ class Objective:
     def warn_of_equal_draws(self) -> None:
         """Warn of two binary nodes that were drawn with the same uniforms: every estimate is then wrong."""
         drawn = {}
-        for node in self.nodes:
-            if node.primitive.stochastic:
-                other = drawn.setdefault(node.primitive.rng.name(), node)
-                if other is not node:
-                    warnings.warn(
-                        f"nodes {other.primitive.name!r} and {node.primitive.name!r} were drawn with the same uniform "
-                        f"numbers, {node.primitive.rng!r}, so their samples depend on each other and estimates are "
-                        "wrong. Share one generator between them, or give each a fork, rng.fork(0) and rng.fork(1)",
-                        stacklevel=2)
+        for node in self.binary:
+            other = drawn.setdefault(node.primitive.rng.name(), node)
+            if other is not node:
+                warnings.warn(
+                    f"nodes {other.primitive.name!r} and {node.primitive.name!r} were drawn with the same uniform "
+                    f"numbers, {node.primitive.rng!r}, so their samples depend on each other and estimates are "
+                    "wrong. Share one generator between them, or give each a fork, rng.fork(0) and rng.fork(1)",
+                    stacklevel=2)
 
     def check_axes(self) -> None:
         """Refuse costs with an axis that no binary node above them has, since it is not an axis of samples.
@@ -198,10 +203,9 @@ class Objective:
         Most often it is an accident: (n, 1) minus (n,) is (n, n), so the cost of each row includes those of all rows.
         """
         above = {}
-        for node in self.nodes:
-            if node.primitive.stochastic:
-                for term in self.below(node):
-                    above.setdefault(term, []).append(node)
+        for node in self.binary:
+            for term in self.below(node):
+                above.setdefault(term, []).append(node)
         for term, nodes in above.items():
             shape = term.samples_shape
             node = max(nodes, key=lambda node: node.ndim - node.primitive.event_ndim)
@@ -253,6 +257,11 @@ class Objective:
             dependent = self.descendants({node})
             self._below[node] = [term for term in self.terms if term.costs in dependent]
         return self._below[node]
+
+    def is_coupled(self, node: Any) -> bool:
+        """Whether several rows of a binary node share one cost."""
+        return self.layout(self.below(node), node.shape[:node.ndim - node.primitive.event_ndim],
+                           node.primitive.name)[1]
 
     def layout(self, terms: list[Term], axes: Shape, name: str) -> tuple[int, bool]:
         """How many independent samples a node with these sample axes has, and whether several rows share a cost.

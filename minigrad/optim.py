@@ -21,8 +21,8 @@ import numpy as np
 
 from minigrad import devices
 from minigrad.arguments import described, is_real
-from minigrad.kernels.adam import adam
-from minigrad.kernels.deferred import require
+from minigrad.kernels.adam import adam_step
+from minigrad.kernels.device.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
 from minigrad.nn import Module, like, named
 from minigrad.ops.packed import Factored, is_finite
@@ -287,7 +287,7 @@ class Adam(Optimiser):
 
     def update(self, x: Tensor, lr: float, mean: Array, square: Array) -> None:
         (beta1, beta2), t = self.betas, self.steps + 1
-        adam(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
+        adam_step(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
         x.data = x.value            # the assignment counts the change
 
 

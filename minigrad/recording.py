@@ -14,7 +14,8 @@ from itertools import count
 import numpy as np
 
 from minigrad import devices, ops, sharing
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 from minigrad.ops.errors import foreign, no_array
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOAT32, FLOAT64, FLOATS, converted, integers_among, is_number

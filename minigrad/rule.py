@@ -26,7 +26,7 @@ import numpy as np
 
 from minigrad import devices, ops
 from minigrad.kernels import bernoulli_gates
-from minigrad.kernels.arrays import is_array
+from minigrad.kernels.device.arrays import is_array
 
 if TYPE_CHECKING:
     from minigrad.aliases import Array, Memory, State, TensorLike
@@ -87,6 +87,10 @@ class Estimator:
     unbiased : whether the mean of the estimate is ∂E[cost]/∂logits if the rules of all other nodes are exact.
     needs_unbiased_below : whether the rule is unbiased only if the gradients that it asks for are unbiased.  They
         pass through the rules of the nodes below.
+    needs_continuous_cost : whether the rule is unbiased only if the cost is continuous in a relaxed sample: the path
+        from the sample to the cost has no comparison and no ``detach``.
+    needs_independent_rows : whether the rule is unbiased only if no two rows share a cost, because it uses the whole
+        batch.
     needs_closed_gates : whether the rule uses ``grad`` at units whose sample is 0.  If it does not, gated layers
         below need not compute it there.
     differentiable : whether ``backward`` uses primitives and operators only, so that it can be differentiated
@@ -136,6 +140,8 @@ class Estimator:
     needs: Collection[str] = frozenset()
     unbiased: bool = False
     needs_unbiased_below: bool = True
+    needs_continuous_cost: bool = False
+    needs_independent_rows: bool = False
     needs_closed_gates: bool = True
     differentiable: bool = False
     state: Memory | None = None

@@ -19,7 +19,8 @@ import functools
 
 import numpy as np
 
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 
 #: NumPy operands of at most so many bytes are copied.
 COPIED = 1024

@@ -23,7 +23,8 @@ import numpy as np
 
 from minigrad import devices, ops, random, sharing
 from minigrad.arguments import described, is_whole
-from minigrad.kernels.deferred import require
+from minigrad.claims import claims_of, may_break
+from minigrad.kernels.device.deferred import require
 from minigrad.objective import Objective
 from minigrad.ops.alternatives import Flips, stack
 from minigrad.ops.packed import ALL, NOTHING, OPEN
@@ -138,7 +139,7 @@ class Bernoulli(Primitive):
             return node.detach() if create_graph else node.value
         view = BinaryNode(node, g, run, create_graph)
         if run.rules_learn:
-            self.warn_of_bias_below(node, run)
+            warn_of_bias(Objective.of(run))
             if self.memory is not None:
                 owner, _ = run.shared.proposals.setdefault(id(rule), (node, view._proposed))
                 if owner is not node:
@@ -166,15 +167,18 @@ class Bernoulli(Primitive):
         if values:
             self.rule.learn(self.memory, values)
 
-    def warn_of_bias_below(self, node, run):
-        """Warn where the rule's claim rests on gradients that come through a biased rule."""
-        rule = self.rule
-        if rule.unbiased and rule.needs_unbiased_below and {"grad", "cost_and_grad_at"} & set(rule.needs):
-            for x in Objective.of(run).next_below(node):
-                if not x.primitive.rule.unbiased:
-                    warnings.warn(f"{rule!r} at node {self.name!r} is unbiased only if the gradients from below are; "
-                                  f"{x.primitive.rule!r} at node {x.primitive.name!r} is biased. Use an unbiased rule "
-                                  "there, or one here that asks for no gradient", stacklevel=2)
+
+def warn_of_bias(objective):
+    """Warn, once in a pass, of rules that claim to be unbiased where the graph breaks a condition (``claims``)."""
+    if objective.warned or not may_break(objective):
+        return
+    objective.warned = True
+    for node, claim in claims_of(objective).items():
+        primitive = node.primitive
+        if primitive.rule.unbiased and not claim.unbiased:
+            warnings.warn(f"{primitive.rule!r} at node {primitive.name!r} claims to be unbiased, but in this graph its "
+                          f"gradient may be biased: {claim.why}. Use another rule here, or there one that is unbiased; "
+                          "mg.testing.unbiased_nodes tells of all nodes", stacklevel=2)
 
 
 def either_dtype(dtype):

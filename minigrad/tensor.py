@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 from minigrad.ops.errors import foreign
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOATS, table

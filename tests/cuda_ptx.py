@@ -59,8 +59,8 @@ def stand_ins():
     from numba import cuda
     from numba.cuda import dispatcher
 
-    from minigrad.kernels import arrays
     from minigrad.kernels.cuda import launch, wide
+    from minigrad.kernels.device import arrays
 
     device = SimpleNamespace(MULTIPROCESSOR_COUNT=MULTIPROCESSORS, compute_capability=CAPABILITIES[0])
     cuda.mapped_array = np.zeros
@@ -77,8 +77,9 @@ def launch_everything(every):
     """Call what `driver` offers, and the products to read beside it, in every dtype on every way that they take."""
     import numpy as np
 
-    from minigrad.kernels import Packed, arrays
-    from minigrad.kernels.cuda import driver, plain, shared, tiles
+    from minigrad.kernels import Packed
+    from minigrad.kernels.cuda import dispatch, driver, plain, shared
+    from minigrad.kernels.device import arrays
 
     library = arrays.device_library()
     for dtype in (np.float32, np.float64):
@@ -103,10 +104,10 @@ def launch_everything(every):
                 driver.dw_both(values, packed, blocks, weight, 1)
                 plain.sdd_both(packed.values, weight, blocks, blocks, values)
                 plain.dw_both(values, packed.values, blocks, blocks, weight, 1)
-                few = tiles.slices_for
-                tiles.slices_for = lambda tiles, windows: 2
+                few = dispatch.slices_for
+                dispatch.slices_for = lambda tiles, windows: 2
                 driver.dsd(values, weight, blocks, x)
-                tiles.slices_for = few
+                dispatch.slices_for = few
 
 
 def others(driver, make, gates, blocks, values):
@@ -116,10 +117,8 @@ def others(driver, make, gates, blocks, values):
     driver.scale(values, gates, blocks, values)
     driver.sum_examples(values, blocks, bias, 1)
     driver.gate_products(values, values, gates, blocks, gates)
-    driver.sample(dense, blocks, values.shape[1])
-    driver.to_dense(values, blocks)
-    driver.gates(gates, driver.uniforms(1, 2, 3, 4, gates.shape, gates.dtype))
-    driver.sampled_gates(gates, 1, 2, 3, 4)
+    blocks.scatter(blocks.gather(dense, values.shape[1]))
+    driver.bernoulli_gates(gates, driver.uniforms(1, 2, 3, 4, gates.shape, gates.dtype))
     driver.open_blocks(gates.astype(bool))
 
 
@@ -131,7 +130,7 @@ def kernels_of_the_package():
 
     names = set()
     for found in pkgutil.iter_modules(cuda.__path__):
-        if found.name == "simulated":
+        if found.ispkg:
             continue
         module = importlib.import_module(f"{cuda.__name__}.{found.name}")
         names |= {called(value) for value in vars(module).values()

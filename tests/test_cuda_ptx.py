@@ -12,7 +12,7 @@ PTXAS, MISSING = cuda_ptx.toolkit()
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"cannot compile kernels for CUDA: {MISSING}")
 
 #: The kernels that are there for speed, all with a maker, and so with a tile.
-FAST = {"sampled.sdd", "pairs.sdd", "masked.masked", "gradient.dw"}
+FAST = {"tile.sdd", "pairs.sdd", "masked.product", "tile.dw"}
 
 
 @pytest.fixture(scope="module")

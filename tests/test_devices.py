@@ -114,7 +114,7 @@ def test_names_of_devices(name):
 
 
 def test_no_memory_is_reported_with_what_it_was_for(gpu, monkeypatch):
-    monkeypatch.setattr("minigrad.kernels.arrays.to_device", raising(MemoryError("Out of memory")))
+    monkeypatch.setattr("minigrad.kernels.device.transfer.to_device", raising(MemoryError("Out of memory")))
     with pytest.raises(MemoryError, match=r"array of shape \(2, 3\) and dtype float64 \(Out of memory\). Use smaller"):
         mg.tensor(np.ones((2, 3)), device="cuda")
 

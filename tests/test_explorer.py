@@ -288,8 +288,9 @@ def test_the_page_shows_its_numbers(show, data):
     for number in (f"{loss:.4g}", f"{gradient:.4g}", f"{mean - gradient:.3g}", f"{variance / 4:.3g}"):
         assert number in figures
     summary = text(browser, "summary").replace("−", "-")
-    assert summary.startswith(f"At θ = 1, where the gradient is {gradient:.3g}, StraightThrough says {mean:.3g} on ave")
-    assert "It is wrong on average, and scatters by" in summary
+    start = f"At θ = 1, where the gradient is {gradient:.3g}, the mean of StraightThrough is {mean:.3g}."
+    assert summary.startswith(start)
+    assert "The rule is wrong on average. The standard deviation is" in summary
     assert "claims" not in summary
     for name, count in [("loss", 1), ("gradient", 2)]:
         assert len(browser.find_elements("css selector", f"#{name} circle")) == count
@@ -378,4 +379,4 @@ def test_a_broken_rule_is_shown_to_be_broken(show, data, monkeypatch):
     choose(browser, rule="DisARM")
     assert "though it claims to be unbiased" in text(browser, "summary")
     choose(browser, rule="LeaveOneOut")
-    assert "It is exactly right on average" in text(browser, "summary")
+    assert "The rule is exactly right on average" in text(browser, "summary")

@@ -1,5 +1,6 @@
 """The harness itself: enumeration of noise against closed forms, statistics, promises, adapters."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -141,6 +142,51 @@ def test_exact_variances_of_the_toy_problem(rule, logit, t, variance):
     assert (report.unbiased, report.z, report.stderr) == (True, 0.0, 0.0)
 
 
+class SkipsDearBatches(ESTIMATORS.Reinforce):
+    """Wrong in those batches alone whose mean cost is above a limit."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit
+
+    def backward(self, node):
+        return super().backward(node) * (node.cost.mean() <= self.limit)
+
+
+def of_rows(rule, rows, logit=-1.1):
+    logits = leaf(np.full((rows, 1), logit))
+    return lambda rng: mg.expected(1 + 6 * mg.bernoulli(logits, rule, rng=rng).sum(axis=1)), logits
+
+
+def test_a_rule_that_is_wrong_in_rare_batches_is_found_at_every_seed():
+    for seed in range(40):
+        report = mg.testing.check_estimator(*of_rows(SkipsDearBatches(5), 2), seed=seed)
+        assert report.exact
+        assert not report.unbiased
+    p = 1 / (1 + np.exp(1.1))
+    np.testing.assert_allclose(report.gradient, 3 * p * (1 - p))
+    np.testing.assert_allclose(report.bias, -3.5 * p**2 * (1 - p), rtol=1e-9)
+
+
+def test_rows_of_a_large_batch_are_enumerated_by_themselves_only_while_they_are_independent():
+    """2²⁰ joint outcomes are too many.  The report says what it took for granted, or samples."""
+    report = mg.testing.check_estimator(*of_rows(ESTIMATORS.Reinforce(), 20), samples=500, seed=0)
+    assert (report.exact, report.unbiased, report.runs, report.moments.rows) == (True, True, 40, 20)
+    assert "those of each of 20 groups of rows by themselves: exact if rows are independent" in repr(report)
+    report = mg.testing.check_estimator(*of_rows(SkipsDearBatches(3), 20), samples=500, seed=0)
+    assert not report.exact
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9, -1e9])
+@pytest.mark.parametrize("rule", [ESTIMATORS.Enumerate(), ESTIMATORS.Reinforce(), ESTIMATORS.DisARM()], ids=repr)
+def test_no_false_alarm_where_the_gradient_is_0_or_the_costs_are_far_from_it(rule, offset):
+    for change in (lambda b: (b - 0.5)**2, lambda b: 0 * b, lambda b: 1e-3 * b):
+        logits = leaf([[0.3], [-1.0]])
+        assert mg.testing.assert_unbiased(
+            lambda rng, change=change, logits=logits: mg.expected(
+                offset + change(mg.bernoulli(logits, rule, rng=rng)).sum(axis=1)), logits).exact
+
+
 @pytest.mark.parametrize("t", [0.499, 0.3])
 def test_the_bias_of_straight_through_is_exact(t):
     report = mg.testing.check_estimator(*toy(ESTIMATORS.StraightThrough(), -2.0, t))
@@ -164,8 +210,9 @@ def test_a_rule_with_thresholds_of_its_own():
 def test_rows_one_after_the_other_or_all_at_once(rules):
     problem = Problem(*layers(rules))
     assert problem.exact(0)[1] == 2
-    apart, together = problem.exact_moments(2, 10_000, seed=0), problem.exact_moments(1, 10_000, seed=0)
+    apart, together = problem.moments_by_group(2, 10_000, seed=0), problem.joint_moments(10_000, seed=0)
     assert apart.runs < together.runs / 4
+    assert (apart.rows, apart.states, together.rows) == (2, apart.runs, 1)
     np.testing.assert_allclose(apart.mean, together.mean, atol=1e-13)
     np.testing.assert_allclose(apart.variance, together.variance, atol=1e-13)
 
@@ -177,8 +224,10 @@ def test_rows_that_depend_on_each_other_are_noticed():
 
     problem = Problem(*layers([BatchBaseline()]))
     assert not problem.independent(2, seed=0)
+    with pytest.raises(ValueError, match="estimate of a row depends on other rows"):
+        problem.moments_by_group(2, 500, seed=0)
     exact, sampled = problem.moments(2, 500, seed=0), problem.sampled_moments(2000, seed=1)
-    assert (exact.exact, exact.runs) == (True, 16)
+    assert (exact.exact, exact.runs, exact.rows) == (True, 16, 1)
     assert (np.abs(exact.mean - sampled.mean) < 6 * sampled.stderr).all()
     np.testing.assert_allclose(exact.variance, sampled.variance, rtol=0.2)
 
@@ -230,7 +279,7 @@ def test_params_give_the_report_its_form():
 
 def test_the_table_says_what_was_found():
     text = repr(mg.testing.check_estimator(*toy(ESTIMATORS.Reinforce())))
-    assert "2 outcomes enumerated: exact" in text
+    assert "2 joint outcomes enumerated: exact" in text
     assert "unbiased; a bias of" in text
     fn, logits = toy(UsesNumbers())
     assert "with probability 0.99" in repr(mg.testing.check_estimator(fn, logits, samples=50, seed=1))
@@ -373,8 +422,124 @@ def test_batch_normalisation_breaks_the_promise():
         bits = mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng, name="gate")
         normal = (bits - bits.mean(axis=0)) / mg.sqrt(bits.var(axis=0) + 0.1)
         return mg.expected((normal * [1.0, 2.0]).sum(axis=1) ** 2)
-    with pytest.raises(AssertionError, match=r"costs\[1\].*when row 0 of node 'gate' was flipped"):
+    with pytest.raises(AssertionError, match=r"costs\[0\].*when the other rows of node 'gate' were drawn again"):
         mg.testing.check_rows(fn)
+    for call in (mg.testing.check_estimator, mg.testing.assert_unbiased, mg.testing.exact_gradient):
+        with pytest.raises(ValueError, match="expected the rows of a batch to be independent"):
+            call(fn, logits)
+    with pytest.raises(ValueError, match="expected the rows of a batch to be independent"):
+        mg.testing.exact_expectation(fn)
+
+
+def test_a_coupling_in_one_of_many_states_is_found_at_every_seed():
+    """Of 2⁸ states one couples two rows."""
+    logits = leaf(np.zeros((3, 4)))
+
+    def fn(rng):
+        bits = mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng)
+        return mg.expected(bits[:, 0] * bits[[1, 2, 0], 0] * bits[[1, 2, 0], 1])
+    for seed in range(20):
+        with pytest.raises(AssertionError, match="rows are not independent"):
+            mg.testing.check_rows(fn, seed=seed)
+
+
+def test_samples_with_time_first_are_told_from_batch_first():
+    """As many steps as examples, so that no shape is wrong."""
+    logits = leaf(np.zeros((3, 3, 1)))
+
+    def fn(rng, axes):
+        bits = mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng)
+        return mg.expected((bits.sum(axis=axes) + 0.5)**2)
+    mg.testing.check_rows(lambda rng: fn(rng, (1, 2)))
+    with pytest.raises(ValueError, match="expected the rows of a batch to be independent"):
+        mg.testing.exact_gradient(lambda rng: fn(rng, (0, 2)), logits)
+
+
+def test_parameters_that_the_loss_is_not_computed_from_are_refused():
+    logits = leaf([[0.5]])
+    copy = mg.tensor(logits.numpy(), requires_grad=True)
+
+    def fn(rng):
+        return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng).sum(axis=1))
+    for call in (mg.testing.check_estimator, mg.testing.assert_unbiased, mg.testing.exact_gradient):
+        with pytest.raises(ValueError, match=r"params that the loss is computed from, got .*Pass the Tensor itself"):
+            call(fn, copy)
+
+
+def test_relaxed_samples_have_no_exact_gradient_and_the_report_says_so():
+    logits = leaf([[0.5]])
+
+    def fn(rng):
+        return mg.expected(mg.bernoulli(logits, ESTIMATORS.GumbelSigmoid(), rng=rng, name="soft").sum(axis=1))
+    with pytest.raises(ValueError, match="expected samples of 0 and 1, got relaxed ones"):
+        mg.testing.exact_gradient(fn, logits)
+    assert "the samples of 'soft' are relaxed" in repr(mg.testing.check_estimator(fn, logits, samples=200, seed=1))
+
+
+# ---- claims --------------------------------------------------------------------------------------------------
+
+
+def claims_and_warnings(fn, *leaves):
+    """What unbiased_nodes says, by name, after a look whether backward warns of the same nodes."""
+    claims = {claim.node.primitive.name: claim for claim in mg.testing.unbiased_nodes(fn)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fn(mg.Generator(0)).backward()
+    said = {name for name in claims if any(f"at node {name!r} claims to be unbiased" in str(w.message) for w in caught)}
+    assert said == {name for name, claim in claims.items() if claim.node.primitive.rule.unbiased and not claim.unbiased}
+    problem = Problem(fn, list(leaves))
+    problem.exact(0)
+    assert len(problem.broken_claims) == len(said)
+    return {name: claim.unbiased for name, claim in claims.items()}
+
+
+BREAKS = {
+    "smooth": (lambda b: (b - 0.3)**2, True),
+    "a step": (lambda b: (b > 0.5) * 1.0, False),
+    "a step beside a smooth cost": (lambda b: b**2 + mg.floor(b + 0.5), False),
+    "detach": (lambda b: b * b.detach(), False),
+    "detach times 0": (lambda b: b**2 + 0 * b.detach(), True),
+    "a stable logsumexp": (lambda b: stable_logsumexp(b), True),
+    "the shape alone": (lambda b: b * mg.ones_like(b), True),
+}
+
+
+def stable_logsumexp(b):
+    h = mg.concatenate([b, 1 - b], axis=1)
+    top = h.max(axis=1, keepdims=True).detach()
+    return mg.log(mg.exp(h - top).sum(axis=1, keepdims=True)) + top
+
+
+@pytest.mark.parametrize(("cost", "unbiased"), BREAKS.values(), ids=BREAKS.keys())
+def test_rebar_needs_costs_that_are_continuous_in_the_sample(cost, unbiased):
+    logits = leaf([[0.5], [-0.5]])
+
+    def fn(rng):
+        bits = mg.bernoulli(logits, ESTIMATORS.Rebar(), rng=rng, name="rebar")
+        return mg.expected(cost(bits).sum(axis=1) + bits.sum(axis=1))
+    assert claims_and_warnings(fn, logits) == {"rebar": unbiased}
+
+
+@pytest.mark.parametrize(("rules", "unbiased"), [
+    ([ESTIMATORS.Rebar(), ESTIMATORS.Rebar(), ESTIMATORS.StraightThrough()], [False, False, False]),
+    ([ESTIMATORS.Rebar(), ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()], [True, True, False]),
+    ([ESTIMATORS.Rebar(), ESTIMATORS.MuProp(), ESTIMATORS.Reinforce()], [True, True, True]),
+    ([ESTIMATORS.MuProp(), ESTIMATORS.Rebar(), ESTIMATORS.StraightThrough()], None),
+    ([ESTIMATORS.Reinforce(), ESTIMATORS.GumbelSigmoid()], [False, False]),
+    ([ESTIMATORS.Reinforce(), ESTIMATORS.Reinforce()], [True, True]),
+])
+def test_claims_at_any_depth(rules, unbiased):
+    logits = leaf([[0.5], [-0.5]])
+
+    def fn(rng):
+        x = logits
+        for i, rule in enumerate(rules):
+            x = mg.bernoulli(2 * x - 0.5, rule, rng=rng, name=f"layer {i}")
+        return mg.expected((x.sum(axis=1) - 0.3)**2)
+    found = list(claims_and_warnings(fn, logits).values())
+    if unbiased is None:
+        unbiased = [not rules[0].needs_unbiased_below, False, False]
+    assert found == unbiased
 
 
 def test_terms_outside_expected_promise_nothing():
@@ -391,7 +556,7 @@ def test_more_samples_than_costs():
     mg.testing.check_rows(fn)
 
 
-@pytest.mark.filterwarnings("ignore:Relaxed.. at node 'layer 0' is unbiased only if:UserWarning")
+@pytest.mark.filterwarnings("ignore:Relaxed.. at node 'layer 0' claims to be unbiased:UserWarning")
 @pytest.mark.parametrize(("below", "unbiased"), [(ESTIMATORS.Reinforce(), True), (ESTIMATORS.StraightThrough(), False)])
 def test_unbiasedness_does_not_compose_by_itself(below, unbiased):
     """REBAR above REINFORCE is unbiased, above straight-through it is not: as worked out, and as measured."""

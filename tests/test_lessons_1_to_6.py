@@ -182,8 +182,8 @@ def test_the_formula_has_the_least_variance_and_no_baseline_a_bias(parabolas):
 
 
 def test_two_moving_averages_find_it(parabolas):
-    close(parabolas["learnt"][200:].mean(axis=0), parabolas["best"], rtol=0.02)
-    close(parabolas["variance"]["learnt"], parabolas["variance"]["best"], rtol=0.02)
+    close(parabolas["learned"][200:].mean(axis=0), parabolas["best"], rtol=0.02)
+    close(parabolas["variance"]["learned"], parabolas["variance"]["best"], rtol=0.02)
 
 
 def test_the_moving_average_of_the_cost_alone_finds_another(monkeypatch, parabolas):

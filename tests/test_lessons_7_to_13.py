@@ -5,10 +5,7 @@ over evenly spread noise, but for the last; more of the last is in test_demos_bo
 of write_your_own_rule in its own file.
 """
 
-import os
 import re
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +26,7 @@ from demos import (
     relaxations,
     write_your_own_rule,
 )
-from minigrad.kernels import tile, vector
+from minigrad.kernels.cpu import tile, vectors
 from minigrad.testing import mutants
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -292,9 +289,8 @@ SIZES = [(1, 3, 5, 7, 0.5), (4, 17, 64, 32, 0.1), (3, 6, 40, 12, 1.0), (16, 9, 3
 
 def largest_error(block, batch, inputs, units, density):
     problem = kernel_step_by_step.Problem(block, batch, inputs, units, density)
-    wanted = mg.kernels.Packed.sample(problem.dense(), problem.open, block).values
-    found, _ = kernel_step_by_step.steps(problem)
-    return max(float(np.abs(step() - wanted).max(initial=0)) for step in found.values())
+    functions, _ = kernel_step_by_step.steps(problem)
+    return max(kernel_step_by_step.error(function(), problem.expected()) for function in functions.values())
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -302,40 +298,50 @@ def test_all_steps_give_the_same(sizes):
     assert largest_error(*sizes) < 1e-4
 
 
-@pytest.mark.skipif(not tile.VECTOR_BYTES, reason="no vector tile on this processor")
+@pytest.mark.skipif(not vectors.VECTOR_BYTES, reason="no vector tile on this processor")
 def test_a_step_that_forgets_a_block_does_not(monkeypatch):
     def forgetful(start, stop, *arguments):
         arguments[-1][:] = 0
         right(start, stop - 1, *arguments)
 
-    right = vector.sdd
-    monkeypatch.setattr(vector, "sdd", forgetful)
-    assert largest_error(4, 17, 64, 32, 0.5) > 1
+    right = tile.sdd
+    monkeypatch.setattr(tile, "sdd", forgetful)
+    assert largest_error(4, 17, 64, 32, 0.5) > 0.5
 
 
 def test_every_step_runs_or_says_why_not_and_names_its_source():
     lesson = kernel_step_by_step
-    found, missing = lesson.steps(lesson.Problem(4, 3, 8, 16, 0.5))
-    assert {"reference", *found, *missing} == lesson.SOURCES.keys()
-    assert not found.keys() & missing.keys()
+    functions, missing = lesson.steps(lesson.Problem(4, 3, 8, 16, 0.5))
+    assert {"specification", *functions, *missing} == lesson.SOURCES.keys()
+    assert not functions.keys() & missing.keys()
     assert all(missing.values())
     for source in lesson.SOURCES.values():
         for file, function in re.findall(r"(kernels/\S+\.py): (\w+)", source):
             assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8")
     ratios, efficiencies, errors, _ = lesson.measure((4, 8), rounds=1, batch=3, inputs=8, units=16, density=0.5)
-    assert ratios.keys() == efficiencies.keys() == {"reference", *errors}
+    assert ratios.keys() == efficiencies.keys() == {"specification", *errors}
     assert max(map(max, errors.values())) < 1e-5
 
 
-def test_the_step_on_a_gpu_gives_the_same_in_the_simulator():
-    program = ("from demos import kernel_step_by_step as lesson; import numpy as np; import minigrad as mg\n"
-               "problem = lesson.Problem(4, 3, 8, 16, 0.5)\n"
-               "wanted = mg.kernels.Packed.sample(problem.dense(), problem.open, 4).values\n"
-               "assert wanted.size; np.testing.assert_allclose(problem.on_cuda()(), wanted, rtol=1e-4)\n"
-               "print(lesson.steps(problem)[1]['cuda'])")
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
-                          capture_output=True, text=True, check=False)
-    assert "simulated" in done.stdout, done.stderr
+def test_one_name_for_the_product_in_the_specification_and_in_every_version():
+    assert {source for name, source in kernel_step_by_step.SOURCES.items() if name != "blocks"} == {
+        f"kernels/{file}.py: sdd" for file in ("specification", "cpu/plain", "cpu/tile", "cuda/plain", "cuda/shared",
+                                               "cuda/tile")}
+
+
+def test_the_steps_for_a_gpu_give_the_same_in_the_simulator():
+    errors = kernel_step_by_step.simulated()
+    assert list(errors) == kernel_step_by_step.CUDA
+    assert max(errors.values()) < 1e-5
+    problem = kernel_step_by_step.Problem(**kernel_step_by_step.SMALL)
+    assert 0 < problem.open.density < 1
+    assert kernel_step_by_step.error(0 * problem.expected(), problem.expected()) == 1
+
+
+def test_a_step_for_a_gpu_that_does_not_run_is_an_error(monkeypatch):
+    monkeypatch.setattr(kernel_step_by_step.sys, "executable", "false")
+    with pytest.raises(RuntimeError, match="do not run in Numba's simulator"):
+        kernel_step_by_step.simulated()
 
 
 # -- a Boltzmann machine ----------------------------------------------------------------------------

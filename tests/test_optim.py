@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels.reference import adam as specified_adam
+from minigrad.kernels.specification import adam_step as specified_adam
 from minigrad.optim import SGD, Adam, AdamW
 
 GRADIENTS = [[0.5, -2.0], [-1.5, 0.25], [3.0, 0.0], [1e-3, 4.0]]

@@ -217,21 +217,21 @@ def test_the_section_says_what_was_measured_and_leaves_the_rest_blank():
         "`noisy-rectifier`", "1.52", "1.87", "3.20 ± 1.27", "3.10 ± 1.27", "2"]
     assert cells(text, "`sbn`", "1.78")[1:] == ["1.78", "1.89", "5.10", "5.00", "1"]
     assert cells(text, "`sts`", "1.86")[1:] == ["1.86", "1.96", "–", "–", "–"]
-    assert "`sts-code`" not in text.split("How they came about")[0]
+    assert "`sts-code`" not in text.split("Details")[0]
     assert cells(text, "`sbn`", "paper")[2:] == [
         "7", "9", "minutes", "0.200", "0.01", "0.02", "0.0099", "11.0 %", "10.0 %", "1.5", "5.00"]
     assert cells(text, "`baseline-rectifier`", "paper")[-1] == "1.90, 2.00"
     noise = cells(text, "Does noise help rectifier gates?")
     assert noise[2:] == ["paper", "+1.15 ± 0.64", "2", "worse"]
-    assert cells(text, "Does √p, as in the paper, beat p, as in its code?")[2:] == ["–", "–", "–", "–"]
+    assert cells(text, "Is √p (the paper) better than p (its code)?")[2:] == ["–", "–", "–", "–"]
     assert "finished 2026-11-21, with minigrad 0.1.0 on a machine" in text
-    assert "or after 20 minutes of computing." in text
+    assert "or after 20 minutes of processor time." in text
     assert table.section({}) == "No run has finished yet."
 
 
 @pytest.mark.parametrize(("found", "said"), [
-    ([], None), ([1.0], "one seed cannot say"), ([-1.0, -1.01], "better"), ([1.0, 1.01], "worse"),
-    ([1.0, -1.0], "no difference beyond the seeds'"), ([-1.0, -2.0], "no difference beyond the seeds'"),
+    ([], None), ([1.0], "one seed: not tested"), ([-1.0, -1.01], "better"), ([1.0, 1.01], "worse"),
+    ([1.0, -1.0], "no significant difference"), ([-1.0, -2.0], "no significant difference"),
 ])
 def test_what_differences_say(found, said):
     assert table.verdict(found) == said
@@ -285,7 +285,7 @@ def test_the_quick_command_runs_reports_and_does_nothing_twice(tmp_path, capsys)
     first = (folder / "table" / "baseline-sigmoid quick 0.json").read_bytes()
     text = (folder / "RESULTS.md").read_text(encoding="utf-8")
     assert "Runs on synthetic digits: 1, each" in text
-    assert "They say nothing of the paper's experiment" in text
+    assert "They are not results of the paper's experiment" in text
     [link] = re.findall(r"\]\((.*)\)", text)
     assert (folder / link).stat().st_size > 10_000
     assert command.main(arguments) == 0

@@ -313,7 +313,7 @@ def test_a_stopped_run_goes_on_and_the_report_says_what_won(few, tmp_path, monke
     records = {"fresh": {"settings": settings, "result": result}}
     text = gradients.section(records)
     assert "- `Vimco` is left out" in text
-    assert "- **fresh**: the most signal has `LocalExpectation`" in text
+    assert "- **fresh**: the highest signal has `LocalExpectation`" in text
     assert text.index("| `LocalExpectation`") < text.index("| `StraightThrough`")
     gradients.picture(records, tmp_path / "gradients.png")
     assert (tmp_path / "gradients.png").stat().st_size > 10_000

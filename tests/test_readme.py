@@ -1,4 +1,4 @@
-"""README: its commands are as .ci/run takes them, its example runs, its table of rules is complete and true."""
+"""README and docs/rules.md: commands as .ci/run takes them, examples that run, complete tables of rules, links."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import minigrad as mg
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RULES = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
@@ -28,7 +29,7 @@ def test_the_examples_run(capsys):
 
 
 def test_the_table_has_every_rule_with_what_it_needs_and_claims():
-    rows = {cells[0]: cells[1:] for line in README.splitlines() if line.startswith("| `")
+    rows = {cells[0]: cells[1:] for line in RULES.splitlines() if line.startswith("| `")
             for cells in [[cell.strip(" `") for cell in line.strip("| ").split("|")]]}
     for name in mg.estimators.__all__:
         rule = getattr(mg.estimators, name)
@@ -37,6 +38,13 @@ def test_the_table_has_every_rule_with_what_it_needs_and_claims():
         assert unbiased == ("yes" if rule.unbiased else "no"), name
 
 
+def test_readme_names_every_rule_once():
+    cells = [cell for line in README.splitlines() if line.startswith("| ") for cell in line.split("|")[2:3]]
+    named = [name for cell in cells for name in re.findall(r"\w+", cell) if name in mg.estimators.__all__]
+    assert sorted(named) == sorted(mg.estimators.__all__)
+
+
 def test_links_to_files_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+    for folder, text in ((ROOT, README), (ROOT / "docs", RULES)):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (folder / target).exists(), target

@@ -5,8 +5,11 @@ import inspect
 import numpy as np
 import pytest
 
-from minigrad.kernels import arrays, count_work, simulated_cupy, simulated_cupyx
-from minigrad.kernels.simulated_cupy import FUNCTIONS, UFUNCS
+from minigrad.kernels import count_work
+from minigrad.kernels.cuda.simulator import cupy as simulated_cupy
+from minigrad.kernels.cuda.simulator import cupyx as simulated_cupyx
+from minigrad.kernels.cuda.simulator.cupy import FUNCTIONS, UFUNCS
+from minigrad.kernels.device import arrays
 
 PLUMBING = {"memory"}       # of the simulator's kernels
 

@@ -17,7 +17,7 @@ import minigrad as mg
 from demos import __main__ as course
 from minigrad import output
 from minigrad.kernels import cache
-from minigrad.kernels.jit import exact
+from minigrad.kernels.cpu.jit import exact
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}     # what demos with timings start again with
@@ -145,7 +145,7 @@ def test_a_demo_runs_by_its_name(tmp_path):
     assert picture.exists()
     wrong = python("-m", "demos", "score")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("demos: expected the name of a demo, got 'score'; there are reverse_mode, ")
+    assert wrong.stderr.startswith("demos: expected the name of a demo, got 'score'. The demos are reverse_mode, ")
     assert "reverse_mode" in printed("-OO", "-m", "demos", PYTHONIOENCODING="ascii")
 
 

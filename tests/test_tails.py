@@ -9,7 +9,8 @@ from enumeration import Chosen
 
 import minigrad as mg
 from minigrad import ops
-from minigrad.kernels import bernoulli_gates, philox, philox_cpu
+from minigrad.kernels import bernoulli_gates, philox
+from minigrad.kernels.cpu import philox as philox_cpu
 
 DTYPES = [np.float32, np.float64]
 RULES = [getattr(mg.estimators, name) for name in mg.estimators.__all__]
@@ -23,9 +24,9 @@ def test_words_that_open_gates_in_numpy(dtype):
     logits, u = tails.LOGITS.astype(dtype), []
 
     def gates_at(words):
-        u[:] = [(words + 0.5) * 2.0**-32]           # as ``uniforms_numpy`` does
+        u[:] = [(words + 0.5) * 2.0**-32]           # as ``philox.uniforms`` does
         gates = np.empty_like(logits)
-        philox.gates_numpy(logits, u[0], gates)
+        philox.bernoulli_gates(logits, u[0], gates)
         return gates
 
     tails.check(gates_at)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels import count_work, philox_uniforms, threads
+from minigrad.kernels import count_work, philox_uniforms
+from minigrad.kernels.cpu import threads
 
 B, D, G, K, C = 32, 96, 64, 16, 24
 DENSITIES = 1 / 32, 1 / 16, 1 / 8

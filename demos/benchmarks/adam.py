@@ -1,4 +1,4 @@
-"""What a step of Adam takes, for all parameters of the paper's network, next to NumPy's and torch's.
+"""The time of one step of Adam for all parameters of the paper's network, next to NumPy and torch.
 
     python -m demos.benchmarks.adam
 """
@@ -11,14 +11,14 @@ import numpy as np
 import minigrad as mg
 from demos.benchmarks import measure
 from demos.benchmarks.layer import assert_close
-from minigrad.kernels import reference
+from minigrad.kernels.specification import adam_step
 from minigrad.ops.packed import is_finite
 
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
 
 
 def parameters(scale):
-    """Arrays of float32 of the shapes of the paper's network, its widths divided by `scale`."""
+    """float32 arrays with the shapes of the paper's network.  All widths are divided by `scale`."""
     network = mg.nn.ConditionalNetwork(mg.Generator(0), inputs=784 // scale, hidden=400 // scale, units=2000 // scale)
     return [x.numpy() for x in network.parameters()]
 
@@ -32,7 +32,7 @@ def in_minigrad(start, gradients):
 
 
 def in_numpy(start, gradients):
-    """The formulas, an array at a time."""
+    """The formulas, one array at a time."""
     (beta1, beta2), steps = BETAS, 0
     start = [x.copy(order="K") for x in start]
     means, squares = ([np.zeros_like(x) for x in start] for _ in range(2))
@@ -43,8 +43,8 @@ def in_numpy(start, gradients):
         for x, gradient, mean, square in zip(start, gradients, means, squares, strict=True):
             if not is_finite(gradient):
                 raise ValueError("expected finite gradients")
-            reference.adam(x, gradient, mean, square, RATE / (1 - beta1**steps), BETAS, (1 - beta2**steps) ** 0.5,
-                           EPSILON)
+            adam_step(x, gradient, mean, square, RATE / (1 - beta1**steps), BETAS, (1 - beta2**steps) ** 0.5,
+                      EPSILON)
     return step, lambda: start
 
 
@@ -60,12 +60,12 @@ def in_torch(start, gradients, **options):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=21, help="in which they take turns (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a small network, to see whether it works")
+    parser.add_argument("--rounds", type=int, default=21, help="measurements of each library (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a small network, as a test")
     given = parser.parse_args(argv)
 
     start = parameters(scale=20 if given.quick else 1)
-    gradients = [np.empty_like(x) for x in start]        # in the same order of memory, or torch's fused step goes wrong
+    gradients = [np.empty_like(x) for x in start]        # torch's fused step needs the same memory order
     rng = np.random.default_rng(0)
     for x in gradients:
         x[...] = rng.standard_normal(x.shape)

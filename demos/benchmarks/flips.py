@@ -1,13 +1,13 @@
-"""What is a flipped bit worth in matrix products?
+"""How much faster is a flipped bit as a rank-one change than as a full replay?
 
     python -m demos.benchmarks.flips
 
-A Bernoulli decoder: D binary units, a linear layer to 784 pixels, cross-entropy with an image.
-LocalExpectation asks what it would have cost with each unit flipped, BitFlip and PrunedFlip with one
-unit a row.  A full replay multiplies the matrices again, one flip after the other or all of them at
-once.  But a flip changes the pre-activations by one column of the weight, a change of rank one.  All
-give the same estimate, which is checked.  One backward pass is timed, taking turns, in the median over
-the rounds.  What is left to all of them is the cross-entropy of every pixel, for each flip.
+The model is a Bernoulli decoder: D binary units, a linear layer to 784 pixels, cross-entropy with an image.
+LocalExpectation needs the cost with each unit flipped.  BitFlip and PrunedFlip need it for one unit of each row.  A
+full replay computes the matrix products again: for one flip after the other, or for all flips at once.  But a flip
+changes the pre-activations by one column of the weight, a change of rank one.  All ways give the same estimate, which
+is checked.  The benchmark times one backward pass of each way in turns, and reports the median over the rounds.  The
+cross-entropy of all pixels has to be computed for each flip in any case.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PIXELS = 784
 
 
 def replaying(rule, costs_at):
-    """The rule with full replays, ``costs_at(node, values)`` being the costs at values (flips, rows, units)."""
+    """The rule with full replays.  ``costs_at(node, values)`` returns costs; values have shape (flips, rows, units)."""
     class Replaying(rule):
         def backward(self, node):
             def cost_flipped(units):
@@ -35,14 +35,14 @@ def replaying(rule, costs_at):
 
 
 def ways(rule):
-    """The rule with each way of finding the costs."""
+    """The rule with each way to compute the costs, by name."""
     return {"one by one": replaying(rule, lambda node, values: np.stack([node.cost_at(value) for value in values])),
             "at once": replaying(rule, lambda node, values: node.cost_at(values)),
             "rank one": rule()}
 
 
 def problem(rule, batch, units, dtype):
-    """A function that makes one backward pass through the decoder, and returns the gradient of the logits."""
+    """A function that runs one backward pass through the decoder and returns the gradient of the logits."""
     numbers = np.random.default_rng(0)
     logits = mg.tensor(numbers.normal(size=(batch, units)), requires_grad=True, dtype=dtype)
     weight = mg.tensor(numbers.normal(size=(PIXELS, units)) / units**0.5, dtype=dtype)
@@ -59,8 +59,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 64], help="examples")
     parser.add_argument("--units", type=int, nargs="+", default=[50, 200], help="binary units, D")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each")
-    parser.add_argument("--burst", type=float, default=0.2, help="seconds a turn lasts, for short passes")
+    parser.add_argument("--rounds", type=int, default=7, help="number of turns of each way")
+    parser.add_argument("--burst", type=float, default=0.2, help="minimum length of a turn in seconds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     options = parser.parse_args(arguments)

@@ -34,7 +34,8 @@ from time import perf_counter
 from demos.benchmarks import measure
 from demos.benchmarks.layer import Layer
 from minigrad import devices, kernels
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays, transfer
 
 PARTS = "forward", "dx", "dw", "both"
 TO_READ = "plain", "16x16 tile"
@@ -107,10 +108,10 @@ def of_layer(options, size, batch, block, density):
 
 def in_minigrad(layer):
     """Functions of the number of an input, by part."""
-    weight, bias, block = arrays.to_device(layer.weight), arrays.to_device(layer.bias), layer.block
-    x, gates = ([arrays.to_device(array) for array in each] for each in (layer.x, layer.gates))
+    weight, bias, block = transfer.to_device(layer.weight), transfer.to_device(layer.bias), layer.block
+    x, gates = ([transfer.to_device(array) for array in each] for each in (layer.x, layer.gates))
     blocks = [kernels.open_blocks(array) for array in gates]
-    cotangents = [Packed.sample(arrays.to_device(layer.packed(i).to_dense()), blocks[i], block) for i in layer.pool]
+    cotangents = [Packed.gather(transfer.to_device(layer.packed(i).to_dense()), blocks[i], block) for i in layer.pool]
     target = arrays.device_library().empty(weight.shape, weight.dtype)
 
     def forward(i):
@@ -134,15 +135,15 @@ def in_minigrad(layer):
 
 def to_read(layer):
     """The forward product by the kernels that are there to be read, lists and all."""
-    from minigrad.kernels.cuda import driver, plain, shared
+    from minigrad.kernels.cuda import plain, shared
 
-    weight = arrays.to_device(layer.weight)
-    x, gates = ([arrays.to_device(array) for array in each] for each in (layer.x, layer.gates))
+    weight = transfer.to_device(layer.weight)
+    x, gates = ([transfer.to_device(array) for array in each] for each in (layer.x, layer.gates))
 
     def by(products):
         def forward(i):
             blocks = kernels.open_blocks(gates[i])
-            values = driver.packed_values(blocks, layer.block, weight.dtype)
+            values = blocks.empty(layer.block, weight.dtype)
             products.sdd(x[i], weight, blocks, values)
             return values
 
@@ -204,7 +205,7 @@ def usable_torch():
 
 def check(layer, ours, theirs):
     """Raise AssertionError unless forward and backward are what torch, or NumPy in its place, computes."""
-    out, *gradients = (arrays.to_host(array) for array in dense(ours["both"](0)))
+    out, *gradients = (transfer.to_host(array) for array in dense(ours["both"](0)))
     if theirs:
         wanted = [array.cpu().numpy() for array in theirs["both"](0)]
     else:

@@ -1,16 +1,15 @@
-"""One gated layer and who computes it: libraries that compute closed blocks too, and those that skip them.
+"""One gated layer in several libraries: some also compute the closed blocks, others skip them.
 
-Each of the functions at the end prepares one library for a layer.  It returns a dict from a part of
-the work to a function that computes it for one input of the layer's pool:
+Each function at the end of the file prepares one library for a layer.  It returns a dict from a part of the
+computation to a function that computes this part for one input of the layer's pool:
 
     forward   out = gates · (x Wᵀ + b)
     dx        dX = g W, for the cotangent g of the open blocks
     both      forward, then dX, dW = gᵀ x and db from g
 
-Whatever a library can write into an array that is there already it is given, and whatever belongs to
-the sparsity is made beforehand, in favour of everybody but minigrad: its gate lists and results are
-made in the time that is measured.  A dense library computes the layer without its gates; multiplying
-by them would come on top.
+The comparison favours the other libraries.  If a library can write into an existing array, it gets one, and sparse
+formats are prepared beforehand.  For minigrad, the time includes the gate lists and the allocation of results.  A dense
+library computes the layer without its gates; multiplying by the gates would take additional time.
 """
 
 import warnings
@@ -25,9 +24,9 @@ PARTS = "forward", "dx", "both"
 
 
 class Layer:
-    """A layer, and a pool of inputs with gates and cotangents that vary from call to call.
+    """A layer, and a pool of inputs.  Each input has its own gates and cotangents.
 
-    The gates have the share `density` of their entries open, of all entries at random (one at least).
+    A fraction `density` of the gates is open (at least one), at random positions.
     """
 
     def __init__(self, batch, inputs, units, block, density, dtype="float32"):
@@ -35,7 +34,7 @@ class Layer:
         self.block = block
         self.weight = rng.standard_normal((units, inputs), dtype)
         self.bias = rng.standard_normal(units, dtype)
-        # One example opens few blocks: were they always the same, their weights would stay in a cache.
+        # One example opens few blocks.  A pool of inputs avoids that always the same weights are used from a cache.
         self.pool = range(16 if batch == 1 else 2)
         self.x = [rng.standard_normal((batch, inputs), dtype) for _ in self.pool]
         entries = batch * units // block
@@ -49,7 +48,7 @@ class Layer:
             self.cotangents.append(rng.standard_normal((self.n_open, block), dtype))
 
     def packed(self, i):
-        """The cotangent of input i, packed."""
+        """The packed cotangent of input i."""
         return kernels.Packed(self.cotangents[i], kernels.open_blocks(self.gates[i]), self.block)
 
     def mask(self, i):
@@ -92,7 +91,7 @@ def numpy_dense(layer):
     def cotangent_of_x(i):
         return np.matmul(cotangents[i], weight, out=dx)
 
-    # Of one example, the faster way to the same product.
+    # For one example, multiply is faster than matmul.
     times = np.multiply if len(dx) == 1 else np.matmul
 
     def both(i):
@@ -124,7 +123,7 @@ def torch_dense(layer):
 
 
 def torch_csr(layer):
-    """Sparse rows, one entry for each open unit; a product sampled at those entries is the forward."""
+    """Sparse rows (CSR) with one entry for each open unit.  Forward is a product sampled at these entries."""
     import torch
 
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
@@ -149,7 +148,7 @@ def torch_csr(layer):
 
 
 def torch_bsr(layer):
-    """Sparse rows of blocks: the product with a dense matrix only; torch samples none at blocks."""
+    """Sparse rows of blocks (BSR).  torch has the product with a dense matrix, but no sampled product."""
     import torch
 
     weight = torch.from_numpy(layer.weight)
@@ -158,7 +157,7 @@ def torch_bsr(layer):
 
 
 def scipy_bsr(layer):
-    """Sparse rows of blocks: the product with a dense matrix only; SciPy samples none at all."""
+    """Sparse rows of blocks (BSR).  SciPy has the product with a dense matrix, but no sampled product."""
     from scipy.sparse import bsr_array
 
     cotangents = []
@@ -170,7 +169,7 @@ def scipy_bsr(layer):
 
 
 def naive_loops(layer):
-    """The loops one would write first, compiled by Numba."""
+    """Simple loops, compiled by Numba."""
     weight, bias, block = layer.weight, layer.bias, layer.block
     cotangents = [layer.packed(i).to_dense() for i in layer.pool]
     loop_forward, loop_dx, loop_dw = compiled_loops()
@@ -233,15 +232,15 @@ SPARSE = {"naive loops": naive_loops, "torch CSR": torch_csr, "torch BSR": torch
 
 
 def libraries(sparse):
-    """The libraries that are installed, by name; those of SPARSE if asked for."""
+    """The installed libraries by name, with those of SPARSE if `sparse` is true."""
     chosen = {"minigrad": minigrad, **DENSE, **(SPARSE if sparse else {})}
     return {name: make for name, make in chosen.items() if "torch" not in name or find_spec("torch")}
 
 
 def agreeing(layer, functions, part):
-    """Those of `functions`, a dict from library to its function of a part, that compute what minigrad does.
+    """The functions of all libraries that support a part.  `functions` is a dict from library to function.
 
-    A library may refuse, and is then left out; one whose results differ raises AssertionError.
+    A library that does not support the part is left out.  Results that differ from minigrad's raise AssertionError.
     """
     mask = layer.mask(0)
     agreeing, expected = {}, None
@@ -251,7 +250,7 @@ def agreeing(layer, functions, part):
         except RuntimeError:        # torch: not implemented for this format
             continue
         arrays = [plain(array) for array in (result if isinstance(result, tuple) else [result])]
-        if part != "dx":            # a dense library left the gates out of the forward
+        if part != "dx":            # dense libraries do not multiply by the gates
             arrays[0] = arrays[0] * mask
         agreeing[name] = function
         if expected is None:
@@ -262,7 +261,7 @@ def agreeing(layer, functions, part):
 
 
 def assert_close(name, array, wanted):
-    """Raise AssertionError unless an array is what it should be, but for sums in another order."""
+    """Raise AssertionError unless an array equals the expected one up to rounding."""
     rtol = {"float32": 1e-4, "float64": 1e-11}[wanted.dtype.name]
     error, size = abs(array - wanted).max(), abs(wanted).max()
     if not error <= rtol * size:
@@ -270,7 +269,7 @@ def assert_close(name, array, wanted):
 
 
 def plain(array):
-    """A result of any of the libraries as an ordinary array."""
+    """A result of any library as a NumPy array."""
     if isinstance(array, np.ndarray):
         return array
     dense = array.to_dense()

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: on NumPy at its full speed, interleaved, on a stated number of threads."""
+"""How the benchmarks measure time: in turns, on a given number of threads, with NumPy at full speed."""
 
 import gc
 import os
@@ -15,18 +15,18 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import minigrad as mg
 from minigrad.kernels.compiler import serving
 
-# Some machines preset these, for a processor older than their own; NumPy's products then take twice as long.
+# Some machines set these variables for an older processor.  NumPy's products then take twice as long.
 PRESETS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"
 
 
-# Idle threads of OpenBLAS and OpenMP spin for a tenth of a second, on a core that the next library's turn needs.
+# By default, idle threads of OpenBLAS and OpenMP spin for 0.1 s on a core that the next library needs.
 SLEEP = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def without_presets():
-    """Start this command again without the presets, and with threads that sleep when they are idle.
+    """Restart this command without the presets, and with idle threads that sleep.
 
-    NumPy reads these variables when it is loaded.
+    A restart is needed because NumPy reads these variables when it is loaded.
     """
     wanted = {name: value for name, value in os.environ.items() if name not in PRESETS} | SLEEP
     if wanted != dict(os.environ):
@@ -34,13 +34,13 @@ def without_presets():
 
 
 def interleaved(runs, rounds, burst, clock=None):
-    """Median seconds of one call of each function in `runs`, a dict from name to function.
+    """The median time in seconds of one call of each function in `runs`, a dict from name to function.
 
-    They take turns, `rounds` times.  A turn is as many calls as last `burst` seconds, each timed, after
-    one that is not, so that no short call pays for the caches as another left them.
+    The functions are called in turns, `rounds` times.  A turn is one call that is not timed, and then timed calls
+    for `burst` seconds.  The first call fills the caches.
 
-    On one thread the clock is that of the process, which stands still while others have the processor;
-    on several it is that on the wall, unless another is given.
+    On one thread the default clock is processor time, which does not include time that other processes use.
+    On several threads it is wall time.
     """
     clock = clock or (process_time if mg.get_num_threads() == 1 else perf_counter)
     calls = {}
@@ -66,7 +66,7 @@ def interleaved(runs, rounds, burst, clock=None):
 
 @contextmanager
 def threads(count):
-    """Let NumPy's BLAS, torch and minigrad use `count` threads each."""
+    """Set the number of threads of NumPy's BLAS, torch and minigrad."""
     before = mg.get_num_threads()
     with threadpool_limits(count, user_api="blas"):
         mg.set_num_threads(count)
@@ -81,7 +81,7 @@ def threads(count):
 
 
 def thread_counts():
-    """The thread counts in force, in words."""
+    """The current numbers of threads, as text."""
     counts = {f"{library['internal_api']} ({library['prefix']})": library["num_threads"]
               for library in threadpool_info() if library["user_api"] == "blas"}
     if find_spec("torch"):
@@ -93,7 +93,7 @@ def thread_counts():
 
 
 def machine():
-    """The machine and the versions of what is measured, in a few lines."""
+    """The machine and the versions of all libraries, in three lines."""
     processor = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -103,7 +103,7 @@ def machine():
             for library in threadpool_info() if library["user_api"] == "blas"]
     vectors = "no compiled kernels"
     if serving() == "numba":
-        from minigrad.kernels.tile import VECTOR_BYTES
+        from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 
         vectors = f"vectors of {VECTOR_BYTES} bytes"
     return "\n".join([
@@ -114,7 +114,7 @@ def machine():
 
 
 def progress(items):
-    """The items, with a progress bar in a terminal where tqdm is installed."""
+    """The items, with a progress bar if this is a terminal and tqdm is installed."""
     if find_spec("tqdm") is None:
         return items
     from tqdm import tqdm

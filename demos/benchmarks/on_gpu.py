@@ -29,7 +29,7 @@ from pathlib import Path
 from time import perf_counter
 
 from minigrad import devices
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,11 +1,11 @@
-"""What does recording and differentiating one operation cost, on top of the arithmetic?
+"""What is the overhead of recording and differentiating one operation?
 
     python -m demos.benchmarks.overhead
 
-A chain of additions and multiplications on an array too small for its arithmetic to matter, forward
-and backward, in one process: plain NumPy doing the same arithmetic without a graph, minigrad, and
-PyTorch and HIPS autograd where they are installed (pip install torch autograd).  The runs are
-interleaved, each library's figure is the median over the rounds, on one thread.
+The benchmark computes a chain of additions and multiplications on an array of four numbers, forward and backward, in
+one process: in plain NumPy without a graph, in minigrad, and in PyTorch and HIPS autograd if they are installed
+(pip install torch autograd).  The arithmetic of so small an array takes almost no time.  The libraries run in turns on
+one thread, and each figure is the median over the rounds.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def in_autograd():
 
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=21, help="measurements of each library")
+    parser.add_argument("--rounds", type=int, default=21, help="number of measurements of each library")
     rounds = parser.parse_args().rounds
 
     libraries = {"NumPy, no graph": in_numpy, "minigrad": in_minigrad}

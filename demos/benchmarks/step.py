@@ -1,11 +1,11 @@
-"""A whole training step of a gated network, and the same mathematics in dense NumPy and torch.
+"""A training step of a gated network, and the same computation in dense NumPy and torch.
 
-    gates = 1[u < σ(logits)]             (batch, gates), the logits given
-    h = gates · max(x Wᵀ + b, 0)         a gate for each block of units
+    gates = 1[u < σ(logits)]             of shape (batch, gates); the logits are given
+    h = gates · max(x Wᵀ + b, 0)         one gate for each block of units
     scores = h Vᵀ + c
     loss = the mean cross-entropy of the scores
 
-and then W, b, V and c move down the gradient of the loss.  Sampling the gates is part of the step.
+Then W, b, V and c take a step of gradient descent.  The step includes sampling the gates.
 """
 
 import cProfile
@@ -25,7 +25,7 @@ RATE = 0.01
 
 
 def problem(batch, inputs, units, outputs, block, density, dtype="float32"):
-    """Arguments of the networks below: inputs, labels, logits of gates open with chance `density`, weights."""
+    """Arguments of the networks below.  Each gate is open with probability `density`."""
     rng = np.random.default_rng(0)
     chance = min(density, 1 - 1e-9)
     return {
@@ -39,7 +39,7 @@ def problem(batch, inputs, units, outputs, block, density, dtype="float32"):
 
 
 class InMinigrad:
-    """Through the public functions, on the graph."""
+    """The network with minigrad's public functions."""
 
     def __init__(self, x, labels, logits, weight, consumer, block):
         self.x, self.labels, self.logits = mg.tensor(x), labels, mg.tensor(logits)
@@ -65,7 +65,7 @@ class InMinigrad:
 
 
 class InNumPy:
-    """Dense, with derivatives by hand, and arrays kept from step to step."""
+    """The dense network in NumPy, with derivatives by hand and reused arrays."""
 
     def __init__(self, x, labels, logits, weight, consumer, block):
         self.x, self.labels, self.logits, self.block = x, labels, logits, block
@@ -88,12 +88,12 @@ class InNumPy:
         p += self.offset
         p -= p.max(axis=1, keepdims=True)
         np.exp(p, out=p)
-        p /= p.sum(axis=1, keepdims=True)           # softmax; now the gradient of the scores
+        p /= p.sum(axis=1, keepdims=True)           # softmax; the next lines compute the gradient of the scores
         p[np.arange(len(x)), self.labels] -= 1
         p *= 1 / len(x)
         np.matmul(p.T, h, out=self.dv)
         np.matmul(p, self.consumer, out=dh)
-        dh *= h > 0                                 # open, and above the rectifier's threshold
+        dh *= h > 0                                 # open gate and positive rectifier
         (np.multiply if len(x) == 1 else np.matmul)(dh.T, x, out=self.dw)
         for parameter, gradient in ((self.weight, self.dw), (self.bias, dh.sum(axis=0)),
                                     (self.consumer, self.dv), (self.offset, p.sum(axis=0))):
@@ -105,7 +105,7 @@ class InNumPy:
 
 
 class InTorch:
-    """Dense, with torch's derivatives and optimiser."""
+    """The dense network in torch, with torch's derivatives and optimiser."""
 
     def __init__(self, x, labels, logits, weight, consumer, block):
         import torch
@@ -133,15 +133,15 @@ class InTorch:
 
 
 def networks():
-    """The classes above whose libraries are installed, by name."""
+    """The classes above for the installed libraries, by name."""
     found = {"minigrad": InMinigrad, "NumPy": InNumPy}
     return found | {"torch": InTorch} if find_spec("torch") else found
 
 
 def check(networks, batch, inputs, units, outputs, block):
-    """Raise unless two steps lead every network to the same parameters, under gates that are certain.
+    """Raise AssertionError unless two steps give the same parameters in every network.
 
-    In float64: in float32 sums in another order can put a unit on the other side of its threshold.
+    The gates are deterministic.  Uses float64: in float32, rounding can move a unit to the other side of its threshold.
     """
     given = problem(batch, inputs, units, outputs, block, 0.5, "float64")
     certain = np.random.default_rng(1).random(given["logits"].shape) < 0.5
@@ -158,15 +158,15 @@ def check(networks, batch, inputs, units, outputs, block):
 
 
 def share_in_kernels(network, rounds, steps=50):
-    """How much of a step's time is spent inside compiled kernels, and what the rest of it is.
+    """The part of a step's time that is spent in compiled kernels, and a profile of the rest.
 
-    Numba reports its compiled functions to Python's profiler where Python calls them, so what the
-    profiler counts as their own time is the time inside, from the conversion of the arguments on.
-    Python's own functions become slower under it; so the whole step is timed without, in turns with
-    steps under the profiler.  A product that NumPy hands to BLAS is not reported: where there is one,
-    the share is a lower bound.
+    Python's profiler sees Numba's compiled functions where Python calls them.  Their own time in the
+    profile is the time in the kernel, including the conversion of the arguments.  The profiler makes
+    Python functions slower.  So the whole step is timed without it, in turns with profiled steps.
+    The profiler does not see BLAS products that NumPy calls.  If there are any, the part is a lower
+    bound.
 
-    All by the clock of the process, which stands still while others have the processor.
+    All times are processor times, which do not include time that other processes use.
 
     Returns
     -------
@@ -187,14 +187,14 @@ def share_in_kernels(network, rounds, steps=50):
         inside.append({compiled[place]: own / steps
                        for place, (_, _, own, _, _) in pstats.Stats(profiles[-1]).stats.items() if place in compiled})
     if not inside[0]:
-        raise ValueError("profile: expected kernels among what the profiler saw, got none. From Python 3.12 on it does "
+        raise ValueError("profile: expected kernels in the profile, got none. From Python 3.12 on, the profiler does "
                          "not see compiled functions: use Python 3.11")
     return (median(whole), {name: median(times[name] for times in inside) for name in inside[0]},
             pstats.Stats(*profiles))
 
 
 def compiled_functions():
-    """The names of the kernels that are loaded, by their place as the profiler gives it."""
+    """The names of the loaded kernels, by their location as the profiler reports it."""
     found = {}
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith("minigrad.kernels."):

@@ -1,1 +1,1 @@
-"""A page on which to explore gradient estimators; see ``__main__``."""
+"""A web page for exploring gradient estimators; see ``__main__``."""

@@ -1,12 +1,12 @@
-"""Which gradient estimator is right, how far does it scatter, and what does it cost?  A page to try it out.
+"""Which gradient estimators are biased, how large is their variance, and what do they cost?  A page to try it out.
 
     python -m demos.explorer                under a minute
-    python -m demos.explorer --quick        a coarse one, in ten seconds
+    python -m demos.explorer --quick        a coarse version, in ten seconds
 
-Writes one HTML file that needs no network and no server: open it in a browser.  Choose a problem, a
-rule, the logit θ, how many samples an estimate is made of, and a temperature; see the expected cost, the
-exact gradient, what the rule makes of it on average, how its estimates scatter, and what they cost.
-Every number on the page is computed here and now, the histograms' estimates among them.
+The command writes one HTML file.  It needs no network and no server: open it in a browser.  Choose a problem, a rule,
+the logit θ, the number of samples per estimate, and a temperature.  The page shows the expected cost, the exact
+gradient, the mean of the rule's estimates, their distribution, and their cost.  The command computes every number on
+the page, including the estimates in the histograms.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from demos import lesson
 from demos.explorer import measure
 
 HERE = Path(__file__).parent
-DIGITS = 6      # of each number
+DIGITS = 6      # significant digits of each number
 
 
 def rounded(x):
-    """Numbers with as many digits as can be seen."""
+    """The data with numbers rounded to DIGITS significant digits."""
     if isinstance(x, float):
         return float(f"{x:.{DIGITS}g}")
     if isinstance(x, dict):
@@ -34,7 +34,7 @@ def rounded(x):
 
 
 def page(data):
-    """The page with its style, its program and its data in place."""
+    """The HTML text with style, program and data inserted."""
     text = (HERE / "page.html").read_text(encoding="utf-8")
     parts = {name: (HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
     # A "</" would end the script that holds the data.
@@ -48,9 +48,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m demos.explorer", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--quick", action="store_true", help="fewer θ, and fewer estimates in histograms")
-    add("--seed", type=lesson.seed_number, default=0, metavar="N", help="of all noise (default: %(default)s)")
-    add("--out", type=Path, metavar="FILE", default="out/explorer.html", help="page (default: %(default)s)")
+    add("--quick", action="store_true", help="fewer values of θ and fewer estimates per histogram")
+    add("--seed", type=lesson.seed_number, default=0, metavar="N", help="seed of all noise (default: %(default)s)")
+    add("--out", type=Path, metavar="FILE", default="out/explorer.html", help="the page (default: %(default)s)")
     given = parser.parse_args(argv)
     thetas, draws = (np.linspace(-3, 3, 5), 512) if given.quick else (np.linspace(-4, 4, 17), 4096)
     given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -64,4 +64,4 @@ def main(argv=None):
 if __name__ == "__main__":
     sys.exit(main())
 
-# Change and try: a cost of your own in problems.py; a rule of your own, entered into mg.estimators.
+# To try: add your own cost to problems.py, or your own rule to mg.estimators.

@@ -1,4 +1,4 @@
-"""The numbers of the page: every rule on every problem, at every θ and temperature, for every number of samples."""
+"""The numbers of the page: every rule on every problem, for all values of θ, temperature and number of samples."""
 
 from inspect import signature
 
@@ -8,23 +8,23 @@ import minigrad as mg
 from demos.explorer.problems import PROBLEMS
 from minigrad.testing.moments import Problem, moments_of
 
-SAMPLES = [1, 2, 4, 8, 16]      # that an estimate is the mean of
+SAMPLES = [1, 2, 4, 8, 16]      # per estimate
 TEMPERATURES = [0.1, 0.25, 0.5, 1.0, 2.0]
 BINS = 61
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"      # of the heights of bars
-ROUNDING = 1e-9                 # of an exact sum, relative to its terms
-MOST = 80                       # outcomes of noise at one θ that are enumerated rather than sampled
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"      # encode the heights of bars
+ROUNDING = 1e-9                 # rounding error of an exact sum, relative to its terms
+MOST = 80                       # more outcomes of noise at one θ are sampled, not enumerated
 
 
 class Sweep(Problem):
-    """One rule on one problem at all θ at once, each a row of its own.
+    """One rule on one problem.  Each row is one value of θ.
 
     Parameters
     ----------
     problem : one of ``problems``.
     rule : Estimator.
     thetas : array.
-    draws : estimates from one sample that are drawn at each θ.
+    draws : number of one-sample estimates that are drawn at each θ.
     """
 
     def __init__(self, problem, rule, thetas, draws, seed):
@@ -42,29 +42,29 @@ class Sweep(Problem):
         return mg.expected(self.costs(theta, draw))
 
     def estimates(self, seed):
-        """Estimates from one sample each, an array (draws, thetas)."""
+        """One-sample estimates: an array of shape (draws, thetas)."""
         theta = mg.tensor(np.tile(self.params.data, (self.draws, 1)), requires_grad=True)
         estimates = mg.grad(self.loss(theta, mg.Generator(seed)), theta).numpy()
         self.evaluations = 1 + sum(b.primitive.replays for b in self.bits)
         return theta.size * estimates.reshape(self.draws, -1)
 
     def sampled_moments(self, samples, seed):
-        """Of those estimates, where the noise of the rule cannot be enumerated."""
+        """Moments of the drawn estimates, for rules whose noise cannot be enumerated."""
         return moments_of(self.drawn / len(self.params), self.evaluations)
 
 
 def rules():
-    """The rules without a memory, by name: what a rule that learns does depends on what it has seen."""
+    """The rules without a memory, by name.  The estimates of a rule with a memory depend on its earlier calls."""
     found = {}
     for name in mg.estimators.__all__:
         rule = make(name)
-        if rule.state is None and "inner" not in rule.needs:      # nor does any problem here have log-weights
+        if rule.state is None and "inner" not in rule.needs:      # no problem here has log-weights
             found[name] = rule
     return found
 
 
 def make(name, temperature=None):
-    """A rule with this temperature, if it has one, and without what it might learn."""
+    """A rule with this temperature, if it has one, and with a fixed scale instead of a learned one."""
     kind = getattr(mg.estimators, name)
     options = {"temperature": temperature, "scale": 1.0}
     takes = signature(kind).parameters
@@ -76,7 +76,7 @@ def has_temperature(name):
 
 
 def grid(thetas, draws, seed=0, problems=PROBLEMS, progress=iter):
-    """All that the page shows, ready for JSON."""
+    """All data of the page, as JSON can represent it."""
     found = [whole(problem, thetas) for problem in problems]
     jobs = [(problem, numbers, name) for problem, numbers in zip(problems, found, strict=True) for name in rules()]
     for problem, numbers, name in progress(jobs):
@@ -89,11 +89,11 @@ def grid(thetas, draws, seed=0, problems=PROBLEMS, progress=iter):
 
 
 def whole(problem, thetas):
-    """A problem with its expected loss and exact gradient at each θ."""
+    """A problem with its expected cost and exact gradient at each θ."""
     found = {"name": problem.name, "about": problem.about, "loss": [], "gradient": [], "rules": {}}
     for theta in thetas:
         leaf = mg.tensor([[theta]], requires_grad=True)
-        rng = mg.Generator(0)       # what is drawn does not matter, nor does the rule
+        rng = mg.Generator(0)       # the exact results depend neither on the draws nor on the rule
 
         def loss(leaf=leaf, rng=rng):
             return mg.expected(problem.costs(leaf, lambda a: mg.bernoulli(a, mg.estimators.Stop(), rng=rng)))
@@ -103,7 +103,7 @@ def whole(problem, thetas):
 
 
 def variants(problem, name, thetas, draws, seed, gradient):
-    """A rule's numbers at each of its temperatures, or once if it has none."""
+    """The numbers of a rule at each temperature, or once if it has no temperature."""
     temperatures = TEMPERATURES if has_temperature(name) else [None]
     sweeps = [Sweep(problem, make(name, temperature), thetas, draws, seed) for temperature in temperatures]
     seen = np.concatenate([np.quantile(sweep.drawn, [0.005, 0.995]) for sweep in sweeps] + [gradient])
@@ -111,10 +111,10 @@ def variants(problem, name, thetas, draws, seed, gradient):
     low, high = seen.min() - margin, seen.max() + margin
     found, finite = [], True
     for sweep in sweeps:
-        # Whether noise can be enumerated is for the first temperature to find out.
+        # The first temperature shows whether the noise can be enumerated.
         moments = sweep.moments(len(thetas), MOST * len(thetas), seed) if finite else sweep.sampled_moments(draws, seed)
         finite = moments.exact
-        # The loss is a mean over rows, so what a row's θ gets is so many times too small.
+        # The loss is a mean over rows, which divides the gradient of each row's θ by len(thetas).  Undo that.
         bias, variance = moments.mean * len(thetas) - gradient, moments.variance * len(thetas) ** 2
         if finite:
             rounding = ROUNDING * (np.sqrt(variance) + np.abs(gradient).max())
@@ -132,14 +132,14 @@ def variants(problem, name, thetas, draws, seed, gradient):
 
 
 def averages(drawn, n):
-    """Estimates from n samples each: means over n rows, of which every row serves once."""
+    """Estimates from n samples each: means over groups of n rows.  Every row is used once."""
     return drawn.reshape(n, len(drawn) // n, -1).mean(axis=0)
 
 
 def bars(estimates, low, high):
-    """A histogram as digits: the number of its first bar, then heights as parts of 63 of the highest.
+    """A histogram as a string of digits: the index of the first bar, then the heights, from 0 to 63 for the highest.
 
-    The outermost bars hold all that lies beyond.
+    The outermost bars include all estimates beyond them.
     """
     counts, _ = np.histogram(estimates.clip(low, high), BINS, (low, high))
     heights = np.ceil(63 * counts / counts.max()).astype(int)

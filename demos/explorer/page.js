@@ -1,15 +1,15 @@
 "use strict";
-// Shows what was computed when the page was written; nothing is estimated here.  A variant is one rule at one
-// temperature on one problem: see measure.py, which made the data.
+// Shows numbers that measure.py computed when the page was written.  No estimate is computed here.  A variant is one
+// rule at one temperature on one problem.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = id => document.getElementById(id);
 const controls = ["problem", "rule", "theta", "samples", "temperature"].map(byId);
-const SURE = 5;       // standard errors that a bias has to exceed before it counts as one
-const NEEDLE = 48;    // half the length of a slope's line, in pixels
+const SURE = 5;       // a bias counts if it exceeds this many standard errors
+const NEEDLE = 48;    // half the length of a line that shows a slope, in pixels
 const MARGIN = { left: 58, right: 14, top: 12, bottom: 38 };
 
-// ---- numbers in words -------------------------------------------------------------------------------------------
+// ---- numbers as text --------------------------------------------------------------------------------------------
 
 const signed = text => text.replace("-", "−");
 
@@ -24,14 +24,14 @@ function number(x, digits = 3) {
 const superscript = n => String(n).replace("-", "⁻").replace(/\d/g, d => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
 const plural = (n, word) => `${number(n, 4)} ${word}${n === 1 ? "" : "s"}`;
 
-// ---- what is chosen ---------------------------------------------------------------------------------------------
+// ---- the settings -----------------------------------------------------------------------------------------------
 
 function variantOf(problem, name, temperature) {
   const variants = problem.rules[name];
   return variants[variants.length > 1 ? temperature : 0];
 }
 
-// Moments of an estimate that is the mean of n samples, which are independent.
+// Moments of the mean of n independent samples.
 function momentsOf(variant, i, n, gradient) {
   const bias = variant.bias[i], variance = variant.variance[i] / n;
   const stderr = variant.exact ? 0 : Math.sqrt(variant.variance[i] / data.draws);
@@ -59,7 +59,7 @@ function add(parent, name, attributes, text) {
   return parent.appendChild(element);
 }
 
-// Round numbers from low to high, about as many as asked for.
+// Round numbers from low to high, approximately `count` of them.
 function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find(m => m * power >= raw);
@@ -73,7 +73,7 @@ const extent = (values, margin) => {
   return [low - room, high + room];
 };
 
-// An empty chart with its axes: places of x and y, and the svg to draw in.
+// An empty chart with its axes: the scales x and y, and the svg to draw in.
 function chart(id, [x0, x1], [y0, y1], xlabel, description, yticks = true) {
   const svg = byId(id), { width, height } = svg.getBoundingClientRect();
   const left = yticks ? MARGIN.left : MARGIN.right, bottom = height - MARGIN.bottom;
@@ -117,7 +117,7 @@ function drawGradient(now) {
   const { gradient } = now.problem, { bias, variance } = now.variant;
   const mean = gradient.map((g, k) => g + bias[k]);
   const edge = (sign, n) => mean.map((m, k) => m + sign * Math.sqrt(variance[k] / n));
-  const range = extent([...gradient, ...edge(-1, 1), ...edge(1, 1)], 0.06);     // whatever the number of samples
+  const range = extent([...gradient, ...edge(-1, 1), ...edge(1, 1)], 0.06);     // the same for every number of samples
   const c = chart("gradient", extent(data.thetas, 0.02), range, "logit θ",
                   `Exact gradient and mean of ${now.rule.name} over θ, with a band of one standard deviation.`);
   add(c.svg, "line", { class: "here", x1: c.x(now.theta), x2: c.x(now.theta), y1: c.top, y2: c.bottom });
@@ -137,7 +137,7 @@ function drawHistogram(now) {
   const { low, high } = now.variant, code = now.variant.bars[now.samples][now.i];
   const count = data.draws / now.n, wide = (high - low) / data.bins, first = data.digits.indexOf(code[0]);
   byId("histogram-note").textContent = `of ${plural(count, "estimate")}, each the mean of ${plural(now.n, "sample")}; ` +
-    "the outermost bars hold all that lies beyond";
+    "the outermost bars include all estimates beyond them";
   const c = chart("histogram", [low, high], [0, 74], "estimate of the gradient",
                   `Histogram of ${count} estimates; their mean is ${number(now.moments.mean)}.`, false);
   [...code.slice(1)].forEach((digit, k) => {
@@ -155,7 +155,7 @@ function drawHistogram(now) {
   }
 }
 
-// ---- words ------------------------------------------------------------------------------------------------------
+// ---- text -------------------------------------------------------------------------------------------------------
 
 function say(now) {
   const { rule, moments, variant, gradient } = now, exactly = variant.exact;
@@ -168,20 +168,20 @@ function say(now) {
     byId(`${id}-value`).textContent = values[id];
     byId(id).setAttribute("aria-valuetext", values[id]);
   }
-  const right = moments.none ? (exactly ? "exactly right on average" : "right on average, as far as can be seen")
-    : (moments.mean * gradient < 0 ? "wrong on average, even in its sign" : "wrong on average") +
-      (rule.unbiased ? ", though it claims to be unbiased" : "");
+  const right = moments.none ? (exactly ? "exactly right on average" : "right on average within sampling error")
+    : (moments.mean * gradient < 0 ? "wrong on average and has the wrong sign" : "wrong on average") +
+      (rule.unbiased ? ", although it claims to be unbiased" : "");
   const ratio = moments.sd / Math.abs(gradient);
-  const scatter = moments.sd < 1e-9 * Math.abs(gradient) ? "and does not scatter at all"
-    : `and scatters by ${number(moments.sd, 2)}, which is ${number(ratio, 2)} times the gradient`;
-  byId("summary").textContent = `At θ = ${number(now.theta)}, where the gradient is ${number(gradient)}, ${rule.name} says ` +
-    `${number(moments.mean)} on average. It is ${right}, ${scatter}.`;
+  const scatter = moments.sd < 1e-9 * Math.abs(gradient) ? "It has no variance"
+    : `The standard deviation is ${number(moments.sd, 2)}, ${number(ratio, 2)} times the gradient`;
+  byId("summary").textContent = `At θ = ${number(now.theta)}, where the gradient is ${number(gradient)}, the mean of ` +
+    `${rule.name} is ${number(moments.mean)}. The rule is ${right}. ${scatter}.`;
 
   const how = exactly ? "exact, by enumeration" : `± ${number(moments.stderr, 2)}, from ${plural(data.draws, "sample")}`;
   byId("figures").replaceChildren(...[
     ["", "Expected cost", number(now.problem.loss[now.i], 4), "exact"],
     ["", "Exact gradient", number(gradient, 4), "∂E[cost]/∂θ"],
-    ["of-bias", "Bias", number(moments.bias), `${how}; the rule ${rule.unbiased ? "promises 0" : "makes no promise"}`],
+    ["of-bias", "Bias", number(moments.bias), `${how}; ${rule.unbiased ? "claimed to be 0" : "not claimed to be 0"}`],
     ["of-rule", "Variance", number(moments.variance), `standard deviation ${number(moments.sd)}`],
     ["of-rule", "Price", plural(moments.evaluations, "evaluation"),
      `${number(variant.evaluations)} per sample; needs ${rule.needs.join(", ") || "nothing"}`],
@@ -252,11 +252,10 @@ byId("rule").value = "StraightThrough";
 ranges("theta", data.thetas, -1);
 ranges("samples", data.samples, 4);
 ranges("temperature", data.temperatures, 0.5);
-byId("footer").textContent = `Written by minigrad ${data.version}, which computed every number and every estimate on this ` +
-  `page (seed ${data.seed}). Expected costs and exact gradients: by enumerating the states of all bits. Bias and ` +
-  "variance: exact where the rule's noise has few enough outcomes to be enumerated, else from samples, with the " +
-  "standard error of the mean. Rules that learn while they are used are not here: what they do depends on what they " +
-  "have seen.";
+byId("footer").textContent = `minigrad ${data.version} computed every number and every estimate on this page (seed ${data.seed}). ` +
+  "Expected costs and exact gradients: by enumerating the states of all bits. Bias and variance: exact if the rule's " +
+  "noise has few outcomes, otherwise from samples, with the standard error of the mean. Rules with a memory are not " +
+  "shown, because their estimates depend on earlier calls.";
 for (const control of controls) control.addEventListener("input", update);
 addEventListener("resize", () => draw());
 update();

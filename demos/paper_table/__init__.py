@@ -1,9 +1,9 @@
-"""The paper's experiment, reproduced: every row of its table under our recipes, with more seeds and more questions.
+"""The paper's experiment: every row of its table with our recipes, several seeds and further measurements.
 
-    python -m demos.paper_table              everything; stop and start it again as you like
-    python -m demos.paper_table --quick      three minutes, on few digits, to see what it does
+    python -m demos.paper_table              everything; it can be stopped and continues where it stopped
+    python -m demos.paper_table --quick      three minutes, on a few digits, to see what it does
 
-Read on in this order: ``rows`` (one training run and what it reports), ``table`` (means, intervals, and the claims
-that are put to the test), ``timing``, ``sizes`` and ``gradients`` (what the paper did not measure), ``report``
-(Markdown, and what all parts have in common), ``__main__`` (the command).
+Read the files in this order: ``rows`` (one training run and its results), ``table`` (means, intervals and comparisons
+of rows), ``timing``, ``sizes`` and ``gradients`` (measurements that the paper does not have), ``report`` (Markdown, and
+what all parts share), ``__main__`` (the command).
 """

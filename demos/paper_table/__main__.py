@@ -1,10 +1,10 @@
-"""The command: carries out what is not done yet, part by part, and writes the report.
+"""The command: runs everything that has no result yet, one part after the other, and writes the report.
 
     python -m demos.paper_table --rows sbn sts --seeds 5 --jobs 2
     python -m demos.paper_table --executor dask://host:8786          on Dask's workers
     mpiexec -n 9 python -m mpi4py.futures -m demos.paper_table --executor mpi
 
-Finished runs are never run again: stop it with Ctrl-C, start it again with more seeds, and so on.
+Finished runs are never repeated.  You can stop the command with Ctrl-C and start it again, for example with more seeds.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-# Before NumPy is loaded, as in demos.conditional_mnist.
+# This must be set before NumPy is loaded, as in demos.conditional_mnist.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from demos.benchmarks.measure import PRESETS
@@ -24,8 +24,9 @@ from demos.paper_table import gradients, report, rows, sizes, table, timing
 from minigrad import study
 
 PARTS = {"table": table, "timing": timing, "sizes": sizes, "gradients": gradients}
-TITLES = {"table": "The paper's experiment", "timing": "What choosing units saves",
-          "sizes": "More units, as many of them open", "gradients": "Every rule's gradient in the paper's network"}
+TITLES = {"table": "The paper's experiment", "timing": "Time per step and per answer",
+          "sizes": "More units, with a fixed number of open units",
+          "gradients": "The gradient of every rule in the paper's network"}
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED, PICTURES = ROOT / "demos" / "benchmarks" / "RESULTS.md", ROOT / "demos" / "pictures"
@@ -41,35 +42,35 @@ def above_zero(text):
 def make_parser():
     parser = argparse.ArgumentParser(
         prog="python -m demos.paper_table", formatter_class=argparse.RawTextHelpFormatter,
-        description="Run the paper's experiment, all of it, and write the report.")
+        description="Run the whole experiment of the paper, and write the report.")
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME",
         help=f"{', '.join(PARTS)} (default: all)")
     add("--rows", nargs="+", choices=rows.ROWS, default=list(rows.ROWS), metavar="NAME",
-        help=f"of the table:\n{chr(10).join(rows.ROWS)}\n(default: all)")
+        help=f"rows of the table:\n{chr(10).join(rows.ROWS)}\n(default: all)")
     add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="NAME",
         help=f"{', '.join(RECIPES)} (default: all)")
-    add("--seeds", type=positive, metavar="N", help="runs of each (default: 5, with --quick 2)")
+    add("--seeds", type=positive, metavar="N", help="seeds for each row (default: 5, with --quick 2)")
     add("--minutes", type=above_zero, default=20.0, metavar="N",
-        help="of computing, after which a run in the paper's recipe ends (default: 20)")
-    add("--data", metavar="FOLDER", help="that has the four files of MNIST (default: found or downloaded)")
+        help="processor time after which a run in the paper's recipe ends (default: 20)")
+    add("--data", metavar="FOLDER", help="folder of the four files of MNIST (default: found or downloaded)")
     add("--folder", default="out/paper_table", help="for results and checkpoints (default: %(default)s)")
-    add("--jobs", type=positive, metavar="N", help="runs at a time on this machine (default: one for each core)")
+    add("--jobs", type=positive, metavar="N", help="parallel runs on this machine (default: one for each core)")
     add("--executor", default="local", metavar="WHERE", help="local, dask://host:port or mpi (default: local)")
-    add("--quick", action="store_true", help="few synthetic digits and epochs, in a folder of its own: three minutes")
-    add("--report", action="store_true", help="run nothing; report what is there")
+    add("--quick", action="store_true", help="few synthetic digits and epochs, in its own folder: three minutes")
+    add("--report", action="store_true", help="run nothing; write the report from the existing results")
     add("--publish", action="store_true",
-        help="write the report into demos/benchmarks/RESULTS.md as well,\nand its pictures to demos/pictures")
+        help="also write the report into demos/benchmarks/RESULTS.md,\nand its pictures to demos/pictures")
     return parser
 
 
 def carry_out(given, data, folder):
-    """Run what is left of every part; returns whether all of it has a result now."""
+    """Run everything that has no result yet.  Returns whether all runs have a result now."""
     complete = True
-    for name in sorted(given.parts, key=lambda name: PARTS[name].ALONE):       # what is timed comes last
+    for name in sorted(given.parts, key=lambda name: PARTS[name].ALONE):       # timed parts come last
         part = PARTS[name]
         print(f"{name}:", flush=True)
-        if part.ALONE:          # its workers load NumPy afresh: let it have its full speed
+        if part.ALONE:          # its workers load NumPy again, without presets that slow it down
             for preset in PRESETS:
                 os.environ.pop(preset, None)
         outcome = study.run(
@@ -80,7 +81,7 @@ def carry_out(given, data, folder):
             print(f"failed: {folder / name / run}.error.txt", file=sys.stderr)
         complete = complete and not outcome.failures
         if given.quick and not outcome.failures:
-            shutil.rmtree(folder / name / "runs", ignore_errors=True)     # checkpoints: a gigabyte, and worth minutes
+            shutil.rmtree(folder / name / "runs", ignore_errors=True)     # checkpoints: a gigabyte
     return complete
 
 
@@ -101,12 +102,12 @@ def write_report(given, folder, results, pictures):
 
 
 def refuse_other_digits(given, folder):
-    """Nothing but results on MNIST is published."""
+    """Raise ValueError unless all results are on MNIST."""
     for name in given.parts:
         digits = {record["result"]["data"] for record in study.records(folder / name).values()}
         if given.quick or digits - {report.REAL}:
-            raise ValueError(f"--publish: expected results on {report.REAL}, but --quick, or something in "
-                             f"{folder / name}, is on synthetic digits; leave out --quick, or name another --folder")
+            raise ValueError(f"--publish: expected results on {report.REAL}, but --quick or a run in {folder / name} "
+                             "is on synthetic digits; leave out --quick, or name another --folder")
 
 
 def main(argv=None):
@@ -120,12 +121,12 @@ def main(argv=None):
         if given.publish:
             refuse_other_digits(given, folder)
         if not given.report:
-            rows.digits(data)               # refused now rather than by every worker
+            rows.digits(data)               # an error here stops before the workers start
             complete = carry_out(given, data, folder)
     except (ValueError, OSError, ImportError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from there", file=sys.stderr)
+        print("\nstopped; the same command continues from there", file=sys.stderr)
         return 130
     write_report(given, folder, folder / "RESULTS.md", folder)
     if given.publish:

@@ -4,10 +4,10 @@
     gates = drawn from the logits   experts = x E' + e
     scores = (gates ⊙ experts) W' + c
 
-and a step of gradient descent, with momentum or without, on mean cost + λ · penalty, as in
-``demos.conditional_mnist``: in NumPy with derivatives by hand and arrays kept from step to step, in torch with its
-own, and in minigrad, which skips.  Each draws noise from where it is told to, so that all three can be given the
-same and held against each other.
+The training step is gradient descent, with or without momentum, on mean cost + λ · penalty, as in
+``demos.conditional_mnist``.  There are three implementations: NumPy with derivatives by hand and reused arrays, torch
+with its own derivatives, and minigrad, which skips closed experts.  The source of noise is an argument, so all three
+can be run with the same noise and compared.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ import minigrad as mg
 from demos.benchmarks.layer import assert_close
 from demos.conditional_mnist import METHODS, OPEN, SmoothGates
 
-CUT = -2.0          # the logit above which gates open at test, where results are compared
+CUT = -2.0          # the threshold of logits at test, for comparisons
 
 
 # ---- in minigrad ---------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ class InMinigrad:
         self.optimiser = mg.optim.SGD(network, lr=lambda step: rate, momentum=momentum)
 
     def step(self, x, labels):
-        """One step of training; returns the gates."""
+        """One training step.  Returns the gates."""
         gates, penalty = self.gates.training(self.network.logits(x), self.noise)
         costs = mg.cross_entropy(self.network.scores(x, gates), labels)
         loss = mg.expected(costs) + self.penalty * penalty
@@ -44,7 +44,7 @@ class InMinigrad:
         return gates
 
     def scores(self, x, cut):
-        """What the network answers at test."""
+        """The scores of the network at test."""
         with mg.no_grad():
             return self.network.scores(x, self.gates.test(self.network.logits(x), cut)).numpy()
 
@@ -54,7 +54,7 @@ class InMinigrad:
 
 # ---- in NumPy ------------------------------------------------------------------------------------------------
 #
-# ``draw`` makes gates from logits a; ``slope`` is d loss / d logits, from d loss / d gates and each example's cost.
+# ``draw`` computes gates from logits a; ``slope`` is d loss / d logits, from d loss / d gates and each example's cost.
 
 
 def sigmoid(a):
@@ -62,7 +62,7 @@ def sigmoid(a):
 
 
 def usage_slope(p):
-    """The derivative by each logit of the penalty −Σ s log p̄ + (1 − s) log(1 − p̄)."""
+    """The derivative of the penalty −Σ s log p̄ + (1 − s) log(1 − p̄) with respect to each logit."""
     mean = p.mean(axis=0)
     return ((1 - OPEN) / (1 - mean) - OPEN / mean) / len(p) * (p * (1 - p))
 
@@ -81,7 +81,7 @@ class StraightThrough:
 
 
 class ScoreFunction(StraightThrough):
-    """With the baseline of least variance: two moving averages for each unit."""
+    """REINFORCE with the optimal baseline: two moving averages for each unit."""
 
     product = square = 0.0
 
@@ -95,7 +95,7 @@ class ScoreFunction(StraightThrough):
 
 
 class Smooth(StraightThrough):
-    """b √p, with the noise of the logits as a table of equally likely values."""
+    """b √p.  The noise of the logits is drawn from a table of values with equal probability."""
 
     def __init__(self):
         self.table = SmoothGates().noise
@@ -158,7 +158,7 @@ class NumPyNoise:
 
 
 class InNumPy:
-    """Dense, in NumPy.  ``parameters`` are those of ``mg.nn.ConditionalNetwork``, by name."""
+    """The dense network in NumPy.  ``parameters`` are those of ``mg.nn.ConditionalNetwork``, by name."""
 
     kinds = {
         "straight-through": StraightThrough, "sbn": ScoreFunction, "sts": Smooth,
@@ -238,7 +238,7 @@ class TorchNoise:
     def __init__(self, rng=None):
         import torch
 
-        self.torch, self.rng = torch, rng           # a Generator to draw from instead of torch's own
+        self.torch, self.rng = torch, rng           # a Generator to use instead of torch's own
         torch.manual_seed(0)
 
     def uniform(self, a):
@@ -257,7 +257,7 @@ class TorchNoise:
 
 
 class InTorch:
-    """Dense, in torch, with its own derivatives and optimiser."""
+    """The dense network in torch, with torch's derivatives and optimiser."""
 
     def __init__(self, parameters, method, block, penalty, rate, momentum, noise=None):
         import torch
@@ -266,7 +266,7 @@ class InTorch:
         self.noise = noise or TorchNoise()
         table = SmoothGates().noise
         self.table, self.mean = torch.from_numpy(table), float(table.mean())
-        self.product = self.square = None           # of the score function's baseline
+        self.product = self.square = None           # averages for the baseline
         self.values = {name: torch.tensor(np.array(x, order="C"), requires_grad=True)
                        for name, x in parameters.items()}
         self.optimiser = torch.optim.SGD(self.values.values(), lr=rate, momentum=momentum)
@@ -282,13 +282,13 @@ class InTorch:
         return -(OPEN * mean.log() + (1 - OPEN) * (1 - mean).log()).sum()
 
     def draw(self, a):
-        """Gates, and the penalty."""
+        """The gates and the penalty."""
         torch = self.torch
         if self.method in ("straight-through", "sbn"):
             p = torch.sigmoid(a)
             bits = (self.noise.uniform(a) < p).to(a.dtype)
             self.score = (bits - p).detach()
-            # The value of the bits; straight-through has the derivative of a, the other none.
+            # The value is that of the bits.  With straight-through, the derivative is that of a.
             gates = bits + (a - a.detach()) if self.method == "straight-through" else bits
             return gates, self.usage(p)
         if self.method == "sts":
@@ -313,7 +313,7 @@ class InTorch:
         self.optimiser.step()
 
     def estimate(self, costs):
-        """The score function's estimate of d loss / d logits, with the baseline of least variance."""
+        """The REINFORCE estimate of d loss / d logits, with the optimal baseline."""
         weight = self.score * self.score
         product, square = (weight * costs[:, None]).mean(0), weight.mean(0)
         if self.product is None:
@@ -341,18 +341,18 @@ class InTorch:
         return {name: x.detach().numpy() for name, x in self.values.items()}
 
 
-# ---- all of them ---------------------------------------------------------------------------------------------
+# ---- comparison ----------------------------------------------------------------------------------------------
 
 
 def libraries():
-    """The dense networks whose libraries are installed, by name."""
+    """The dense networks of the installed libraries, by name."""
     return {"NumPy": InNumPy, "torch": InTorch} if find_spec("torch") else {"NumPy": InNumPy}
 
 
 def check(method, block=1, momentum=0.9, others=None):
-    """Raise AssertionError unless two steps under the same noise lead everybody to the same parameters and scores.
+    """Raise AssertionError unless two steps with the same noise give equal parameters and scores in all networks.
 
-    In float64: in float32 sums in another order can put a gate on the other side of its threshold.
+    Uses float64.  In float32, rounding can move a logit to the other side of a gate's threshold.
     """
     rng, penalty, rate = np.random.default_rng(0), 0.5, 0.1
     network = mg.nn.ConditionalNetwork(mg.Generator(1), inputs=6, hidden=5, units=8, outputs=3, block=block,

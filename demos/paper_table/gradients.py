@@ -1,27 +1,28 @@
-"""Which rule deserved to win?  Bias and variance of the gater's gradient, rule by rule, in the paper's own network.
+"""Which rule has the best gradient?  Bias and variance of the gater's gradient for every rule, in the paper's network.
 
-The network and a minibatch are held fixed, once as training starts and once after some epochs of straight-through.
-All that differs between estimates is the noise of the gates and of the rule.  An estimate ĝ is the gradient of the
-mean cost by all parameters of the gater, a vector of 1.1 million numbers, as the optimiser gets it; the penalty on
-open gates is left out, for its gradient needs no rule.
+The network and a minibatch are fixed: once before training, and once after some epochs of straight-through.
+Estimates only differ in the noise of the gates and of the rule.  An estimate ĝ is the gradient of the mean cost with
+respect to all 1.1 million parameters of the gater, as the optimiser gets it.  The penalty on open gates is left
+out, because its gradient needs no rule.
 
-The reference g is the mean of many local expectations: each flips all 2000 gates of every digit in turn and is
-unbiased, with little variance.  It cannot be exact (the states of 2000 bits are too many), so its own noise counts
-wherever it is compared with.  Of a rule:
+The reference g is the mean of many estimates of LocalExpectation.  It flips all 2000 gates of every digit in turn, is
+unbiased and has little variance.  An exact gradient is not possible, because 2000 bits have too many states.  So the
+noise of the reference is part of every comparison.  For each rule:
 
-    along         ⟨E ĝ, g⟩ / |g|²: how much of the gradient arrives; 1 for an unbiased rule
-    cosine        of the angle between E ĝ and g: whether it points the right way, whatever its length
+    along         ⟨E ĝ, g⟩ / |g|²: the part of the gradient that the mean estimate contains; 1 for an unbiased rule
+    cosine        of the angle between E ĝ and g: whether it has the right direction, for any length
     bias          |E ĝ − g| / |g|
-    variance      of one estimate, summed over the coordinates, / |g|²; and for a coordinate
-    signal        ⟨E ĝ, g⟩² / (|g|² E|ĝ|²), between 0 and 1: the share of an estimate's square that is gradient
+    variance      of one estimate, summed over the coordinates, / |g|²; and for one coordinate
+    signal        ⟨E ĝ, g⟩² / (|g|² E|ĝ|²), between 0 and 1: the fraction of E|ĝ|² that is gradient
 
-The signal is what a step can use: along −ĝ with the best step size, a cost of curvature the same in all directions
-falls by that share of what it falls along −g.  Bias and variance both lower it, and the scale of ĝ does not matter.
+The signal measures how useful an estimate is for a training step.  Suppose that the cost has the same curvature in all
+directions and that the step size is optimal.  Then the signal is the decrease of the cost by a step along −ĝ, divided
+by the decrease by a step along −g.  Bias and variance both lower the signal.  It does not depend on the scale of ĝ.
 
-Products of means are averaged over pairs of *different* groups of samples, which are independent, so noise
-does not lengthen a mean that is close to 0.  Standard errors are by leaving out one group at a time (the jackknife).
-The experts are computed beforehand, and the gates multiply them: the same costs as through the gated layer.  What a
-rule costs in milliseconds is measured in the network as it is trained, through the gated layer.
+Products of means are averaged over pairs of *different* groups of samples.  These are independent, so noise adds no
+bias to the product.  Standard errors are jackknife estimates: one group is left out at a time.  The experts are
+computed once and multiplied by the gates, which gives the same costs as the gated layer.  The milliseconds of a rule
+are measured with the gated layer, as in training.
 """
 
 from functools import cached_property, partial
@@ -39,9 +40,9 @@ from demos.paper_table.timing import train_row
 
 ALONE = True
 CAPTION = "signal of every rule against the milliseconds of a training pass, in a fresh and a trained network"
-GROUPS = 16             # of samples, whose means are kept
-EXPENSIVE = 100         # evaluations; rules that take more get fewer samples, and are timed less often
-SURE = 4.0              # standard errors by which a difference has to exceed 0 before it counts
+GROUPS = 16             # groups of samples; the mean of each is kept
+EXPENSIVE = 100         # rules with more evaluations get fewer samples, and are timed less often
+SURE = 4.0              # a difference counts if it exceeds this many standard errors
 REFERENCE = "LocalExpectation"
 
 RULES = {name: getattr(mg.estimators, name) for name in mg.estimators.__all__} | {
@@ -49,9 +50,9 @@ RULES = {name: getattr(mg.estimators, name) for name in mg.estimators.__all__} |
     "Reinforce, baseline optimal": partial(mg.estimators.Reinforce, baseline="optimal"),
 }
 LEFT_OUT = {
-    "Enumerate": "the states of 2000 bits are too many to enumerate",
-    "Stop": "its estimate is 0 whatever happens",
-    "Vimco": "there are no log-weights here, without which it is `Reinforce`",
+    "Enumerate": "2000 bits have too many states",
+    "Stop": "its estimate is always 0",
+    "Vimco": "without log-weights it is `Reinforce`",
 }
 PAPER = {"straight-through": "StraightThrough", "sbn": "Reinforce, baseline optimal"}
 
@@ -60,7 +61,7 @@ PAPER = {"straight-through": "StraightThrough", "sbn": "Reinforce, baseline opti
 
 
 class Problem:
-    """The cost of a minibatch under random gates, and the gater's gradient of it."""
+    """The cost of a minibatch with random gates, and its gradient with respect to the gater."""
 
     def __init__(self, network, images, labels):
         self.network, self.images, self.labels = network, images, labels
@@ -75,33 +76,33 @@ class Problem:
         return mg.bernoulli(self.network.logits(self.images), rule, rng=rng, context=self.images)
 
     def loss(self, gates):
-        """The mean cost, from experts that were all computed beforehand."""
+        """The mean cost.  The experts were computed before."""
         units = gates if self.block == 1 else mg.repeat(gates, self.block, axis=1)
         scores = mg.linear(units * self.experts, self.weight, self.bias)
         return mg.expected(mg.cross_entropy(scores, self.labels))
 
     def estimate(self, rule, rng):
-        """One estimate, as one array, and how many evaluations of the cost it took."""
+        """One estimate as one array, and its number of evaluations of the cost."""
         gates = self.draw(rule, rng)
         found = mg.grad(self.loss(gates), self.gater)
         return np.concatenate([g.numpy().ravel() for g in found]), 1 + gates.primitive.replays
 
     def training_pass(self, rule, rng):
-        """Forward and backward through the gated layer, for all parameters, as in training."""
+        """Forward and backward with the gated layer, for all parameters, as in training."""
         gates = self.draw(rule, rng)
         costs = mg.cross_entropy(self.network.scores(self.images, gates), self.labels)
         mg.grad(mg.expected(costs), self.network.parameters())
 
 
 class Sample:
-    """Estimates in groups: the mean of each, (groups, coordinates), and the mean of |ĝ|² in each."""
+    """Groups of estimates: their means, of shape (groups, coordinates), and the mean of |ĝ|² in each group."""
 
     def __init__(self, means, squares, evaluations):
         self.means, self.squares, self.evaluations = means, squares, evaluations
 
     @classmethod
     def of(cls, problem, rule, each, rng):
-        """GROUPS times ``each`` estimates, with fresh noise for every one."""
+        """GROUPS groups of ``each`` estimates, with new noise for every estimate."""
         means, squares, evaluations = [], np.zeros(GROUPS), 0
         for group in range(GROUPS):
             total = 0.0
@@ -119,7 +120,7 @@ class Sample:
 
 
 def apart(products):
-    """The mean product of different groups; where there is one, its own, as of something exact."""
+    """The mean product of different groups.  A single group counts as exact."""
     count = len(products)
     if count == 1:
         return products[0, 0]
@@ -127,9 +128,9 @@ def apart(products):
 
 
 class Comparison:
-    """What a rule's sample says of its estimate, against the reference's sample.
+    """The comparison of a rule's sample with the sample of the reference.
 
-    Each number is a pair: the value, and its standard error.
+    Each number is a pair: the value and its standard error.
     """
 
     def __init__(self, sample, reference):
@@ -140,14 +141,14 @@ class Comparison:
         self.others = reference.means @ reference.means.T
 
     def products(self, left_out=None, of_others=None):
-        """⟨E ĝ, E ĝ⟩, ⟨E ĝ, g⟩, ⟨g, g⟩ and E|ĝ|², without one of the groups."""
+        """⟨E ĝ, E ĝ⟩, ⟨E ĝ, g⟩, ⟨g, g⟩ and E|ĝ|², optionally without one of the groups."""
         a, b = np.arange(len(self.own)), np.arange(len(self.others))
         a, b = a[a != left_out] if left_out is not None else a, b[b != of_others] if of_others is not None else b
         return (apart(self.own[np.ix_(a, a)]), self.mixed[np.ix_(a, b)].mean(),
                 apart(self.others[np.ix_(b, b)]), self.squares[a].mean())
 
     def with_error(self, statistic):
-        """A function of the four products, and its standard error by the jackknife over the groups of both samples."""
+        """A function of the four products, and its jackknife standard error over the groups of both samples."""
         square = 0.0
         for count, name in (len(self.own), "left_out"), (len(self.others), "of_others"):
             if count > 1:
@@ -166,25 +167,25 @@ class Comparison:
 
     @cached_property
     def cosine(self):
-        """None for both where the length of E ĝ is not known to differ from 0."""
+        """The cosine, or (None, None) if the length of E ĝ does not differ significantly from 0."""
         if not self.length[0] > SURE * self.length[1]:
             return None, None
         return self.with_error(lambda own, mixed, others, square: mixed / sqrt(max(own * others, 1e-300)))
 
     @cached_property
     def squared_bias(self):
-        """|E ĝ − g|² / |g|²; below 0 by chance where there is little."""
+        """|E ĝ − g|² / |g|².  The estimate can be negative if the bias is small."""
         return self.with_error(lambda own, mixed, others, square: (own - 2 * mixed) / others + 1)
 
     @cached_property
     def biased(self):
-        """Whether the estimate is off by more than its noise explains, in all or in what lies along g."""
+        """Whether the bias, or its component along g, is significantly different from 0."""
         return any(abs(value) > SURE * error for value, error in
                    (self.squared_bias, (self.along[0] - 1, self.along[1])))
 
     @cached_property
     def variance(self):
-        """Summed over coordinates, / |g|²."""
+        """The variance of an estimate, summed over coordinates, / |g|²."""
         return self.with_error(lambda own, mixed, others, square: (square - own) / others)
 
     @cached_property
@@ -192,17 +193,17 @@ class Comparison:
         return self.with_error(lambda own, mixed, others, square: mixed * abs(mixed) / (others * square))
 
     def numbers(self):
-        """All of it, as JSON holds it."""
+        """All numbers, as JSON values."""
         return {name: list(getattr(self, name)) for name in
                 ("length", "along", "cosine", "squared_bias", "variance", "signal")} | {
             "biased": bool(self.biased), "coordinates": self.coordinates}
 
 
-# ---- a network, and all rules at it --------------------------------------------------------------------------
+# ---- all rules in one network -------------------------------------------------------------------------------
 
 
 def network_of(state, data, epochs, path):
-    """The network as training starts ("fresh"), or at the best of some epochs of straight-through, kept at ``path``."""
+    """The network before training ("fresh"), or at the best epoch of straight-through, which ``path`` stores."""
     settings = {"method": "straight-through", "recipe": "quick", "epochs": epochs, "batch": 100, "block": 1, "seed": 0}
     run = conditional_mnist.Run(settings, data)
     if state == "fresh":
@@ -216,7 +217,7 @@ def network_of(state, data, epochs, path):
 
 
 def prepared(name, network, data, batch, warm_up, rng):
-    """A rule; one with a memory has learned from some minibatches, under this network, and learns no more."""
+    """A rule.  A rule with a memory first learns from ``warm_up`` minibatches with this network."""
     rule = RULES[name]()
     if rule.state is not None:
         batches = mg.data.minibatches(len(data.train_images), batch, seed=1, epoch=0)[:warm_up]
@@ -241,7 +242,7 @@ def per_group(samples, expensive):
 
 
 def milliseconds(problem, evaluations, rounds):
-    """Of a training pass with each rule, in turns; those that take many evaluations once, for they take seconds."""
+    """Milliseconds of a training pass with each rule, measured in turns.  Expensive rules are measured once."""
     rng = mg.Generator(0)
     passes = {name: partial(problem.training_pass, RULES[name](), rng) for name in evaluations}
     often = {name: call for name, call in passes.items() if evaluations[name] <= EXPENSIVE}
@@ -254,7 +255,7 @@ def milliseconds(problem, evaluations, rounds):
 
 
 def runs(given):
-    """A run for each of the two networks."""
+    """One run for each of the two networks."""
     usual = {"epochs": 3, "batch": 32, "samples": 320, "warm_up": 100, "rounds": 7, "seed": 0}
     if given.quick:
         usual |= {"epochs": 1, "batch": 4, "samples": 16, "warm_up": 3, "rounds": 1}
@@ -262,7 +263,7 @@ def runs(given):
 
 
 def run(*, data, folder, state, epochs, batch, samples, warm_up, rounds, seed):
-    """Every rule at one network: a checkpoint after each, so that a run that was stopped goes on with the next."""
+    """Measure every rule in one network.  A checkpoint after each rule lets a stopped run continue with the next."""
     given, rng, path = digits(data), mg.Generator(seed), f"{folder}/{state}.ckpt"
     with measure.threads(1):
         network = network_of(state, given, epochs, f"{folder}/network after {epochs} epochs.ckpt")
@@ -298,16 +299,16 @@ def section(records):
 
 def state_section(state, record):
     settings, result = record["settings"], record["result"]
-    start = "as training starts" if state == "fresh" else f"after {settings['epochs']} epochs of straight-through"
+    start = "before training" if state == "fresh" else f"after {settings['epochs']} epochs of straight-through"
     first = next(iter(result["rules"].values()))
     base = result["rules"]["StraightThrough"]
     rows = sorted(result["rules"].items(), key=lambda item: -item[1]["signal"][0])
     return "\n\n".join([
         f"**The network {start}**: {settings['batch']} digits, {first['coordinates']:,} coordinates, |g| = "
-        f"{result['gradient']:.3g} by {result['reference samples']} samples of `{REFERENCE}`.  After ± the standard "
-        f"error; a bias that is within {SURE:g} of them of none has an upper bound instead, and a direction that "
-        f"they hide is a dash.  A rule with a memory has learned from {settings['warm_up']} other minibatches.  "
-        "Per ms: signal by millisecond, as a multiple of straight-through's.",
+        f"{result['gradient']:.3g} by {result['reference samples']} samples of `{REFERENCE}`.  After ± is the standard "
+        f"error.  A bias below {SURE:g} standard errors is given as an upper bound, and a cosine is left out if the "
+        f"mean is not significant.  A rule with a memory first learned from {settings['warm_up']} other minibatches.  "
+        "Per ms: signal per millisecond, relative to straight-through.",
         table(["rule", "claims", "found", "along", "cosine", "bias", "variance", "of a coordinate", "signal",
                "evaluations", "samples", "ms", "per ms"], [line(name, row, base) for name, row in rows]),
     ])
@@ -316,7 +317,7 @@ def state_section(state, record):
 def line(name, row, base):
     per_ms = row["signal"][0] / row["ms"] * base["ms"] / base["signal"][0]
     return [f"`{name}`", "unbiased" if row["unbiased"] else "biased",
-            "biased" if row["biased"] else "no bias visible", plus_minus(*row["along"]), plus_minus(*row["cosine"]),
+            "biased" if row["biased"] else "no significant bias", plus_minus(*row["along"]), plus_minus(*row["cosine"]),
             bias(*row["squared_bias"]), f"{row['variance'][0]:.3g}",
             f"{row['variance'][0] / row['coordinates']:.2g}", plus_minus(*row["signal"]),
             f"{row['evaluations']:g}", row["samples"], f"{row['ms']:.1f}", f"{per_ms:.3g}"]
@@ -327,14 +328,14 @@ def plus_minus(value, error):
 
 
 def bias(square, error):
-    """|E ĝ − g| / |g| from its square: with its error if it is seen, else what it is below."""
+    """|E ĝ − g| / |g| from its square: with its standard error if it is significant, else an upper bound."""
     if square > SURE * error:
         return f"{sqrt(square):.3g} ± {error / (2 * sqrt(square)):.1g}"
     return f"< {sqrt(max(square, 0) + SURE * error):.2g}"
 
 
 def verdict(states):
-    """Which rule deserved to win, in a few lines."""
+    """The rules with the highest signal, in a few lines."""
     lines = []
     for state, rules in states.items():
         seen = {name: row for name, row in rules.items() if row["signal"][0] > SURE * row["signal"][1]}
@@ -346,16 +347,16 @@ def verdict(states):
         fastest = max(seen, key=lambda name: seen[name]["signal"][0] / seen[name]["ms"])
         ours = "; ".join(f"{row} {plus_minus(*rules[name]['signal'])}" for row, name in PAPER.items() if name in rules)
         lines.append(
-            f"- **{state}**: the most signal has `{best}` ({plus_minus(*rules[best]['signal'])}), among rules of at "
-            f"most {EXPENSIVE} evaluations `{affordable}` ({plus_minus(*rules[affordable]['signal'])}), and for its "
-            f"milliseconds `{fastest}`.  The paper's rows: {ours}."
-            + (f"  Against the gradient points {', '.join(against)}." if against else "")
-            + (f"  Inside sampling error of no signal at all: {', '.join(hidden)}." if hidden else ""))
-    return "**Which rule deserved to win**\n\n" + "\n".join(lines)
+            f"- **{state}**: the highest signal has `{best}` ({plus_minus(*rules[best]['signal'])}), among rules with "
+            f"at most {EXPENSIVE} evaluations `{affordable}` ({plus_minus(*rules[affordable]['signal'])}), and per "
+            f"millisecond `{fastest}`.  The paper's rows: {ours}."
+            + (f"  Negative signal: {', '.join(against)}." if against else "")
+            + (f"  Signal not significantly different from 0: {', '.join(hidden)}." if hidden else ""))
+    return "**Which rule has the best gradient?**\n\n" + "\n".join(lines)
 
 
 def picture(records, path):
-    """A line for each rule: its signal in both networks, and the milliseconds of its training pass."""
+    """One line for each rule: its signal in both networks, and the milliseconds of a training pass."""
     results = {record["settings"]["state"]: record["result"]["rules"] for record in records.values()}
     first = results.get("trained") or results.get("fresh")
     if not first:

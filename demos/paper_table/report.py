@@ -1,22 +1,22 @@
-"""Reports: what every part of the experiment offers, and where its section of a Markdown file goes.
+"""Reports: the interface of every part of the experiment, and how its section is written into a Markdown file.
 
-A part is a module that the command runs from beginning to end without knowing more of it than this:
+A part is a module with these names.  The command uses nothing else of it:
 
-    runs(given)                        the runs of its study: a dict from name to settings (dicts that JSON can hold)
-    run(*, data, folder, **settings)   carries one of them out, in another process, and returns what JSON can hold
-    section(records)                   its part of the report, in Markdown; the command puts a title above it
-    picture(records, path)             its picture, saved as PNG; called where there are records
-    CAPTION                            what that shows, in a line, which the command puts below the section
-    ALONE                              whether its runs are timed, so that nothing else may run beside them
+    runs(given)                        the runs of its study: a dict from name to settings (JSON values)
+    run(*, data, folder, **settings)   executes one run, in another process, and returns its result (JSON values)
+    section(records)                   its section of the report, in Markdown, without the title
+    picture(records, path)             saves its picture as PNG; only called if there are records
+    CAPTION                            the caption of the picture
+    ALONE                              whether its runs are timed, so that no other run may run at the same time
 
-``given`` are the arguments of the command: ``quick`` (whether three minutes are all there is), ``rows``,
-``recipes``, ``seeds`` (how many) and ``minutes``.  ``data`` is what ``digits`` in ``rows`` takes.  ``folder`` is the
-run's own, for checkpoints.  ``records`` are the finished runs: a dict from name to a dict of "settings" and "result".
-There may be none yet, or some of them only: what nobody measured is a dash in the section, and left out of the
-picture.  (The command notes under "data", in each result, which digits it is on.)
+``given`` are the arguments of the command: ``quick``, ``rows``, ``recipes``, ``seeds`` (how many) and ``minutes``.
+``data`` is the argument of ``digits`` in ``rows``.  ``folder`` is a folder for checkpoints.  ``records`` are the
+finished runs: a dict from name to a dict of "settings" and "result".  Some or all of them may be missing.  A missing
+value is a dash in the section, and is left out of the picture.  (The command adds to each result, under "data", the
+name of the digits.)
 
-The results of a part go to a folder of its name, and its section between these two lines, which are found again when
-it is written anew:
+The results of a part are in a folder of its name.  Its section is between these two lines, and is replaced when it is
+written again:
 
     <!-- paper table: NAME -->
     <!-- end: NAME -->
@@ -32,17 +32,17 @@ REAL, SYNTHETIC = "MNIST", "synthetic digits"
 
 
 def with_source(run, *, data, **settings):
-    """The result of a part's ``run``, with the digits that it is on under "data"; only real ones are published."""
+    """The result of a part's ``run``, with the name of the digits under "data"."""
     return {**run(data=data, **settings), "data": SYNTHETIC if data == "quick" else REAL}
 
 
 def insert(text, name, section):
-    """The Markdown `text` with `section` between the markers of `name`, or at its end if it has none.
+    """The Markdown `text` with `section` between the markers of `name`, or at the end if there are no markers.
 
     Raises
     ------
     ValueError
-        One marker without the other, one of them twice, or the end before the beginning.
+        A marker is missing or occurs twice, or the end is before the beginning.
 
     >>> once = insert("# Results\\n", "rows", "none yet")
     >>> print(once)
@@ -62,12 +62,12 @@ def insert(text, name, section):
         return f"{text.rstrip()}\n\n{block}\n".lstrip()
     if found != [first, last]:
         raise ValueError(f"insert: expected the lines {first} and {last} once each, in this order, found "
-                         f"{', '.join(found)}. Leave one pair, or delete all of them to have the section at the end")
+                         f"{', '.join(found)}. Keep one pair, or delete all markers to add the section at the end")
     return text[:text.index(first)] + block + text[text.index(last) + len(last):]
 
 
 def write(path, sections):
-    """Put the sections, a dict from name to Markdown, into the file at `path`, which is made if there is none."""
+    """Write the sections, a dict from name to Markdown, into the file `path`.  Create it if it does not exist."""
     path = Path(path)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     for name, section in sections.items():
@@ -77,7 +77,7 @@ def write(path, sections):
 
 
 def table(heads, rows):
-    """A Markdown table; what is None in a row is missing.
+    """A Markdown table.  None in a row becomes a dash.
 
     >>> print(table(["row", "test error"], [["sbn", None]]))
     | row | test error |

@@ -1,10 +1,11 @@
-"""One training run: a row of the table, a recipe and a seed; and what it reports.
+"""One training run: a row of the table, a recipe and a seed.
 
-    train       in the paper's recipe until the validation error has not fallen for long, or time is up
-    choose      the epoch, and the threshold of the gates, on validation data; they are written to disk
-    measure     the test error of that network under that threshold, once
+    train       for a number of epochs; in the paper's recipe until the validation error has not decreased for long, or
+                the time is over
+    choose      the epoch and the threshold of the gates, by validation data; write both to disk
+    measure     the test error of this network with this threshold, once
 
-Every epoch ends with a checkpoint, so a run that was killed goes on from there, bit for bit.
+Every epoch ends with a checkpoint.  A run that was stopped continues from it, with bit-identical results.
 """
 
 import json
@@ -32,11 +33,11 @@ from demos.conditional_mnist import (
 from minigrad.checkpoint import whole_file
 from minigrad.data import DigitSplits, synthetic_digits
 
-# ---- the rows that the paper does not have ----------------------------------------------------------------------
+# ---- rows that are not in the paper ------------------------------------------------------------------------------
 
 
 class SmoothGatesOfTheCode(SmoothGates):
-    """b √p with b ~ Bernoulli(p), as in the program that the paper's authors published; the paper has Bernoulli(√p)."""
+    """b √p with b ~ Bernoulli(p), as in the program of the paper's authors; the paper's text has Bernoulli(√p)."""
 
     def training(self, logits, rng):
         logits = logits + self.noise[rng.integers(len(self.noise), logits.shape)]
@@ -46,7 +47,7 @@ class SmoothGatesOfTheCode(SmoothGates):
 
 
 class HalfOpenGates(BinaryGates):
-    """Binary gates that nothing keeps closed; at test 1[σ(a) > ½]."""
+    """Binary gates without a penalty.  At test the gates are 1[σ(a) > ½]."""
 
     def training(self, logits, rng):
         return mg.bernoulli(logits, self.rule, rng=rng), 0.0
@@ -56,7 +57,7 @@ class HalfOpenGates(BinaryGates):
 
 
 class SameGates(mg.nn.Module):
-    """The logits themselves, in training and at test."""
+    """Gates that are equal to the logits, in training and at test."""
 
     def training(self, logits, rng):
         return logits, 0.0
@@ -66,7 +67,7 @@ class SameGates(mg.nn.Module):
 
 
 class OrdinaryNetwork(mg.nn.Module):
-    """One hidden layer and no gater: scores = W f(A x + a) + c, where f is what makes gates of logits."""
+    """One hidden layer and no gater: scores = W f(A x + a) + c, where f computes gates from logits."""
 
     def __init__(self, rng, *, units, block, inputs=784, outputs=10):
         self.gater = [mg.nn.Linear(inputs, units, rng)]
@@ -82,31 +83,31 @@ class OrdinaryNetwork(mg.nn.Module):
 
 ROWS = METHODS | {
     "sts-code": METHODS["sts"]._replace(gates=SmoothGatesOfTheCode),
-    # The variant that did worse in the paper.
+    # The variant that had a larger error in the paper.
     "straight-through-slope": METHODS["straight-through"]._replace(
         gates=lambda: BinaryGates(mg.estimators.StraightThroughSlope())),
-    # The gater that REINFORCE starts from, for good: what does REINFORCE add?
+    # The untrained gater of SBN.  The difference to SBN shows what REINFORCE contributes.
     "sbn-fixed": METHODS["sbn"]._replace(tuning={
         recipe: tuning._replace(gater_rate=0.0) for recipe, tuning in METHODS["sbn"].tuning.items()}),
-    # The same networks with nothing that closes gates, from half of them open: what do closed gates cost?
+    # Without a penalty, starting with half of the gates open.  The difference shows the cost of closed gates.
     "straight-through-unpenalised": Method(lambda: HalfOpenGates(mg.estimators.StraightThrough())),
     "rectifier-unpenalised": Method(partial(RectifierGates, noise=False)),
     "sigmoid-2000": Method(partial(SigmoidGates, noise=False)),
     "ordinary-rectifier": Method(partial(RectifierGates, noise=False), network=OrdinaryNetwork),
-    # All gates at 1, so that the experts are all there is: what do gates add?
+    # A linear layer without gates.  The difference shows what gates contribute.
     "ordinary-linear": Method(SameGates, network=OrdinaryNetwork),
 }
 
 # ---- the runs --------------------------------------------------------------------------------------------------
 
-# Of every recipe but the paper's: their rates fall to 0, so their length is part of them.
+# Fixed lengths of the recipes whose learning rate decreases to 0.
 EPOCHS = {"quick": 5, "long": 40}
-PATIENCE = 50               # epochs without a lower validation error after which the paper's recipe stops
-ENOUGH = 1000               # epochs that no run of it reaches
+PATIENCE = 50               # the paper's recipe stops after so many epochs without a lower validation error
+ENOUGH = 1000               # a number of epochs that no run reaches
 
 
 def runs(given):
-    """A run for every row, recipe and seed."""
+    """One run for every row, recipe and seed."""
     made = {}
     for recipe in given.recipes:
         for row in given.rows:
@@ -122,12 +123,12 @@ def runs(given):
 
 
 def digits(data):
-    """MNIST from the folder `data` or, for None, the user's cache; never other digits, unless `data` is "quick".
+    """MNIST from the folder `data`, or from the user's cache if it is None; synthetic digits only if it is "quick".
 
     Raises
     ------
     OSError, ValueError
-        MNIST is not there, cannot be had, or is damaged.
+        MNIST is missing, cannot be downloaded, or is damaged.
     """
     if data != "quick":
         return mg.data.mnist(data)
@@ -138,16 +139,16 @@ def digits(data):
 
 
 def run(*, data, folder, row, recipe, seed, epochs, minutes, patience):
-    """Train, choose, measure: the result of one run, a dict.
+    """Train, choose and measure.  Returns the result of one run, a dict.
 
     Parameters
     ----------
-    data : for ``digits``.
-    folder : path-like where the checkpoint and the choices go: ``<row> <recipe> <seed>.ckpt`` and ``.choice.json``.
-    row, recipe, seed : of the run.
-    epochs : after which it stops at the latest.
-    minutes : of computing, after which it stops; what other processes take of the core does not count.
-    patience : epochs without a lower validation error after which it stops.  None, as for minutes: no such limit.
+    data : the argument of ``digits``.
+    folder : path-like, for the checkpoint and the choices: ``<row> <recipe> <seed>.ckpt`` and ``.choice.json``.
+    row, recipe, seed : identify the run.
+    epochs : maximum number of epochs.
+    minutes : maximum processor time, or None.
+    patience : maximum number of epochs without a lower validation error, or None.
     """
     settings = {"method": row, "recipe": recipe, "epochs": epochs, "block": 1, "seed": seed,
                 "batch": RECIPES[recipe].batch}
@@ -165,12 +166,12 @@ def run(*, data, folder, row, recipe, seed, epochs, minutes, patience):
 
 
 def train(training, checkpoint, minutes, patience):
-    """Train with a checkpoint after every epoch, first going on from the one that is there.
+    """Train, and write a checkpoint after every epoch.  Continue from the checkpoint if there is one.
 
     Returns
     -------
-    spent : dict of "seconds" by the clock on the wall and "core seconds" of computing, in all sittings.
-    stopped : str, why it ended: "epochs", "patience" or "minutes".
+    spent : dict of "seconds" of wall time and "core seconds" of processor time, summed over all interruptions.
+    stopped : str, the limit that ended the run: "epochs", "patience" or "minutes".
     """
     spent = {"seconds": 0.0, "core seconds": 0.0}
     try:
@@ -190,7 +191,7 @@ def train(training, checkpoint, minutes, patience):
 
 
 def why_stop(training, spent, minutes, patience):
-    """Why no epoch follows, or None."""
+    """The limit that ends the run now, or None."""
     done = len(training.history)
     if done >= training.settings["epochs"]:
         return "epochs"
@@ -202,12 +203,12 @@ def why_stop(training, spent, minutes, patience):
 
 
 def choose(training, path):
-    """Put back the network of the epoch with the least validation error, and choose the threshold of its gates.
+    """Load the network of the epoch with the lowest validation error, and choose the threshold of its gates.
 
     Returns
     -------
-    dict, also written to `path`: the "epoch", its "valid" error, and "cut", the logit above which a gate opens, with
-    the same in the paper's terms, "theta", which is None where gates have no threshold.
+    dict, also written to `path`: the "epoch", its "valid" error, and "cut", the logit above which a gate is open.
+    "theta" is the same threshold in the paper's terms, or None if the gates have no threshold.
     """
     training.network.load_state_dict(training.best["network"])
     cut = training.cut()
@@ -219,7 +220,7 @@ def choose(training, path):
 
 
 def measure(training, chosen):
-    """What is known of the chosen network: its errors, the test error among them, costs, and how many gates open."""
+    """Errors (including the test error), costs and fractions of open gates of the chosen network."""
     data, network = training.data, training.network
     epoch = training.history[chosen["epoch"] - 1]
 
@@ -238,7 +239,7 @@ def measure(training, chosen):
 
 
 def theta(gates, cut):
-    """The threshold θ of p for bits, of √p for smooth gates; None where there is none."""
+    """The threshold θ: of p for bits, of √p for smooth gates, None for gates without a threshold."""
     if isinstance(gates, HalfOpenGates):
         return 0.5
     if isinstance(gates, BinaryGates):
@@ -249,7 +250,7 @@ def theta(gates, cut):
 
 
 def mean_cost(network, gate, images, labels):
-    """The mean of −log p(label) under gates as at test."""
+    """The mean of −log p(label), with the gates used at test."""
     total = 0.0
     with mg.no_grad():
         for x, y in zip(chunks(images), chunks(labels), strict=True):
@@ -258,5 +259,5 @@ def mean_cost(network, gate, images, labels):
 
 
 def machine():
-    """What the run ran on, in a line."""
+    """The machine and the versions, in one line."""
     return f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"

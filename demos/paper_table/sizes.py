@@ -1,20 +1,22 @@
-"""What makes conditional computation pay: many units, few of them open, and a gater that costs little.
+"""When conditional computation saves time: many units, few of them open, and a small gater.
 
-In the paper's network the gater is as large as what it saves.  With a gate for each block of units it shrinks, and
-the number of units may grow while that of open ones stays, as in E. Bengio et al. (2015), arXiv 1511.06297.  Two
-experiments:
+In the paper's network the gater is as large as the part that it saves.  With one gate for each block of units it is
+smaller.  Then the number of units can grow while the number of open units stays the same, as in E. Bengio et al.
+(2015), arXiv 1511.06297.  Two experiments:
 
-    sizes       2,048 to 65,536 linear experts in blocks of 16 or 32, 192 of them open for a digit, chosen by a gater
-                of 64 tanh units.  Gates are noisy rectifiers, which need no gradient where they are closed: closed
-                blocks are computed neither forward nor backward.  (Straight-through would compute all backward.)
-    policies    that paper's own: 16 blocks of 16 rectifiers, one of them open on average, whose gates are sampled in
-                training and at test and learn by REINFORCE; three regularisers keep them few, fair and varied
+    sizes       2,048 to 65,536 linear experts in blocks of 16 or 32, 192 of them open for each digit.  The gater has 64
+                tanh units.  Gates are noisy rectifiers, which need no gradient where they are closed.  So closed
+                blocks are computed neither forward nor backward.  (Straight-through would compute all in backward.)
+    policies    the experiment of that paper: 16 blocks of 16 rectifiers, one of them open on average.  Gates are
+                sampled in training and at test, and learn by REINFORCE.  Three regularisers make the blocks sparse,
+                equally used, and different between examples
 
-How a size is trained.  Each gate is max(0, a + z − θ) with z standard normal in training and 0 at test.  The threshold
-θ follows the 1 − s quantile of a + z, s = 192 / units, by a tenth of the difference at every step, so that 192 units
-stay open without a penalty; at test it is the same quantile of a on validation digits.  The gater's output layer starts
-such that logits of training digits have a deviation of 3, so that they and not the noise decide from the start.  Plain
-gradient descent, whose update of a weight leaves the rows of closed units alone; rate 0.1 falling to 0, batches of 100.
+Training of a size: each gate is max(0, a + z − θ), with z standard normal in training and 0 at test.  The threshold θ
+follows the 1 − s quantile of a + z, s = 192 / units.  Each step moves it by a tenth of the difference, so that 192
+units stay open without a penalty.  At test it is the same quantile of a, on validation digits.  The gater's output
+layer starts with logits of standard deviation 3 on training digits, so that at the start the logits matter more than
+the noise.  The optimiser is plain gradient descent, which does not change the weights of closed units.  Its rate
+decreases from 0.1 to 0, with batches of 100.
 """
 
 import numpy as np
@@ -33,22 +35,22 @@ ALONE = True
 CAPTION = "test error and time of a training step against the number of experts, 192 of them open"
 UNITS = 2048, 4096, 8192, 16384, 32768, 65536
 BLOCKS = 16, 32
-OPEN = 192              # units for each digit
-HIDDEN = 64             # tanh units of the gater
-START = 3.0             # deviation of the gater's logits as training starts
-FOLLOW = 0.1            # of the way that θ goes at every step
+OPEN = 192              # open units for each digit
+HIDDEN = 64             # hidden tanh units of the gater
+START = 3.0             # initial standard deviation of the gater's logits
+FOLLOW = 0.1            # fraction of the difference by which θ moves at each step
 BATCH = 100
 POLICIES = {"policy": (16, 16), "256 dense": (256,), "32 dense": (32,)}
 PAPER = {"policy": 2.3, "256 dense": 1.9, "32 dense": 2.8}
-TARGET = 1 / 16         # of blocks that should be open: τ
-USAGE, VARIETY, POLICY_RATE = 0.5, 0.4, 3.0      # the weights of L_b + L_e and of L_v, and the rate of the policy
+TARGET = 1 / 16         # fraction of blocks that should be open: τ
+USAGE, VARIETY, POLICY_RATE = 0.5, 0.4, 3.0      # weights of L_b + L_e and of L_v; relative rate of the policy
 
 
 # ---- sizes ---------------------------------------------------------------------------------------------------
 
 
 class Sized:
-    """A conditional network of which the same number of units is open, whatever its size."""
+    """A conditional network with OPEN open units for each digit, for any number of units."""
 
     def __init__(self, units, block, rng, images):
         self.rng, self.open = rng, OPEN / units
@@ -66,13 +68,13 @@ class Sized:
         return float(np.quantile(logits, 1 - self.open))
 
     def gates(self, logits):
-        """Gates in training; θ moves on for the next time."""
+        """Gates in training.  Also updates θ."""
         noisy = logits + (self.rng.normal(logits.shape, logits.dtype) - logits.dtype.type(self.threshold))
-        self.threshold += FOLLOW * self.quantile(noisy.numpy()[:10])        # of some examples, for all would take long
+        self.threshold += FOLLOW * self.quantile(noisy.numpy()[:10])        # ten examples are enough
         return mg.relu(noisy)
 
     def train(self, data, epochs, rate, seed):
-        """Plain SGD; returns the share of open gates, the mean over the last epoch."""
+        """Train by plain SGD.  Returns the mean fraction of open gates in the last epoch."""
         batches = [chosen for epoch in range(epochs)
                    for chosen in mg.data.minibatches(len(data.train_images), BATCH, seed=seed, epoch=epoch)]
         optimiser = mg.optim.SGD(self.network, lr=lambda step: rate * (1 - step / len(batches)))
@@ -88,7 +90,7 @@ class Sized:
         return float(np.mean(shares[-(len(batches) // epochs):]))
 
     def test(self, images, labels):
-        """Error, share of open gates, and share of gates that are open for any digit at all; θ as it is."""
+        """The error, the fraction of open gates, and the fraction of gates that are open for at least one digit."""
         wrong, opened = 0, 0
         with mg.no_grad():
             for x, y in zip(chunks(images), chunks(labels), strict=True):
@@ -101,7 +103,7 @@ class Sized:
 
 
 def of_size(data, units, block, epochs, seed, rounds, burst):
-    """Errors of a size, and the times of its step beside NumPy's and that of the smallest size as it starts."""
+    """Errors of a size, and times of its training step, of NumPy's, and of the untrained smallest size."""
     sized = Sized(units, block, mg.Generator(seed), data.train_images[:1000])
     result = {"open in training": sized.train(data, epochs, 0.1, seed)}
     in_training = sized.threshold
@@ -124,11 +126,11 @@ def of_size(data, units, block, epochs, seed, rounds, burst):
 
 # ---- policies ------------------------------------------------------------------------------------------------
 #
-# The regularisers are functions of the probabilities σ, (batch, blocks), that a block is open.
+# The regularisers are functions of the probabilities σ that a block is open, of shape (batch, blocks).
 
 
 def fairness(probs, target):
-    """L_b = Σ_j |E[σ_j] − τ|, the mean over the batch: every block should be open equally often.
+    """L_b = Σ_j |E[σ_j] − τ| with the mean over the batch.  It makes all blocks equally often open.
 
     >>> fairness(mg.tensor([[0.5, 0.0], [0.25, 0.25]]), 0.25)
     tensor(0.25, dtype=float64)
@@ -137,7 +139,7 @@ def fairness(probs, target):
 
 
 def sparseness(probs, target):
-    """L_e = E|mean_j σ_j − τ|: every example should open the same share of blocks.
+    """L_e = E|mean_j σ_j − τ|.  It makes every example open the same fraction of blocks.
 
     >>> sparseness(mg.tensor([[0.5, 0.0], [0.5, 0.5]]), 0.25)
     tensor(0.125, dtype=float64)
@@ -146,7 +148,7 @@ def sparseness(probs, target):
 
 
 def sameness(probs):
-    """L_v = −Σ_j var(σ_j), the variance over the batch: examples should differ in what they open.
+    """L_v = −Σ_j var(σ_j) with the variance over the batch.  It makes different examples open different blocks.
 
     >>> sameness(mg.tensor([[0.5, 0.0], [0.25, 0.0]]))
     tensor(-0.015625, dtype=float64)
@@ -155,7 +157,7 @@ def sameness(probs):
 
 
 class Policy(mg.nn.Module):
-    """A layer of rectifiers in blocks, each open with a probability that is linear in x up to a sigmoid."""
+    """A layer of rectifiers in blocks.  A block is open with probability σ(a), where a is linear in x."""
 
     def __init__(self, rng, blocks, block, inputs=784, outputs=10):
         self.policy = mg.nn.Linear(inputs, blocks, rng)
@@ -167,12 +169,12 @@ class Policy(mg.nn.Module):
 
 
 def train_policy(data, epochs, seed, usage, variety, rate):
-    """Errors of 16 blocks of 16 under the quick recipe, with gates that are sampled at test as well.
+    """Errors of 16 blocks of 16 with the quick recipe.  Gates are sampled in training and at test.
 
     Parameters
     ----------
     usage, variety : weights of L_b + L_e, and of L_v.
-    rate : of the policy, as a share of that of the rest.
+    rate : learning rate of the policy / learning rate of the other parameters.
     """
     recipe, rng = RECIPES["quick"], mg.Generator(seed)
     first = recipe.tuning.rate
@@ -204,7 +206,7 @@ def train_policy(data, epochs, seed, usage, variety, rate):
 
 
 def sampled_error(network, rule, rng, images, labels, draws):
-    """The error under sampled gates, and the share that is open, means over so many draws."""
+    """The error with sampled gates and the fraction of open gates, averaged over ``draws`` samples."""
     wrong, opened = 0, 0.0
     with mg.no_grad():
         for _ in range(draws):
@@ -218,7 +220,7 @@ def sampled_error(network, rule, rng, images, labels, draws):
 
 
 def runs(given):
-    """Every size in blocks of both widths, seed 0 timed, the smaller ones with more seeds; and the policies."""
+    """Every size with both block widths, and the policies.  Seed 0 is timed; smaller sizes have more seeds."""
     units, epochs, longer, seeds = (UNITS[:2], 1, 1, 1) if given.quick else (UNITS, 3, 20, 3)
     rounds, burst = (1, 1e-4) if given.quick else (7, 5e-3)
     made = {}
@@ -245,7 +247,7 @@ def run(*, data, folder, network, epochs, seed, **settings):
 
 
 def sized(records, block):
-    """The results of the sizes in blocks of this width: a dict from units to a list over seeds."""
+    """The results of all sizes with this block width: a dict from units to a list over seeds."""
     found = {}
     for record in records.values():
         settings = record["settings"]
@@ -255,7 +257,7 @@ def sized(records, block):
 
 
 def step_of(results):
-    """The times of a size, which its run with seed 0 has; None if that is missing."""
+    """The times of a size, from its run with seed 0, or None if that is missing."""
     return next((result["step"] for result in results if "step" in result), None)
 
 
@@ -276,16 +278,17 @@ def section(records):
         policies.append([name, f"{PAPER[name]:.1f}", *errors(results), share and f"{100 * share:.1f} %"])
     return "\n\n".join([
         f"```\n{one['result']['machine']}\n{one['result']['threads']}; float32, median of interleaved rounds\n```",
-        f"**Many units, {OPEN} of them open.**  {epochs.get(True, 0)} epochs; errors on test digits, means over seeds "
-        f"with the least and the most.  Used: gates that open for any of the test digits.  The step, of {BATCH} digits "
-        "with plain gradient descent, is that of seed 0 after training: as a multiple of that of the smallest size as "
-        "it starts, and dense NumPy's as a multiple of it.",
+        f"**Many units, {OPEN} of them open.**  {epochs.get(True, 0)} epochs.  Errors: mean over seeds (smallest to "
+        f"largest).  Used: gates that are open for at least one test digit.  Step: time of a training step of {BATCH} "
+        "digits by plain gradient descent, seed 0, after training, divided by that of the smallest size before "
+        "training.  Last column: speed-up of this step over dense NumPy.",
         table(["block", "units", "test error %", "seeds", "open in training", "at test", "used",
-               "multiply–adds: gater", "open experts", "all experts", "step", "NumPy ×"], lines),
-        f"**A policy for 16 blocks of 16**, {epochs.get(False, 0)} epochs of the quick recipe: cost + {USAGE:g} "
-        f"(L_b + L_e) + {VARIETY:g} L_v with τ = 1/16; the policy learns by REINFORCE with the baseline of least "
-        f"variance, at {POLICY_RATE:g} of the rate.  Gates are sampled at test too: the mean error of five draws.  "
-        "Beside it plain layers of rectifiers; the weights, the recipe and the rates are ours.",
+               "multiply–adds: gater", "open experts", "all experts", "step", "over NumPy"], lines),
+        f"**A policy for 16 blocks of 16**, {epochs.get(False, 0)} epochs of the quick recipe.  The loss is cost + "
+        f"{USAGE:g} (L_b + L_e) + {VARIETY:g} L_v with τ = 1/16.  The policy learns by REINFORCE with the optimal "
+        f"baseline, with {POLICY_RATE:g} times the learning rate of the rest.  Gates are also sampled at test: the "
+        "error is a mean over five samples.  The dense networks are layers of rectifiers.  The weights, the recipe "
+        "and the rates are not those of the paper.",
         table(["network", "paper: test error %", "test error %", "seeds", "open at test"], policies),
     ])
 
@@ -295,7 +298,7 @@ def mean(results, key):
 
 
 def errors(results):
-    """Mean error in percent with its range, and the number of seeds."""
+    """The mean error in percent with its range, and the number of seeds."""
     if not results:
         return None, None
     tests = [100 * result["test"] for result in results]
@@ -309,7 +312,7 @@ def shares(results):
 
 
 def products(units, block):
-    """Multiply–adds of an answer: the gater's, the open experts', and those of all."""
+    """Multiply-adds per example: of the gater, of the open experts, and of all experts."""
     gater = multiply_adds(units // block, 0, hidden=HIDDEN)
     return [f"{count:,}" for count in (gater, multiply_adds(0, OPEN, hidden=0), multiply_adds(0, units, hidden=0))]
 
@@ -321,7 +324,7 @@ def ratios(seconds):
 
 
 def picture(records, path):
-    """Two panels over the number of experts: test errors, and times of a step relative to the smallest size."""
+    """Two panels against the number of experts: test errors, and times of a step relative to the smallest size."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for block, colour, marker in zip(BLOCKS, ("#0072b2", "#e69f00"), "os", strict=True):

@@ -1,10 +1,10 @@
-"""The table: means and intervals over seeds, beside what the paper has, and the claims that are put to the test.
+"""The table: means and intervals over seeds, next to the paper's values, and comparisons of rows.
 
     mean ± t √(s² / n),  s² the variance over n seeds, t the 97.5 % quantile of Student's t with n − 1 degrees
 
-is a 95 % interval for what another seed gives on average.  It says nothing of what another test set would give:
-of 10,000 digits, 1.9 % wrong has a standard error of 0.14 points.  Two rows are compared seed by seed, by the
-interval of the differences, for the same seed gives them the same digits in the same order.
+is a 95 % interval for the expected result of another seed.  It does not include the choice of the test set: for an
+error of 1.9 % of 10,000 digits, the standard error is 0.14 points.  Two rows are compared seed by seed, by the
+interval of their differences, because the same seed gives both rows the same digits in the same order.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ CAPTION = "test errors of every row: the paper's, and ours in each recipe with 9
 
 
 class Published(NamedTuple):
-    """What the paper's table has for a row: the training criterion, and errors in percent."""
+    """The values of a row in the paper's table: the training criterion, and errors in percent."""
 
     cost: float
     valid: float
@@ -42,7 +42,7 @@ PAPER = {
 
 
 class Claim(NamedTuple):
-    """That row ``one`` errs less than row ``other``, whose networks and recipes are the same but for one thing."""
+    """The claim that row ``one`` has a lower error than row ``other``, which differs from it in one respect."""
 
     question: str
     one: str
@@ -52,16 +52,16 @@ class Claim(NamedTuple):
 CLAIMS = [
     Claim("Does noise help rectifier gates?", "noisy-rectifier", "baseline-rectifier"),
     Claim("Does noise help sigmoid gates?", "baseline-sigmoid-noise", "baseline-sigmoid"),
-    *(Claim("Is straight-through the best of the noisy ones?", "straight-through", other)
+    *(Claim("Is straight-through the best noisy method?", "straight-through", other)
       for other in ("noisy-rectifier", "sts", "sbn")),
     Claim("Does the slope of σ help straight-through?", "straight-through-slope", "straight-through"),
-    Claim("Does REINFORCE teach the gater anything?", "sbn", "sbn-fixed"),
-    Claim("Does √p, as in the paper, beat p, as in its code?", "sts", "sts-code"),
-    Claim("Do closed gates cost accuracy? Binary ones", "straight-through", "straight-through-unpenalised"),
-    Claim("Rectifiers", "baseline-rectifier", "rectifier-unpenalised"),
-    Claim("Against all 2000 units, under smooth gates", "straight-through", "sigmoid-2000"),
-    Claim("Against an ordinary layer of 2000 rectifiers", "straight-through", "ordinary-rectifier"),
-    Claim("Do gates add anything?", "straight-through", "ordinary-linear"),
+    Claim("Does training the gater with REINFORCE help?", "sbn", "sbn-fixed"),
+    Claim("Is √p (the paper) better than p (its code)?", "sts", "sts-code"),
+    Claim("Does the penalty cost accuracy? Binary gates", "straight-through", "straight-through-unpenalised"),
+    Claim("The same for rectifier gates", "baseline-rectifier", "rectifier-unpenalised"),
+    Claim("Are 200 open units better than 2000 with smooth gates?", "straight-through", "sigmoid-2000"),
+    Claim("Are they better than a layer of 2000 rectifiers?", "straight-through", "ordinary-rectifier"),
+    Claim("Are gates better than a linear layer?", "straight-through", "ordinary-linear"),
 ]
 
 
@@ -69,7 +69,7 @@ CLAIMS = [
 
 
 def interval(values):
-    """Mean and half-width of the 95 % t-interval, None for a single value.
+    """Mean and half-width of the 95 % t-interval.  The half-width of a single value is None.
 
     >>> mean, half = interval([1.0, 2.0, 3.0])
     >>> round(mean, 3), round(half, 3)
@@ -82,14 +82,14 @@ def interval(values):
 
 
 def of(records, row, recipe):
-    """The results of a row in a recipe: a dict from seed to result, in the order of seeds."""
+    """The results of a row and recipe: a dict from seed to result, sorted by seed."""
     found = (record["result"] for record in records.values())
     return {result["seed"]: result for result in sorted(found, key=lambda result: result["seed"])
             if (result["row"], result["recipe"]) == (row, recipe)}
 
 
 def differences(records, one, other, recipe):
-    """Test error of row ``one`` minus that of row ``other``, for each seed that both have: a list."""
+    """Test error of row ``one`` minus that of row ``other``: a list over the seeds that both have."""
     ours, theirs = of(records, one, recipe), of(records, other, recipe)
     return [ours[seed]["test"] - theirs[seed]["test"] for seed in ours if seed in theirs]
 
@@ -98,12 +98,12 @@ def differences(records, one, other, recipe):
 
 
 def section(records):
-    """What was run, the table, how each row came about, and the claims.
+    """The section: what was run, the errors, details of each row, and the claims.
 
     Raises
     ------
     ValueError
-        Runs on different digits.
+        The runs are on different digits.
     """
     results = [record["result"] for record in records.values()]
     digits = {result["data"] for result in results}
@@ -117,19 +117,20 @@ def section(records):
     return "\n\n".join([
         about(records, digits.pop()),
         errors(records, rows, recipes),
-        "How they came about, means over seeds:\n\n" + details(records, rows, recipes),
-        "Differences of test errors in percentage points, seed by seed, with 95 % t-intervals, each for itself:\n\n"
+        "Details, means over seeds:\n\n" + details(records, rows, recipes),
+        "Differences of test errors in percentage points, with 95 % t-intervals over seeds (not corrected for the "
+        "number of comparisons):\n\n"
         + claims(records, recipes),
     ])
 
 
 def rows_of(results):
-    """The paper's rows, then those of ours that have results."""
+    """The rows of the paper, then our other rows that have results."""
     return [row for row in ROWS if row in PAPER or any(result["row"] == row for result in results)]
 
 
 def about(records, digits):
-    """What was run, where and when, in a paragraph."""
+    """A paragraph: what was run, where and when."""
     results = [record["result"] for record in records.values()]
     finished = sorted(record["finished"][:10] for record in records.values())
     minutes = sorted({record["settings"]["minutes"] for record in records.values()} - {None})
@@ -139,19 +140,19 @@ def about(records, digits):
             f"{span(sorted({record['minigrad'] for record in records.values()}))} on "
             f"{'; '.join(sorted({result['machine'] for result in results}))}."]
     if digits != report.REAL:
-        text.append("They say nothing of the paper's experiment, which is on MNIST.")
+        text.append("They are not results of the paper's experiment, which uses MNIST.")
     if minutes:
-        text.append(f"In the recipe \"paper\" a run ends when its validation error has not fallen for {PATIENCE} "
-                    f"epochs, or after {span([f'{limit:g}' for limit in minutes])} minutes of computing.")
-    text += [f"In the recipe \"{recipe}\" it ends after {span(counts)} epochs, to which its learning rate is fitted."
+        text.append(f"With the recipe \"paper\" a run ends when its validation error has not decreased for {PATIENCE} "
+                    f"epochs, or after {span([f'{limit:g}' for limit in minutes])} minutes of processor time.")
+    text += [f"With the recipe \"{recipe}\" a run has {span(counts)} epochs, and the learning rate decreases to 0."
              for recipe, counts in lengths.items() if counts]
-    text.append("The epoch, and the threshold θ of the gates, were chosen on validation data and written down before "
-                "the test digits were looked at, once.")
+    text.append("The epoch and the threshold θ of the gates were chosen on validation data.  The test error was then "
+                "measured once.")
     return "\n".join(text)
 
 
 def span(values):
-    """The first of sorted values, to the last if that is another."""
+    """The first and the last of sorted values, or one value if they are equal."""
     return f"{values[0]}" if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
 
 
@@ -184,9 +185,9 @@ def plus_minus(mean, half, sign=""):
 
 
 def details(records, rows, recipes):
-    """The table of how each row came about, with every seed's test error: means and intervals can be checked."""
-    heads = ["row", "recipe", "chosen epoch", "of", "stopped by", "θ", "training cost", "as it went", "paper's",
-             "open in training", "at test", "minutes of a core", "test error of each seed"]
+    """The table of details, with the test error of every seed."""
+    heads = ["row", "recipe", "chosen epoch", "of", "stopped by", "θ", "training cost", "during training", "paper",
+             "open in training", "open at test", "processor minutes", "test error of each seed"]
     lines = []
     for recipe in recipes:
         for row in rows:
@@ -212,7 +213,7 @@ def details(records, rows, recipes):
 
 
 def claims(records, recipes):
-    """The table of what the differences between rows say; a claim that nothing was run for has a blank line."""
+    """The table of claims, with the differences between rows.  A claim without runs has a line of dashes."""
     lines = []
     for claim in CLAIMS:
         points = {recipe: [100 * difference for difference in differences(records, claim.one, claim.other, recipe)]
@@ -221,28 +222,28 @@ def claims(records, recipes):
             found = points.get(recipe, [])
             lines.append([claim.question, f"`{claim.one}` − `{claim.other}`", recipe,
                           plus_minus(*interval(found), "+") if found else None, len(found) or None, verdict(found)])
-    return report.table(["claim", "difference", "recipe", "points", "seeds", "so"], lines)
+    return report.table(["claim", "difference", "recipe", "points", "seeds", "result"], lines)
 
 
 def verdict(found):
-    """What differences of error say of the first row, in words; None if there are none."""
+    """Whether the first row is better or worse, in words.  None without differences."""
     if not found:
         return None
     mean, half = interval(found)
     if half is None:
-        return "one seed cannot say"
+        return "one seed: not tested"
     if abs(mean) <= half:
-        return "no difference beyond the seeds'"
+        return "no significant difference"
     return "better" if mean < 0 else "worse"
 
 
 # ---- the picture ----------------------------------------------------------------------------------------------
 
-COLOURS = "#0072b2", "#e69f00", "#009e73", "#cc79a7"        # told apart by all eyes
+COLOURS = "#0072b2", "#e69f00", "#009e73", "#cc79a7"        # for colour-blind readers
 
 
 def picture(records, path):
-    """Test errors: a diamond for the paper's, and for each recipe every seed, their mean and its interval."""
+    """Test errors: diamonds for the paper, and for each recipe all seeds, their mean and its interval."""
     results = [record["result"] for record in records.values()]
     recipes = list(dict.fromkeys(result["recipe"] for result in results))
     rows = rows_of(results)

@@ -1,15 +1,15 @@
-"""What choosing units saves: each row's time per training step and per test example, next to dense networks.
+"""What skipping units saves: the time of each row per training step and per test example, next to dense networks.
 
-Three questions, each row trained for a few epochs under the quick recipe and then measured as it is:
+Each row is trained for a few epochs with the quick recipe and then timed.  Three questions:
 
-    the same network     the same mathematics in NumPy and torch with every expert computed, then masked (``dense``)
-    as accurate          the narrowest of some plain dense networks, trained alike, that errs no more often
-    as fast              the most accurate of those whose step takes no longer
+    the same network     how long does the same network take in NumPy and torch, with every expert computed (``dense``)?
+    as accurate          which is the fastest plain dense network that is as accurate?
+    as fast              which is the most accurate plain dense network whose training step is as fast?
 
-The plain networks are 784-H-10 with rectifiers and 784-400-H-10, with 400 tanh units like the gater's before them.
-Each row's run times all of them in turns with it, so that only ratios of times that were measured together are
-formed.  Steps are taken at a learning rate of 0, which costs the same and keeps the gates as open as training left
-them.  Everything runs on one thread, by the clock of the process.
+The plain networks are 784-H-10 with rectifiers, and 784-400-H-10 with 400 tanh units before them, like the gater's.
+They are trained in the same way.  The run of each row times all networks in turns, and ratios are only formed between
+times that were measured together.  Steps are timed with a learning rate of 0: this takes the same time, and the gates
+stay as open as after training.  Everything runs on one thread, and times are processor times.
 """
 
 from itertools import cycle, pairwise
@@ -30,18 +30,18 @@ CAPTION = "test error against the time of a training step: the paper's rows and 
 EPOCHS = 3
 BATCH = 100
 MOMENTUM = 0.9          # of the quick recipe
-EXAMPLES = 1000         # classified together at test, as ``conditional_mnist.chunks`` does
-POOL = 8                # minibatches that take turns, since their open gates differ
+EXAMPLES = 1000         # examples per batch at test, as in ``conditional_mnist.chunks``
+POOL = 8                # minibatches that are used in turn, because their open gates differ
 TANH = 400              # units of the gater's hidden layer
 PLAIN = {"-".join(map(str, (784, *widths, 10))): widths for widths in [
     (12,), (25,), (50,), (100,), (200,), (400,), (800,), (1600,), (TANH, 25), (TANH, 100), (TANH, 400), (TANH, 1600)]}
 QUICK = "784-25-10", "784-400-25-10"
-OWN = "minigrad", "NumPy", "torch"      # who computes a row
-PLAIN_SGD = ", plain SGD"               # after these names: without momentum
+OWN = "minigrad", "NumPy", "torch"      # the implementations of a row
+PLAIN_SGD = ", plain SGD"               # suffix of these names: without momentum
 
 
 def multiply_adds(units, open_units, inputs=784, hidden=400, outputs=10):
-    """Products that an answer takes: of the gater, the open experts, and their weights in the scores.
+    """Multiply-adds for the scores of one example: in the gater, the open experts, and the output layer.
 
     >>> multiply_adds(2000, 2000), multiply_adds(2000, 200), multiply_adds(0, 2000, hidden=0)
     (2701600, 1272400, 1588000)
@@ -53,7 +53,7 @@ def multiply_adds(units, open_units, inputs=784, hidden=400, outputs=10):
 
 
 class Plain(mg.nn.Module):
-    """A dense network with rectifiers; where there are two hidden layers, the first has tanh units."""
+    """A dense network with rectifiers.  With two hidden layers, the first has tanh units."""
 
     def __init__(self, rng, widths, inputs=784, outputs=10):
         ends = [inputs, *widths, outputs]
@@ -110,7 +110,7 @@ class PlainInTorch:
 
 
 def train_plain(widths, data, epochs, seed):
-    """Errors of a plain network under the quick recipe, at the epoch that is best on validation digits."""
+    """Errors of a plain network with the quick recipe, at the epoch with the lowest validation error."""
     recipe = conditional_mnist.RECIPES["quick"]
     network = Plain(mg.Generator(seed), widths)
     batches = [chosen for epoch in range(epochs)
@@ -130,18 +130,18 @@ def train_plain(widths, data, epochs, seed):
 
 
 def train_row(method, data, epochs, seed):
-    """A finished run of ``conditional_mnist`` under the quick recipe, and its errors, as its report has them."""
+    """A finished run of ``conditional_mnist`` with the quick recipe, and its errors, as in its report."""
     settings = {"method": method, "recipe": "quick", "epochs": epochs, "batch": BATCH, "block": 1, "seed": seed}
     run = conditional_mnist.Run(settings, data)
     for _ in range(epochs):
-        run.train_epoch(SimpleNamespace(update=lambda: None))       # in place of a progress bar
+        run.train_epoch(SimpleNamespace(update=lambda: None))       # instead of a progress bar
     run.network.load_state_dict(run.best["network"])
     test, use = conditional_mnist.evaluate(run.network, run.test_gate(), data.test_images, data.test_labels)
     return run, {"valid": run.best["valid"], "test": test, "open at test": float(use.mean())}
 
 
 def time_row(run, data, plain, rounds, burst):
-    """Median seconds of a training step and of an answer, by network: all in turns."""
+    """Median times in seconds of a training step and of one test example for all networks, measured in turns."""
     method = run.settings["method"]
     dense.check(method)
     first = [slice(i * BATCH, (i + 1) * BATCH) for i in range(min(POOL, len(data.train_images) // BATCH))]
@@ -173,7 +173,7 @@ def time_row(run, data, plain, rounds, burst):
 
 
 def given_to(name, batches):
-    """Arrays as the library of this name takes them."""
+    """The arrays in the type of the library of this name."""
     if not name.removesuffix(PLAIN_SGD).endswith("torch"):
         return batches
     import torch
@@ -194,7 +194,7 @@ def answering(network, *given):
 
 
 def runs(given):
-    """One for each row, and one for each plain network."""
+    """One run for each row, and one for each plain network."""
     epochs, rounds, burst = (1, 3, 1e-4) if given.quick else (EPOCHS, 7, 1e-2)
     plain = QUICK if given.quick else tuple(PLAIN)
     made = {f"row-{method}": {"method": method, "plain": list(plain), "epochs": epochs, "seed": 0,
@@ -203,7 +203,7 @@ def runs(given):
 
 
 def run(*, data, folder, plain, epochs, seed, method=None, rounds=None, burst=None):
-    """Train a plain network; or train and time a row, beside plain networks as they start."""
+    """Train a plain network; or train a row, and time it together with untrained plain networks."""
     given = digits(data)
     with measure.threads(1):
         if method is None:
@@ -234,22 +234,23 @@ def section(records):
     some = next(iter(rows.values()))
     return "\n\n".join([
         f"```\n{some['machine']}\n{some['threads']}; float32, median of interleaved rounds\n```",
-        f"**The same network, every expert computed.**  A training step of {BATCH} digits: how many times as long "
-        "dense NumPy and dense torch take as minigrad, with momentum 0.9, which moves every weight at every step, and "
-        "with plain gradient descent.  Straight-through computes all experts backward, since it wants the gradient of "
-        "closed gates too.  Milliseconds are minigrad's own, for orientation: only ratios are claimed.",
-        table(["row", "open", "momentum: ms", "NumPy ×", "torch ×", "plain: ms", "NumPy ×", "torch ×"],
+        f"**The same network with every expert computed.**  Speed-up of a training step of {BATCH} digits over dense "
+        "NumPy and dense torch, with momentum 0.9 (which updates every weight at every step) and with plain gradient "
+        "descent.  Straight-through computes all experts in backward, because it uses the gradients of closed gates.  "
+        "Milliseconds are those of minigrad.",
+        table(["row", "open", "momentum: ms", "over NumPy", "over torch", "plain: ms", "over NumPy", "over torch"],
               [step_of(method, rows.get(method)) for method in conditional_mnist.METHODS]),
-        f"An answer, among {EXAMPLES:,}, and the multiply–adds that it takes with all experts and with the open ones:",
-        table(["row", "open", "µs", "NumPy ×", "torch ×", "multiply–adds, all", "open", "all / open"],
+        f"Time per test example in a batch of {EXAMPLES:,}, speed-up, and multiply–adds with all and with the open "
+        "experts:",
+        table(["row", "open", "µs", "over NumPy", "over torch", "multiply–adds, all", "open", "all / open"],
               [answer_of(method, rows.get(method)) for method in conditional_mnist.METHODS]),
-        f"**Plain dense networks.**  All trained for {epochs} epochs under the quick recipe, seed 0, and taken at "
-        "their best epoch on validation digits; the time of a plain network is that of minigrad or torch, whichever is "
-        "faster.  As accurate: the fastest that errs no more often on test digits, and how much of the row's time its "
-        "step and its answer take.  As fast: the most accurate whose step takes no longer than the row's.",
-        table(["row", "test error %", "as accurate", "test error %", "step", "answer", "as fast", "test error %"],
+        f"**Plain dense networks**, trained for {epochs} epochs with the quick recipe and seed 0; best epoch by "
+        "validation error.  The time of a plain network is the smaller one of minigrad and torch.  As accurate: the "
+        "fastest network with no larger test error, and its time divided by the row's time.  As fast: the network "
+        "with the lowest test error whose step takes no longer than the row's.",
+        table(["row", "test error %", "as accurate", "test error %", "step", "example", "as fast", "test error %"],
               [plain_networks(method, rows.get(method), plain) for method in conditional_mnist.METHODS]),
-        "All plain networks, with the multiply–adds of an answer:",
+        "All plain networks, with multiply–adds per example:",
         table(["network", "multiply–adds", "validation error %", "test error %"],
               [[name, f"{products(PLAIN[name]):,}", percent(found["valid"]), percent(found["test"])]
                for name, found in plain.items()]),
@@ -257,7 +258,7 @@ def section(records):
 
 
 def products(widths):
-    """Multiply–adds of a plain network's answer."""
+    """Multiply-adds of a plain network for one example."""
     ends = [784, *widths, 10]
     return sum(a * b for a, b in pairwise(ends))
 
@@ -267,7 +268,7 @@ def percent(share):
 
 
 def step_of(method, found):
-    """A line on the training step of a row."""
+    """The table row for the training step of a method."""
     if found is None:
         return [f"`{method}`"] + 7 * [None]
     return [f"`{method}`", f"{percent(found['open in training'])} %",
@@ -275,7 +276,7 @@ def step_of(method, found):
 
 
 def answer_of(method, found):
-    """A line on the answers of a row."""
+    """The table row for the test examples of a method."""
     if found is None:
         return [f"`{method}`"] + 7 * [None]
     units, share = conditional_mnist.METHODS[method].units, found["open at test"]
@@ -285,13 +286,13 @@ def answer_of(method, found):
 
 
 def times(seconds, suffix, scale):
-    """minigrad's time in the unit 1 / ``scale``, and the others' as multiples of it."""
+    """minigrad's time in the unit 1 / ``scale``, and the speed-up over the other libraries."""
     ours, *others = (seconds.get(name + suffix) for name in OWN)
     return [f"{scale * ours:.2f}", *(other and f"{other / ours:.2f}" for other in others)]
 
 
 def fastest(seconds, name):
-    """The time of a plain network in whichever library takes less."""
+    """The time of a plain network in the faster library."""
     return min(seconds[key] for key in (f"{name} minigrad", f"{name} torch") if key in seconds)
 
 
@@ -311,7 +312,7 @@ def plain_networks(method, found, plain):
 
 
 def picture(records, path):
-    """Test error against the time of a step: rows, and plain networks, as timed beside straight-through."""
+    """Test error against the time of a step: rows, and plain networks as timed together with straight-through."""
     rows, plain = by_kind(records)
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()

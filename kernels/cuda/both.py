@@ -1,9 +1,9 @@
 """The products for a layer that is gated on both sides: x is packed, too.
 
-Of a row of the weight only the columns under open input blocks take part, which two examples rarely share, so
-there is no tile to keep in registers: each number of the weight is read for one product. What can be had is that
-neighbouring threads read neighbouring numbers. So the threads of a block lie side by side along the packed numbers
-of one example's x. (For dsd_both the kernel in `plain` does that already: there these numbers are the results.)
+Only the columns of the weight under open input blocks take part. Two examples rarely have the same ones, so there is
+no tile to keep in registers: each number of the weight is read for one product. But neighbouring threads can read
+neighbouring numbers. So the threads of a block lie side by side along the packed numbers of one example's x. (The
+kernel for dsd_both in `plain` does that already: there these numbers are the results.)
 """
 
 import functools

@@ -79,7 +79,7 @@ def sum_examples(lists, examples, blocks, values, out, rate):
 
 
 @kernel
-def sample(lists, examples, blocks, dense, values):
+def gather(lists, examples, blocks, dense, values):
     """values[position] = the open block of dense, (examples, blocks · block)."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices, rows = layout.by_example(lists, examples, blocks)
@@ -90,7 +90,7 @@ def sample(lists, examples, blocks, dense, values):
 
 
 @kernel
-def spread_out(lists, examples, blocks, values, dense):
+def scatter(lists, examples, blocks, values, dense):
     """The reverse: dense = values at open blocks."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices, rows = layout.by_example(lists, examples, blocks)

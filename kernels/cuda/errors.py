@@ -1,7 +1,7 @@
-"""What kernels found wrong, told to the host at its next transfer.
+"""Mistakes that kernels notice. The host raises them after its next transfer.
 
-Asking whether a kernel has found a NaN would mean to wait for it. So a kernel marks it in a word of the host's
-memory that the device can write, and `check` reads the word where the host has waited anyway: after a transfer.
+To ask whether a kernel has read a NaN, the host would have to wait for the kernel. So the kernel marks it in a word of
+the host's memory that the device can write. `check` reads the word after a transfer, when the host has waited anyway.
 """
 
 import functools
@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from numba import cuda
 
-from .. import deferred
+from ..device import deferred
 
 GATES, LOGITS = 0, 1
 _MESSAGES = {
@@ -20,20 +20,20 @@ _MESSAGES = {
 
 @functools.cache
 def marks():
-    """The words, 1 where something was found."""
-    found = cuda.mapped_array(len(_MESSAGES), np.int32)
+    """One word for each of the messages, 1 if a kernel has noticed it."""
+    words = cuda.mapped_array(len(_MESSAGES), np.int32)
     for what in _MESSAGES:
-        found[what] = 0
-    return found
+        words[what] = 0
+    return words
 
 
 def check():
-    """Raise for what was found since the last call."""
-    found = [what for what in _MESSAGES if marks()[what]]
-    for what in found:
+    """Raise a ValueError for what was marked since the last call."""
+    noticed = [what for what in _MESSAGES if marks()[what]]
+    for what in noticed:
         marks()[what] = 0
-    if found:
-        messages = " and ".join(_MESSAGES[what] for what in found)
+    if noticed:
+        messages = " and ".join(_MESSAGES[what] for what in noticed)
         raise ValueError(f"{messages}, on the device since the transfer before this one; look for an overflow above")
 
 

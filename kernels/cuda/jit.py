@@ -1,8 +1,8 @@
 """The decorators under which kernels for the GPU are compiled.
 
-Builtin `min` and `max` do not compile there (Numba 0.68 takes them for those of an iterable): write a
-conditional expression. A device function that uses `cuda` must stand in the file of the kernel that calls
-it, for the simulator exchanges that name file by file.
+Python's `min` and `max` do not compile there (Numba 0.68 expects an iterable); use a conditional expression. A device
+function that uses `cuda` must be in the file of the kernel that calls it, because the simulator replaces that name in
+one file at a time.
 """
 
 from numba import config, cuda
@@ -10,7 +10,7 @@ from numba import config, cuda
 from ..cache import tolerant
 
 if config.ENABLE_CUDASIM:
-    from . import simulated  # noqa: F401 (repairs the simulator)
+    from .simulator import shared_memory  # noqa: F401 (repairs the simulator)
 
 
 def kernel(function):

@@ -1,8 +1,8 @@
 """How many threads a kernel runs on.
 
-Kernels loop with the stride of their grid, so they are right for any number of threads. That lets the simulator
-do with a few, each of which it starts as a thread of Python, and the host launch without knowing how many open
-blocks there are.
+Kernels loop with the stride of their grid, so they are right for any number of threads. The simulator, which starts
+a thread of Python for each, can then use a few. And the host can launch a kernel without knowing how many blocks are
+open.
 """
 
 import functools
@@ -10,7 +10,7 @@ import warnings
 
 from numba import config, cuda
 
-from ..arrays import is_device
+from ..device.arrays import is_device
 from .views import view
 
 #: Threads of a block where the kernel does not say; a power of two.
@@ -44,7 +44,7 @@ if not config.ENABLE_CUDASIM:   # where all configurations of a kernel are one o
     configured = functools.cache(configured)
 
 
-def spread(kernel, items, *arguments):
+def for_each(kernel, items, *arguments):
     """Queue a kernel whose threads share `items` between them, at most as many as fill the device."""
     grid = -(-items // THREADS)
     launch(kernel, max(1, min(grid, resident())), THREADS, *arguments)

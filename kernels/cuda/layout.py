@@ -1,7 +1,7 @@
 """Where the lists of a gate array lie in their two buffers, for the host and for kernels alike.
 
-The buffers are described in the docstring of this package. Called inside a kernel, these functions cost nothing;
-the host calls them by `.py_func` and gets views of the device's arrays.
+The docstring of this package describes the buffers. Inside a kernel these functions cost nothing. The host calls them
+as `.py_func`, and gets views of the device's arrays. (`cpu.layout` is the same for the CPU.)
 """
 
 import numpy as np
@@ -71,6 +71,12 @@ def ones(word):
 
 
 @device
+def ones_below(word, bit):
+    """The number of bits of a uint32 below bit `bit`, from 0 to 31, that are 1."""
+    return ones(word & ((np.uint32(1) << np.uint32(bit)) - np.uint32(1)))
+
+
+@device
 def is_open(masks, examples, i, j):
     """Whether block j of example i is open; `masks` as `layout.bits` has them for examples."""
     return (masks[j // 32 * examples + i] >> np.uint32(j % 32)) & np.uint32(1) != 0
@@ -80,8 +86,7 @@ def is_open(masks, examples, i, j):
 def position(starts, masks, examples, i, j):
     """The position of the open block j of example i."""
     word = j // 32 * examples + i
-    below = (np.uint32(1) << np.uint32(j % 32)) - np.uint32(1)
-    return starts[word] + ones(masks[word] & below)
+    return starts[word] + ones_below(masks[word], j % 32)
 
 
 @device

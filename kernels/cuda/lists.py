@@ -1,7 +1,7 @@
-"""From gates on the device to lists of open blocks, without the host learning how many there are.
+"""From gates on the device to lists of open blocks. The host does not learn how many blocks are open.
 
-Three launches: the gates as bits, in both orders; sums of the bits, which say where each list begins; and the
-lists. What stands where is said in `layout`.
+There are three launches. The first writes the gates as bits, in both orders. The second sums the bits, which says
+where each list begins. The third writes the lists. `layout` says what lies where in the buffers.
 """
 
 import math
@@ -9,101 +9,38 @@ import math
 import numpy as np
 from numba import cuda
 
-from .. import arrays, work
-from ..gates import OpenBlocks
+from ..device import arrays, work
 from . import layout
-from .errors import GATES
+from .errors import GATES, marks
 from .jit import device, kernel
-from .launch import SCAN, launch, spread
+from .launch import SCAN, for_each, launch
 
 SCAN_THREADS = 512
 
 
-class DeviceBlocks(OpenBlocks):
-    """OpenBlocks on the device: the same lists, with room for all B·G entries, of which the first n_open count.
-
-    Attributes
-    ----------
-    lists, masks : the buffers described in `minigrad.kernels.cuda`.
-    binary : every open gate is known to be 1. (That all of them are is not looked up: it would take a
-        transfer.)
-
-    ``n_open``, ``density``, ``same_as`` other lists and ``repr`` ask the device, and wait for it.
-    """
-
-    __slots__ = ("_n_open", "_tiles", "lists", "masks")
-
-    on_device = True
-
-    def __init__(self, shape, lists, masks, binary):
-        self.shape = shape
-        self.lists = lists
-        self.masks = masks
-        self.binary = binary
-        self._n_open = None
-        self._tiles = {}
-
-    indptr = property(lambda self: layout.heads.py_func(self.lists, *self.shape)[0])
-    block_indptr = property(lambda self: layout.heads.py_func(self.lists, *self.shape)[1])
-    indices = property(lambda self: layout.by_example.py_func(self.lists, *self.shape)[0])
-    rows = property(lambda self: layout.by_example.py_func(self.lists, *self.shape)[1])
-    examples = property(lambda self: layout.by_block.py_func(self.lists, *self.shape)[0])
-    positions = property(lambda self: layout.by_block.py_func(self.lists, *self.shape)[1])
-
-    @property
-    def capacity(self):
-        return self.shape[0] * self.shape[1]
-
-    @property
-    def n_open(self):
-        if self._n_open is None:
-            self._n_open = int(arrays.to_host(self.indptr[-1:])[0])
-        return self._n_open
-
-    @property
-    def nbytes(self):
-        return self.lists.nbytes + self.masks.nbytes
-
-    def same_as(self, other):
-        return self is other or (
-            isinstance(other, DeviceBlocks)
-            and self.shape == other.shape
-            and np.array_equal(arrays.to_host(self.masks), arrays.to_host(other.masks))
-        )
-
-    def tiles(self, rows):
-        """The work list of register tiles of `rows` entries: see `minigrad.kernels.cuda`."""
-        if rows not in self._tiles:
-            examples, blocks = self.shape
-            library = arrays.device_library()
-            ends = library.empty(blocks + 1, np.int32)
-            tiles = library.empty((1 + blocks * -(-examples // rows), 3), np.int32)
-            work.allocated(ends.nbytes + tiles.nbytes)
-            launch(list_tiles, 1, SCAN, self.lists, examples, blocks, rows, ends, tiles)
-            self._tiles[rows] = tiles
-        return self._tiles[rows]
-
-
-def buffers(shape):
-    """Empty lists and masks for gates of `shape`."""
-    lists, masks = layout.lengths(*shape)
+def listed(gates):
+    """(lists, masks) of a contiguous gate array (B, G), queued on the device: the buffers that `layout` describes."""
+    examples, blocks = gates.shape
+    length_of_lists, length_of_masks = layout.lengths(examples, blocks)
     library = arrays.device_library()
-    return library.empty(lists, np.int32), library.empty(masks, np.uint32)
-
-
-def tiles_of(shape):
-    """The squares of 32 by 32 gates that cover `shape`."""
-    return layout.words(shape[0]) * layout.words(shape[1])
-
-
-def from_masks(shape, lists, masks, binary):
-    """DeviceBlocks whose masks are filled in and whose lists are not yet."""
-    examples, blocks = shape
+    lists, masks = library.empty(length_of_lists, np.int32), library.empty(length_of_masks, np.uint32)
+    if gates.size:
+        squares = layout.words(examples) * layout.words(blocks)
+        launch(mask_gates, squares, layout.WORD, gates, masks, marks())
     launch(sum_masks, 2, SCAN, masks, examples, blocks, lists)
-    spread(list_entries, masks.size, masks, examples, blocks, lists)
-    made = DeviceBlocks(shape, lists, masks, binary)
-    work.allocated(made.nbytes)
-    return made
+    for_each(list_entries, masks.size, masks, examples, blocks, lists)
+    return lists, masks
+
+
+def list_of_tiles(lists, shape, rows):
+    """The work list of tiles of `rows` entries, for the lists of gates of this shape: see `minigrad.kernels.cuda`."""
+    examples, blocks = shape
+    library = arrays.device_library()
+    ends = library.empty(blocks + 1, np.int32)
+    tiles = library.empty((1 + blocks * -(-examples // rows), 3), np.int32)
+    work.allocated(ends.nbytes + tiles.nbytes)
+    launch(list_tiles, 1, SCAN, lists, examples, blocks, rows, ends, tiles)
+    return tiles
 
 
 @kernel

@@ -1,10 +1,10 @@
 """sdd for narrow blocks and for few examples: one dot product for each open pair of an example and a unit.
 
-Where a block is one unit wide, or few examples are there to share it, nothing is left for a tile of registers. But
-in a tile of 32 examples (those of a word of `masks`) times UNITS units, every row of x serves all of the example's
-open units, and every row of the weight all examples. So both are brought to shared memory, DEPTH columns at a time;
-the open pairs of the tile are listed; and teams of LANES threads go through the list, each thread on its part of
-the columns. A team keeps the sums of PAIRS pairs in registers; where more are open, the tile is walked again.
+Where a block is one unit wide, or few examples share it, a tile in registers would hardly be filled. But in a tile of
+32 examples (those of a word of `masks`) times UNITS units, every row of x serves all open units of its example, and
+every row of the weight serves all examples. So both are copied to shared memory, DEPTH columns at a time. The open
+pairs of the tile are listed. Teams of LANES threads go through the list, each thread on its part of the columns. A
+team keeps the sums of PAIRS pairs in registers. If the tile has more open pairs, it is computed in several rounds.
 """
 
 import functools
@@ -34,7 +34,7 @@ def sdd(dtype, units, depth, teams, lanes, pairs, vector):
         shared = cuda.shared.array((LINES, PITCH), DTYPE)
         scratch = cuda.shared.array(THREADS, DTYPE)
         counts = cuda.shared.array(UNITS, np.int32)
-        found = cuda.shared.array(4, np.int32)      # [0]: how many pairs are open in the tile
+        count = cuda.shared.array(4, np.int32)      # [0]: how many pairs are open in the tile
         listed = cuda.shared.array(MOST, np.int32)  # example · UNITS + unit, within the tile
         sums = cuda.local.array(PAIRS, DTYPE)
         thread = cuda.threadIdx.x
@@ -63,9 +63,9 @@ def sdd(dtype, units, depth, teams, lanes, pairs, vector):
                         word &= word - np.uint32(1)
                         place += 1
                 if i == UNITS - 1:
-                    found[0] = place
+                    count[0] = place
             cuda.syncthreads()
-            total = found[0]
+            total = count[0]
             for low in range(0, total, TEAMS * PAIRS):
                 for n in range(PAIRS):
                     sums[n] = 0
@@ -94,11 +94,11 @@ def sdd(dtype, units, depth, teams, lanes, pairs, vector):
                         pair = listed[low + n * TEAMS + team]
                         i, unit = pair // UNITS, first + pair % UNITS
                         word = v * blocks + unit // block
-                        before = words[word] & ((np.uint32(1) << np.uint32(i)) - np.uint32(1))
+                        position = positions[starts[word] + layout.ones_below(words[word], i)]
                         result = scratch[thread]
                         for other in range(1, LANES):
                             result += scratch[thread + other]
-                        values[positions[starts[word] + layout.ones(before)], unit % block] = result
+                        values[position, unit % block] = result
                     cuda.syncthreads()
 
     return sdd

@@ -1,6 +1,6 @@
 """The products that can be read: one thread for each number of the result, straight from memory.
 
-The functions are those of `tiles`, which computes the same with tiles of results in registers:
+`dispatch` has the same functions, which compute the same with tiles of results in registers:
 
     sdd   sampled product   values[open] = x weightᵀ         dense · dense, sampled at open blocks
     dsd   sparse times dense   out += values weight          sparse · dense = dense
@@ -14,39 +14,39 @@ from numba import cuda
 
 from . import layout
 from .jit import kernel
-from .launch import spread
+from .launch import for_each
 
 
 def sdd(x, weight, blocks, values):
     """values (B·G, block) = x weightᵀ at the open blocks."""
-    spread(sdd_kernel, values.size, blocks.lists, *blocks.shape, x, weight, values)
+    for_each(sdd_kernel, values.size, blocks.lists, *blocks.shape, x, weight, values)
 
 
 def dsd(values, weight, blocks, out):
     """out (B, D) += packed values times weight."""
-    spread(dsd_kernel, out.size, blocks.lists, *blocks.shape, values, weight, out)
+    for_each(dsd_kernel, out.size, blocks.lists, *blocks.shape, values, weight, out)
 
 
 def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x."""
-    spread(dw_kernel, out.size, blocks.lists, *blocks.shape, values, x, out, keep, values.dtype.type(rate))
+    for_each(dw_kernel, out.size, blocks.lists, *blocks.shape, values, x, out, keep, values.dtype.type(rate))
 
 
 def sdd_both(x, weight, blocks, x_blocks, values):
     """sdd for a packed x, its values on x_blocks."""
-    spread(sdd_both_kernel, values.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], x, weight,
+    for_each(sdd_both_kernel, values.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], x, weight,
            values)
 
 
 def dsd_both(values, weight, blocks, x_blocks, out):
     """dsd at the open blocks of a packed x: out (B·G of x, block of x) += packed values times weight."""
-    spread(dsd_both_kernel, out.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], values, weight,
+    for_each(dsd_both_kernel, out.size, blocks.lists, *blocks.shape, x_blocks.lists, x_blocks.shape[1], values, weight,
            out)
 
 
 def dw_both(values, x, blocks, x_blocks, out, rate):
     """out (H, D) += rate · valuesᵀ x for a packed x, its values on x_blocks."""
-    spread(dw_both_kernel, out.size, blocks.lists, *blocks.shape, values, x_blocks.lists, x_blocks.masks,
+    for_each(dw_both_kernel, out.size, blocks.lists, *blocks.shape, values, x_blocks.lists, x_blocks.masks,
            x_blocks.shape[1], x, out, values.dtype.type(rate))
 
 

@@ -1,12 +1,12 @@
-"""The products with the shared-memory tile of textbooks, TILE x TILE: a step from `plain` to `tiles`, to read first.
+"""The products with the shared-memory tile of textbooks, TILE x TILE: a step between `plain` and `tile`, to read first.
 
 In `plain` each thread fetches every number it multiplies from memory. Here a square of threads computes a square of
-results together. Both factors come in squares too: each thread brings one number of each to shared memory, and then
-every number there is used TILE times. `tiles` goes one step further and keeps several results per thread, so that
-numbers that were read from shared memory are used again as well.
+results together. The factors are read in squares as well: each thread copies one number of each factor to shared
+memory, and then every number there is used TILE times. `tile` goes one step further: a thread computes several
+results, so numbers that were read from shared memory are used several times, too.
 
-Gates enter in what a square is. For sdd and dw its rows are examples that open the same block, of which the lists
-have the numbers; dsd walks all blocks and passes over those that none of its examples opens. (Kirk & Hwu,
+Gates decide which numbers are in a square. For sdd and dw its rows are examples that open the same block, whose
+numbers are in the lists. dsd goes through all blocks and skips those that none of its examples opens. (Kirk & Hwu,
 "Programming Massively Parallel Processors", chapter 5, has the tile without gates.)
 """
 
@@ -108,19 +108,19 @@ def dw_kernel(lists, values, x, out, keep, rate):
 
 
 def sdd(x, weight, blocks, values):
-    """See `tiles.sdd`."""
+    """See `dispatch.sdd`."""
     tiles = blocks.tiles(TILE)
     queue(sdd_kernel, len(tiles) * math.ceil(values.shape[1] / TILE), blocks.lists, tiles, x, weight, values)
 
 
 def dsd(values, weight, blocks, out):
-    """See `tiles.dsd`."""
+    """See `dispatch.dsd`."""
     squares = math.ceil(len(out) / TILE) * math.ceil(out.shape[1] / TILE)
     queue(dsd_kernel, squares, blocks.lists, blocks.masks, *blocks.shape, values, weight, out)
 
 
 def dw(values, x, blocks, out, keep, rate):
-    """See `tiles.dw`."""
+    """See `dispatch.dw`."""
     squares = blocks.shape[1] * math.ceil(values.shape[1] / TILE) * math.ceil(out.shape[1] / TILE)
     queue(dw_kernel, squares, blocks.lists, values, x, out, int(keep), values.dtype.type(rate))
 

@@ -8,7 +8,7 @@ _views = {}
 
 
 def contiguous(array):
-    """The array itself where its rows lie one after another, as kernels are compiled for, else a copy."""
+    """The array itself if its rows lie one after another, as kernels expect, else a copy."""
     return array if array.flags.c_contiguous else array.copy(order="C")
 
 
@@ -19,13 +19,13 @@ def view(array):
     if known is not None and known[0]() is array:
         return known[1]
 
-    def forget(reference, views=_views):    # by name: at exit, arrays may outlive this module's own names
+    def forget(reference, views=_views):    # an argument, since at exit arrays may outlive this module's globals
         if views.get(key, (None,))[0] is reference:
             del views[key]
 
-    made = _convert(array)
-    _views[key] = weakref.ref(array, forget), made
-    return made
+    converted = _convert(array)
+    _views[key] = weakref.ref(array, forget), converted
+    return converted
 
 
 if config.ENABLE_CUDASIM:
@@ -35,7 +35,7 @@ if config.ENABLE_CUDASIM:
         return FakeCUDAArray(array.memory)
 else:
     def _convert(array):
-        # Without an owner: the view must not keep its array alive. Memory that is freed while a kernel still
-        # uses it goes back to CuPy's pool, which hands it out again in the order of the same stream. For that
-        # reason, too, there is nothing to wait for (sync).
+        # No owner, since the view must not keep its array alive. Memory that is freed while a kernel still uses it
+        # goes back to CuPy's pool. The pool hands it out again to later work of the same stream only, so there is
+        # nothing to wait for either (sync).
         return cuda.from_cuda_array_interface(array.__cuda_array_interface__, owner=None, sync=False)

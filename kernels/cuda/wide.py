@@ -1,11 +1,11 @@
 """Four numbers of a row at once: the 16-byte loads and stores of the GPU.
 
-A load moves 16 bytes as fast as 4, so a kernel that loads single numbers is bound by the number of its loads.
-Numba has no vectors; `load4` and `store4` write the instruction themselves: the address of an entry, taken for
-that of a vector of four, which must be a multiple of 16 bytes (of doubles, four are two such loads).
+A load moves 16 bytes as fast as 4. A kernel that loads single numbers is therefore limited by the number of its
+loads. Numba has no vectors, so `load4` and `store4` write the instruction themselves: they use the address of an entry
+as that of a vector of four. This address must be a multiple of 16 bytes. (Four doubles take two such loads.)
 
-In Numba's simulator, which knows no LLVM, the same names move the four numbers one by one. That is the only
-difference between the kernels there and on a GPU but for the sizes of their tiles (`shapes`).
+Numba's simulator knows no LLVM. There the same functions move the four numbers one by one. Apart from the sizes of
+tiles (`dispatch`), this is the only difference between kernels in the simulator and on a GPU.
 """
 
 from llvmlite import ir

@@ -107,6 +107,7 @@ class Rebar(Scaled):
 
     needs = frozenset({"cost", "cost_and_grad_at"})
     unbiased = True
+    needs_continuous_cost = True
     nearby = 0.05           # the distance, in log τ, of the temperatures that are compared
 
     def __init__(self, temperature: float = 0.5, scale: float | None = None, decay: float = 0.99,

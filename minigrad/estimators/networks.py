@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad import devices, ops
 from minigrad.arguments import is_real, is_whole
-from minigrad.kernels.arrays import number
+from minigrad.kernels.device.arrays import number
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 

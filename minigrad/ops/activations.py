@@ -6,8 +6,8 @@ import numpy as np
 
 from minigrad.arguments import described
 from minigrad.kernels import Packed
-from minigrad.kernels.arrays import is_array
-from minigrad.kernels.deferred import require
+from minigrad.kernels.device.arrays import is_array
+from minigrad.kernels.device.deferred import require
 from minigrad.ops.alternatives import by_example
 from minigrad.ops.arithmetic import as_scalar, astype, exp, square, subtract
 from minigrad.ops.errors import misfit

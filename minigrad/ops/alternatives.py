@@ -23,7 +23,8 @@ from string import ascii_letters
 
 import numpy as np
 
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 
 #: Alternatives go through a graph so many at a time that none of its values takes more than this: what one
 #: primitive writes is then still in the processor's cache when the next one reads it.

@@ -6,8 +6,9 @@ Indices are arguments, not options, so that a replay sees them change.
 import numpy as np
 
 from minigrad import devices
-from minigrad.kernels import Packed, arrays, packed_axes
-from minigrad.kernels.deferred import require
+from minigrad.kernels import Packed, packed_axes
+from minigrad.kernels.device import arrays
+from minigrad.kernels.device.deferred import require
 from minigrad.ops.arithmetic import astype
 from minigrad.ops.errors import misfit
 from minigrad.ops.packed import OPEN

@@ -5,7 +5,7 @@ Comparisons have no derivative, but are primitives all the same: a replay has to
 
 import numpy as np
 
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 from minigrad.ops.packed import where_not_zero
 from minigrad.ops.primitives import elementwise
 

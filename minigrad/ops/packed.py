@@ -13,7 +13,8 @@ of the cotangents of its arguments.  A primitive says so by its ``demand``, a fu
 
 import numpy as np
 
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 
 NOTHING, OPEN, ALL = 0, 1, 2
 
@@ -91,13 +92,13 @@ def as_wanted(cotangent, x, wanted):
         return dense(cotangent)
     if isinstance(cotangent, Packed):
         return cotangent
-    return Packed.sample(np.broadcast_to(cotangent, x.shape), x.blocks, x.block)
+    return Packed.gather(np.broadcast_to(cotangent, x.shape), x.blocks, x.block)
 
 
 def on_open_blocks(product, g, out, args, options):
     """A product of an elementwise function of packed units, computed at their open blocks."""
     def values(x):
         if arrays.is_array(x) and x.ndim:
-            x = Packed.sample(np.broadcast_to(x, out.shape), out.blocks, out.block)
+            x = Packed.gather(np.broadcast_to(x, out.shape), out.blocks, out.block)
         return x.values if isinstance(x, Packed) else x
     return out.with_values(product(values(g), out.values, *map(values, args), **options))

@@ -25,7 +25,8 @@ from functools import partial
 import numpy as np
 
 from minigrad import sharing
-from minigrad.kernels import Packed, arrays
+from minigrad.kernels import Packed
+from minigrad.kernels.device import arrays
 from minigrad.ops import alternatives
 from minigrad.ops.errors import FOREIGN, check_words, foreign, no_array
 from minigrad.ops.node import Node

@@ -46,7 +46,7 @@ def as_read(x, wanted):
 def entrywise(function, x, *others):
     """function(x, *others), entry by entry, for others of the shape of x; of packed units at their open blocks."""
     if isinstance(x, Packed):
-        return x.with_values(function(x.values, *(packed_axes.sampled(x, other) for other in others)))
+        return x.with_values(function(x.values, *(packed_axes.gathered(x, other) for other in others)))
     return function(x, *others)
 
 

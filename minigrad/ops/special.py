@@ -6,8 +6,8 @@ from math import pi, sqrt
 
 import numpy as np
 
-from minigrad.kernels.arrays import is_array
-from minigrad.kernels.threads import on_worker
+from minigrad.kernels.cpu.threads import on_worker
+from minigrad.kernels.device.arrays import is_array
 from minigrad.ops.arithmetic import as_scalar, exp, log, log1p, square
 from minigrad.ops.primitives import elementwise
 
@@ -18,7 +18,7 @@ __all__ = [
 
 #: Where the special functions for an array are, by the package that its type comes from.
 libraries = {"numpy": "scipy.special", "builtins": "scipy.special", "cupy": "cupyx.scipy.special",
-             "minigrad": "minigrad.kernels.simulated_cupyx"}
+             "minigrad": "minigrad.kernels.cuda.simulator.cupyx"}
 
 
 @cache

@@ -5,7 +5,8 @@
 
 where ∇ is the ordinary derivative with the bits held at s.  No rule takes part, so this is what the
 rules are measured against.  Rows that ``expected`` declares independent are enumerated separately,
-all rows at once: a batch of four with three units each takes 8 states, not 4096.
+all rows at once: a batch of four with three units each takes 8 states, not 4096.  Whether rows are independent is
+tested first (``graphs.broken_rows``).
 """
 
 from math import prod
@@ -14,9 +15,11 @@ import numpy as np
 
 from minigrad import devices, ops
 from minigrad.arguments import described
-from minigrad.graph import Evaluation
+from minigrad.claims import is_relaxed
+from minigrad.graph import Evaluation, ancestors
 from minigrad.objective import Objective
 from minigrad.tensor import Tensor
+from minigrad.testing.graphs import broken_rows
 from minigrad.testing.loss import compute
 
 MOST_BITS = 20
@@ -34,7 +37,8 @@ def exact_expectation(fn):
     Raises
     ------
     ValueError
-        The loss is not a scalar, or there are more than 2**20 joint states.
+        The loss is not a scalar; there are more than 2**20 joint states; the promise of ``expected`` is broken, as
+        ``check_rows`` finds; or a rule relaxes its sample, which then has more values than 0 and 1.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
@@ -53,8 +57,12 @@ def exact_gradient(fn, params):
     Parameters
     ----------
     fn : as in ``exact_expectation``.
-    params : Tensor or list of Tensors, leaves that ``fn`` uses.  A parameter on which the loss does
-        not depend has gradient 0.
+    params : Tensor or list of Tensors, leaves that ``fn`` uses.
+
+    Raises
+    ------
+    ValueError
+        As for ``exact_expectation``, or the loss is not computed from one of ``params``.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
@@ -73,18 +81,38 @@ def exact_gradient(fn, params):
     return Enumeration(compute(fn)).run(list(params))[1]
 
 
-class Enumeration:
-    """The joint states of the binary nodes below a loss, and the loss taken apart into terms."""
+def check_used(loss, params, names=None):
+    """Refuse parameters that a loss is not computed from: most often they are copies of those that it is."""
+    used = {loss}.union(*({x for _, x, _ in node.parents} for node in ancestors([loss])))
+    for i, p in enumerate(params):
+        if p not in used:
+            name = names[i] if names else f"params[{i}]"
+            raise ValueError(f"expected params that the loss is computed from, got {name} of shape {p.shape}, which it "
+                             "is not. Pass the Tensor itself that fn uses, not a copy")
 
-    def __init__(self, loss):
+
+class Enumeration:
+    """The joint states of the binary nodes below a loss, and the loss taken apart into terms.
+
+    ``relaxed`` allows rules that relax their samples; what is enumerated are bits nevertheless.
+    """
+
+    def __init__(self, loss, relaxed=False):
         if loss.size != 1:
             raise ValueError(f"exact enumeration: expected a scalar loss, got shape {loss.shape}")
         devices.check_cpu("exact enumeration", loss)
         self.loss = loss
         self.whole = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         objective = Objective(self.whole)
-        self.nodes = [node for node in objective.nodes if node.primitive.stochastic]
-        self.terms = objective.terms
+        self.nodes, self.terms, self.objective = objective.binary, objective.terms, objective
+        for node in self.nodes:
+            if is_relaxed(node) and not relaxed:
+                raise ValueError(
+                    "exact enumeration: expected samples of 0 and 1, got relaxed ones, of "
+                    f"{node.primitive.rule!r} at node {node.primitive.name!r}. Use another rule there")
+        fault = broken_rows(self.whole, objective)
+        if fault:
+            raise ValueError(f"exact enumeration: expected the rows of a batch to be independent. {fault}")
         self.joint = any(not term.inside for term in self.terms)
         self.axes = () if self.joint else self.independent_axes()
         self.bits = sum(node.size // prod(self.axes) for node in self.nodes)
@@ -125,7 +153,9 @@ class Enumeration:
             yield state
 
     def run(self, params=()):
-        """The expected loss, and its gradient with respect to ``params``."""
+        """The expected loss, and its gradient with respect to ``params``.  Sets ``scale``, the size of the costs."""
+        check_used(self.loss, params)
+        self.scale = float(np.abs(self.loss.value).max())
         if not self.nodes:
             return self.finish(self.whole, params, [np.zeros(p.shape, p.dtype) for p in params])
         if self.joint:
@@ -142,6 +172,7 @@ class Enumeration:
             probability = np.exp(at.value(self.log_probability)) / groups
             values = [at.value(c) for c in costs]
             expectations += [np.sum(probability * v) for v in values]
+            self.scale = max(self.scale, *(float(np.max(np.abs(w * v))) for w, v in zip(weights, values, strict=True)))
             at.cotangents = [w * probability for w in weights]
             at.cotangents += [probability * sum(w * v for w, v in zip(weights, values, strict=True))]
             self.accumulate(gradients, at, params)

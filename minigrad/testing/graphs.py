@@ -1,31 +1,34 @@
 """What holds for a whole graph: the promise of ``expected``, and which gradients are unbiased in it."""
 
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 from minigrad import devices, random
+from minigrad.claims import claims_of
 from minigrad.graph import Evaluation
 from minigrad.objective import Objective
 from minigrad.tensor import Tensor
 from minigrad.testing.loss import compute
 
-MOST_ROWS = 16      # flipped of each node: the first ones
+MOST_ROWS = 16      # tried of each node
+TRIALS = 48         # of all rows of a node together, at least
 
 
 def check_rows(fn, *, seed=0):
     """Raise unless ``costs[i]`` depends on row i of every node alone, as ``expected`` promises.
 
-    One row of one node at a time is flipped, every 0 a 1 and every 1 a 0, and the graph replayed with
-    the same noise below; no cost of another row may change.  Rules that blame each row for its own
-    cost are wrong where one does, as under batch normalisation.  The first 16 rows are tried.
+    For each node and each row, the sample of the row is drawn once and those of all other rows twice, 0 and 1 with
+    equal probability, and the graph is replayed with the same noise below.  The cost of the row must be the same both
+    times.  It is not where rows are mixed up, as by batch normalisation, or where samples have their axes in another
+    order than costs.  Rules that take the cost of a row for the effect of its own sample are wrong then.  At most 16
+    rows of each node are tried, spread evenly, 48 times in all.
 
     Parameters
     ----------
     fn : function that returns a scalar loss: ``fn(rng)``, drawing from the Generator it gets, or
         ``fn()``, drawing from the default one; or the loss itself.
-    seed : of the state from which rows are flipped.
+    seed : of the draws.
 
     Raises
     ------
@@ -39,46 +42,56 @@ def check_rows(fn, *, seed=0):
     ...     return mg.expected((bits - bits.mean(axis=0)).sum(axis=1) ** 2)
     >>> mg.testing.check_rows(fn)
     Traceback (most recent call last):
-    AssertionError: rows are not independent: costs[1] of an expected() went from 0 to 0.1111 when \
-row 0 of node 'bernoulli' was flipped. Leave that term outside expected, or compute each row by itself
+    AssertionError: rows are not independent: costs[0] of an expected() went from 0.4444 to 0.1111 when \
+the other rows of node 'bernoulli' were drawn again. Leave that term outside expected, or compute each row by itself
     """
-    evaluation, objective = objective_of(fn, seed)
-    for node in objective.nodes:
-        if node.primitive.stochastic:
-            for term in objective.below(node):
-                if term.inside:
-                    check_node(evaluation, node, term)
+    fault = broken_rows(*objective_of(fn, seed), seed)
+    if fault:
+        raise AssertionError(fault)
 
 
-def check_node(evaluation, node, term):
-    """Flip rows of one node, and watch the costs of one term."""
-    axes = node.shape[:node.ndim - node.primitive.event_ndim]
-    shared = term.prefix(axes)
+def broken_rows(evaluation, objective, seed=0):
+    """What breaks the promise of ``expected``, in words; None if nothing does."""
+    rng = random.Generator(seed).fork(3)
+    for node in objective.binary:
+        for term in objective.below(node):
+            if term.inside:
+                fault = broken_rows_of(evaluation, node, term, rng)
+                if fault:
+                    return fault
+    return None
+
+
+def broken_rows_of(evaluation, node, term, rng):
+    """The same for one node and one term."""
+    shared = term.prefix(node.shape[:node.ndim - node.primitive.event_ndim])
     rows = prod(shared)
-    before = evaluation.value(term.costs).reshape(rows, -1)
-    for row in range(min(rows, MOST_ROWS)):
-        value = evaluation.value(node).reshape(rows, -1).copy()
-        value[row] = 1 - value[row]
-        after = evaluation.replay({node: value.reshape(node.shape)}, [term.costs]).value(term.costs)
-        after = after.reshape(rows, -1)
+    values = evaluation.value(node).reshape(rows, -1)
+    if rows < 2:
+        return None
+    tried = np.unique(np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(int))
+    for row in np.tile(tried, max(1, TRIALS // len(tried))):
+        costs = []
+        own = drawn(rng, values[row])
+        for _ in range(2):
+            value = drawn(rng, values)
+            value[row] = own
+            again = evaluation.replay({node: value.reshape(node.shape)}, [term.costs])
+            costs.append(again.value(term.costs).reshape(rows, -1)[row])
+        before, after = costs
         changed = np.abs(after - before) > 1e-6 * (np.abs(before) + np.abs(after))
-        changed[row] = False
         if changed.any():
-            other, column = np.argwhere(changed)[0]
-            index = ", ".join(map(str, np.unravel_index(other, shared)))
-            flipped = ", ".join(map(str, np.unravel_index(row, shared)))
-            raise AssertionError(
-                f"rows are not independent: costs[{index}] of an expected() went from {before[other, column]:.4g} "
-                f"to {after[other, column]:.4g} when row {flipped} of node {node.primitive.name!r} was flipped. "
-                "Leave that term outside expected, or compute each row by itself")
+            column = int(np.argmax(changed))
+            index = ", ".join(map(str, map(int, np.unravel_index(row, shared))))
+            return (f"rows are not independent: costs[{index}] of an expected() went from {before[column]:.4g} to "
+                    f"{after[column]:.4g} when the other rows of node {node.primitive.name!r} were drawn again. Leave "
+                    "that term outside expected, or compute each row by itself")
+    return None
 
 
-class Claim(NamedTuple):
-    """Whether the gradient of a node's logits is unbiased, and if not, why."""
-
-    node: Tensor
-    unbiased: bool
-    why: str
+def drawn(rng, values):
+    """Bits like ``values``, 0 and 1 with equal probability."""
+    return (rng.uniform(values.shape, event_ndim=0) < 0.5).astype(values.dtype)
 
 
 def unbiased_nodes(fn, *, seed=0):
@@ -108,26 +121,7 @@ def unbiased_nodes(fn, *, seed=0):
     above True Reinforce(baseline=Constant(number=0.0)) is unbiased and asks for no gradient
     below False StraightThrough() is biased
     """
-    _, objective = objective_of(fn, seed)
-    claims = {}
-    for node in reversed([node for node in objective.nodes if node.primitive.stochastic and node.requires_grad]):
-        claims[node] = claim(node, [claims[x] for x in objective.next_below(node)])
-    return list(reversed(claims.values()))
-
-
-def claim(node, below):
-    """The claim of a node, given those of the nodes that its gradient comes through first."""
-    rule = node.primitive.rule
-    spoilt = [c.node.primitive for c in below if not c.unbiased]
-    if not rule.unbiased:
-        return Claim(node, False, f"{rule!r} is biased")
-    if not {"grad", "cost_and_grad_at"} & set(rule.needs):
-        return Claim(node, True, f"{rule!r} is unbiased and asks for no gradient")
-    if not rule.needs_unbiased_below:
-        return Claim(node, True, f"{rule!r} is unbiased whatever gradient it gets")
-    if spoilt:
-        return Claim(node, False, f"{rule!r} needs unbiased gradients, and those through {spoilt[0].name!r} are not")
-    return Claim(node, True, f"{rule!r} is unbiased, and so are the gradients it gets")
+    return list(claims_of(objective_of(fn, seed)[1]).values())
 
 
 def objective_of(fn, seed):

@@ -7,13 +7,14 @@ import numpy as np
 
 from minigrad import devices, ops, random
 from minigrad.arguments import described
+from minigrad.claims import claims_of, is_relaxed
 from minigrad.graph import Evaluation
 from minigrad.tensor import Tensor
-from minigrad.testing.exact import Enumeration
+from minigrad.testing.exact import Enumeration, check_used
 from minigrad.testing.loss import compute
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
 
-STATES = 6      # of all noise, at which estimates are tested for repeating, and rows for being independent
+STATES = 6      # of all noise, at which estimates are tested for repeating
 # An enumeration is given up when, after this many runs, its share of the probability is this many times too small.
 HOPELESS, SLACK = 400, 4
 
@@ -24,6 +25,10 @@ class Moments:
 
     ``runs`` counts backward passes made to find them, ``evaluations`` those of the cost that one
     estimate takes.  Fourth central moments tell how well a sampled variance is known.
+
+    ``exact`` says that every outcome of the noise was enumerated.  If ``rows`` is above 1, the outcomes of each of
+    so many groups of rows were enumerated by themselves, and that rows are independent was tested in ``states``
+    states of the others, new ones for every outcome.
     """
 
     mean: np.ndarray
@@ -32,6 +37,8 @@ class Moments:
     evaluations: float
     runs: int
     exact: bool
+    rows: int = 1
+    states: int = 0
 
     @property
     def stderr(self):
@@ -66,13 +73,14 @@ class Problem:
         if not found or not all(isinstance(p, Tensor) and p.requires_grad for p in found):
             raise TypeError("expected params that are Tensors with requires_grad=True, one, a list or a dict of them, "
                             f"got {', '.join(map(described, found)) or 'none'}. Use mg.tensor(x, requires_grad=True)")
-        self.leaves = list(params.values())
+        self.names, self.leaves = params.keys(), list(params.values())
+        self.scale, self.broken_claims, self.relaxed = 0.0, [], []
         self.coordinates = [name + (str(list(index)) if index else "")
                             for name, p in params.items() for index in np.ndindex(p.shape)]
 
     def __getstate__(self):
         """What a report needs: without the function, which may be a local one that cannot be pickled."""
-        return {name: getattr(self, name) for name in ("params", "leaves", "coordinates")}
+        return {name: value for name, value in vars(self).items() if name not in ("fn", "names")}
 
     def flat(self, gradients):
         return np.concatenate([np.asarray(ops.dense(g), float).ravel() for g in gradients])
@@ -100,13 +108,21 @@ class Problem:
     def exact(self, seed):
         """The exact gradient, and the number of groups of rows that ``expected`` says are independent."""
         rng = random.Generator(seed)
-        enumeration = Enumeration(compute(self.fn, rng))
+        loss = compute(self.fn, rng)
+        check_used(loss, self.leaves, list(self.names))
+        enumeration = Enumeration(loss, relaxed=True)
         if rng.draws != len(enumeration.nodes):
             raise ValueError(
                 f"expected fn to draw once for each of the {len(enumeration.nodes)} binary nodes below its loss, "
                 f"got {rng.draws} draws from the generator it was given. Take fn(rng), hand rng to every "
                 "bernoulli, and draw data and other noise beforehand")
-        return self.flat(enumeration.run(self.leaves)[1]), prod(enumeration.axes)
+        claims = [(claim.node.primitive, claim) for claim in claims_of(enumeration.objective).values()]
+        self.broken_claims = [f"{primitive.rule!r} at node {primitive.name!r}: {claim.why}"
+                              for primitive, claim in claims if primitive.rule.unbiased and not claim.unbiased]
+        self.relaxed = [node.primitive.name for node in enumeration.nodes if is_relaxed(node)]
+        gradient = self.flat(enumeration.run(self.leaves)[1])
+        self.scale = enumeration.scale
+        return gradient, prod(enumeration.axes)
 
     def moments(self, groups, samples, seed):
         """Exact moments if that takes at most ``samples`` backward passes, else sampled ones."""
@@ -122,26 +138,65 @@ class Problem:
             return self.sampled_moments(samples, seed)
 
     def exact_moments(self, groups, samples, seed):
-        """Every outcome of each group of rows while the others stay: moments of independent terms add."""
-        if not self.independent(groups, seed):
-            groups = 1
+        """Sums over every joint outcome; if these are too many, over those of each group of rows by itself."""
+        if groups == 1 or self.outcomes_of_first(groups, samples, seed) ** groups <= samples:
+            return self.joint_moments(samples, seed)
+        return self.moments_by_group(groups, samples, seed)
+
+    def outcomes_of_first(self, groups, samples, seed):
+        """The number of outcomes of the first group of rows, while all other noise stays."""
+        tape, count = Tape(), 0
+        while tape.rewind():
+            self.estimate(Choices(Noise(tape, 0, groups), seed))
+            count += 1
+            if count > samples:
+                raise OverflowError("more outcomes than samples")
+        return count
+
+    def joint_moments(self, samples, seed):
         start, _ = self.estimate(Choices(Noise(0), seed))
-        mean, variance, evaluations, runs = start.copy(), 0.0, 0.0, 0
+        first, second, done, evaluations, runs, tape = 0.0, 0.0, 0.0, 0.0, 0, Tape()
+        while tape.rewind():
+            estimate, made = self.estimate(Choices(Noise(tape), seed))
+            first = first + tape.probability * (estimate - start)
+            second = second + tape.probability * (estimate - start)**2
+            done += tape.probability
+            evaluations += tape.probability * made
+            runs += 1
+            if runs > samples or (runs > HOPELESS and runs > SLACK * samples * done):
+                raise OverflowError("more outcomes than samples")
+        variance = np.maximum(second - first**2, 0)
+        return Moments(start + first, variance, np.full(start.shape, np.nan), evaluations, runs, exact=True)
+
+    def moments_by_group(self, groups, samples, seed):
+        """Moments of a sum over independent groups of rows add.
+
+        Independent means: the difference that an outcome of a group makes is the same in another state of all other
+        rows.  That is tested for every outcome, with a new state each time.
+        """
+        start, _ = self.estimate(Choices(Noise(0), seed))
+        mean, variance, evaluations, runs, states = start.copy(), 0.0, 0.0, 0, 0
         for group in range(groups):
-            first, second, done, tape = 0.0, 0.0, 0.0, Tape()
+            first, second, tape = 0.0, 0.0, Tape()
             while tape.rewind():
-                noise = Noise(tape, group if groups > 1 else None, groups)
-                estimate, made = self.estimate(Choices(noise, seed))
-                first = first + tape.probability * (estimate - start)
-                second = second + tape.probability * (estimate - start)**2
+                estimate, made = self.estimate(Choices(Noise(tape, group, groups), seed))
+                change = estimate - start
+                states += 1
+                elsewhere, _ = self.estimate(Choices(Noise(tape.again(), group, groups, states), seed))
+                base, _ = self.estimate(Choices(Noise(0, group, groups, states), seed))
+                size = np.abs(estimate) + np.abs(start) + np.abs(elsewhere) + np.abs(base)
+                if (np.abs(change - (elsewhere - base)) > 1e-9 * (size + size.max())).any():
+                    raise ValueError("the estimate of a row depends on other rows")
+                first = first + tape.probability * change
+                second = second + tape.probability * change**2
                 evaluations += tape.probability * made / groups
-                runs += 1
-                done += tape.probability
-                if runs > samples or (runs > HOPELESS and runs > SLACK * samples * (group + done) / groups):
+                runs += 3
+                if runs > 3 * samples:
                     raise OverflowError("more outcomes than samples")
             mean += first
             variance = variance + np.maximum(second - first**2, 0)
-        return Moments(mean, variance, np.full(mean.shape, np.nan), evaluations, runs, exact=True)
+        return Moments(mean, variance, np.full(mean.shape, np.nan), evaluations, runs // 3, exact=True, rows=groups,
+                       states=states)
 
     def undetermined(self, seed):
         """A coordinate at which two estimates from the same noise differ, or None."""
@@ -153,7 +208,8 @@ class Problem:
         return None
 
     def independent(self, groups, seed):
-        """Whether the estimate is a sum over groups of rows, each depending on its own noise alone."""
+        """Whether the estimate is a sum over groups of rows in some states of all noise, so that it may be sampled
+        for many copies of the rows at once."""
         try:
             start, _ = self.estimate(Choices(Noise(0), seed))
         except Continuous:      # one seed for all rows

@@ -49,6 +49,10 @@ class Tape:
         self.probability *= float(probabilities[index])
         return index
 
+    def again(self):
+        """A tape that gives the answers of this run once more; a choice that did not come up then is an error."""
+        return Repeated(self.taken)
+
     def rewind(self):
         """Get ready for the next run; False once there is none."""
         self.position, self.probability = 0, 1.0
@@ -63,18 +67,33 @@ class Tape:
         return True
 
 
+class Repeated:
+    """The answers of one run of a tape."""
+
+    def __init__(self, taken):
+        self.taken, self.position = taken, 0
+
+    def choose(self, probabilities):
+        if self.position == len(self.taken) or self.taken[self.position][1] != len(probabilities):
+            raise ValueError("the choices of a row depend on other rows")
+        index, _ = self.taken[self.position]
+        self.position += 1
+        return index
+
+
 class Noise:
     """What one run draws: the noise of one group of rows varies, that of the others stays.
 
     Parameters
     ----------
-    tape : enumerates the noise of the group; an integer instead names one other state of it.
+    tape : enumerates the noise of the group; an integer instead names one state of it.
     group : number of the group of rows that varies; None for all of them.
     groups : how many there are; the samples of every draw are shared out among them in order.
+    state : of the noise of all other groups, an integer.
     """
 
-    def __init__(self, tape, group=None, groups=1):
-        self.tape, self.group, self.groups = tape, group, groups
+    def __init__(self, tape, group=None, groups=1, state=0):
+        self.tape, self.group, self.groups, self.state = tape, group, groups, state
         self.drawn = {}
 
     def varies(self, shape, event_ndim):
@@ -123,7 +142,7 @@ class Choices(random.Generator):
         self.draws += 1
         if name not in self.noise.drawn:
             varies = self.noise.varies(shape, event_ndim)
-            fixed = self.number(0, shape, event_ndim)
+            fixed = self.number(self.noise.state, shape, event_ndim)
             if isinstance(self.noise.tape, int):
                 fixed = np.where(varies, self.number(self.noise.tape, shape, event_ndim), fixed)
                 varies = np.zeros(shape, bool)

@@ -24,6 +24,7 @@ from minigrad.arguments import described, is_real, is_whole
 from minigrad.testing.moments import Moments, Problem
 
 ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # of an exact sum, relative to its terms
+OF_COSTS = {"float64": 1e-11, "float32": 1e-5}      # of an estimate, relative to the size of the costs
 POWER = 0.99
 MOST_LINES = 30     # of a printed report
 
@@ -64,8 +65,10 @@ class EstimatorReport:
             self.biased &= self.confirmed
 
     def tolerance(self):
-        rounding = max(ROUNDING[str(p.dtype)] for p in self.problem.leaves)
-        return rounding * (np.abs(self.truth) + np.sqrt(self.moments.variance) + np.abs(self.truth).max())
+        """How far rounding may take an exact mean from the truth, by coordinate."""
+        rounding, of_costs = (max(table[str(p.dtype)] for p in self.problem.leaves) for table in (ROUNDING, OF_COSTS))
+        terms = np.abs(self.truth) + np.sqrt(self.moments.variance) + np.abs(self.truth).max()
+        return rounding * terms + of_costs * self.problem.scale
 
     @property
     def critical(self):
@@ -84,10 +87,13 @@ class EstimatorReport:
     unbiased = property(lambda self: not self.biased.any())
 
     @property
-    def detectable(self):
+    def smallest(self):
+        """The bias that would have been found, as an array over all coordinates."""
         if self.exact:
-            return self.problem.shaped(self.tolerance())
-        return self.problem.shaped((self.critical + NormalDist().inv_cdf(POWER)) * self.moments.stderr)
+            return self.tolerance()
+        return (self.critical + NormalDist().inv_cdf(POWER)) * self.moments.stderr
+
+    detectable = property(lambda self: self.problem.shaped(self.smallest))
 
     @property
     def cosine(self):
@@ -132,8 +138,6 @@ class EstimatorReport:
     def parts(self):
         """What is said before the table, its header, its rows, and what is said after it."""
         m = self.moments
-        how = f"{m.runs} outcomes enumerated: exact" if m.exact else f"{m.runs} samples"
-        before = f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}"
         header = ["", "gradient", "mean", "bias", "stderr", "z", "variance"]
         shown = np.sort(np.argsort(-np.abs(self.difference), kind="stable")[:MOST_LINES])
         columns = [self.truth, m.mean, self.difference, m.stderr, self.ratio, m.variance]
@@ -143,13 +147,32 @@ class EstimatorReport:
         after = []
         if len(shown) < len(self.truth):
             after.append(f"and {len(self.truth) - len(shown)} coordinates with less bias")
-        if self.unbiased:
-            least = np.max(self.tolerance() if m.exact else self.problem.flat(as_list(self.detectable)))
-            after.append(f"unbiased; a bias of {least:.2g} would have been found"
-                         + ("" if m.exact else f" with probability {POWER}"))
-        else:
-            after.append(self.fault())
-        return before, header, rows, after
+        after.append(self.passed() if self.unbiased else self.fault())
+        return self.summary(), header, rows, after + self.notes()
+
+    def summary(self):
+        """How mean and variance were found, in a line."""
+        m = self.moments
+        how = f"{m.runs} samples"
+        if m.exact:
+            how = f"all {m.runs} joint outcomes enumerated: exact"
+        if m.exact and m.rows > 1:
+            how = (f"{m.runs} outcomes enumerated, those of each of {m.rows} groups of rows by themselves: exact if "
+                   f"rows are independent, as they were in {m.states} states of the other rows")
+        return f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}"
+
+    def passed(self):
+        """What an unbiased estimate has shown, in a sentence."""
+        return (f"unbiased; a bias of {np.max(self.smallest):.2g} would have been found"
+                + ("" if self.exact else f" with probability {POWER}"))
+
+    def notes(self):
+        """What else the graph shows: a list of sentences."""
+        notes = [f"claims to be unbiased, but not in this graph: {claim}" for claim in self.problem.broken_claims]
+        if self.problem.relaxed:
+            names = ", ".join(map(repr, self.problem.relaxed))
+            notes.append(f"the samples of {names} are relaxed; the exact gradient is that for samples of 0 and 1")
+        return notes
 
     def __repr__(self):
         before, header, rows, after = self.parts()
@@ -200,8 +223,9 @@ def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None)
     Up to ``samples`` backward passes are made.  If all outcomes of the noise can be enumerated with
     them (that of the binary nodes, and what the rules themselves draw), mean and variance are exact.
     If not, that many samples are drawn, and again as many if the first ones speak against the rule,
-    which is rejected only if both do.  Rows that ``expected`` declares independent are enumerated one
-    after the other, not jointly, after a test that the estimate is indeed a sum over them.
+    which is rejected only if both do.  If there are too many joint outcomes, rows that ``expected`` declares
+    independent are enumerated one after the other; the report says so.  Then it is tested, for every outcome and in
+    another state of all other rows, that the estimate is a sum over rows.
 
     Memories of rules are read and never updated.
 
@@ -224,7 +248,8 @@ def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None)
     AssertionError
         An estimate is not finite.
     ValueError
-        More than 2**20 joint states; or ``fn`` draws other noise than that of its binary nodes.
+        More than 2**20 joint states; ``fn`` draws other noise than that of its binary nodes; the loss is not computed
+        from one of ``params``; or the promise of ``expected`` is broken, as ``check_rows`` finds.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0, -1.0], requires_grad=True)

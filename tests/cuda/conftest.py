@@ -13,7 +13,7 @@ each of the GPU's, so it shows wrong indices and wrong sums. What it does not sh
 |                                                    | loops with the same trips for all: by review                |
 | gives two shared arrays made on one line the same  | one array to a line, or one in all: by review               |
 | memory                                             |                                                             |
-| gives threads that ask at once different arrays,   | repaired (`cuda.simulated`), and full of rubbish, as are    |
+| gives threads that ask at once different arrays,   | repaired (`cuda.simulator`), and full of rubbish, as are    |
 | and arrays that are often full of zeros            | empty arrays of the stand-in for CuPy                       |
 | `kernel[grid, threads]` changes the kernel         | launches name grid and threads each time (`cuda.launch`)    |
 | exchanges the name `cuda` file by file, for all    | device functions that use it stand in their kernel's file:  |
@@ -33,7 +33,7 @@ import sys
 import pytest
 
 from minigrad import devices
-from minigrad.kernels import arrays
+from minigrad.kernels.device import arrays
 
 
 def pytest_collection_modifyitems(items):

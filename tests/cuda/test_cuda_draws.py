@@ -5,7 +5,8 @@ import pytest
 import tails
 
 from minigrad import kernels
-from minigrad.kernels.arrays import simulated, to_device, to_host
+from minigrad.kernels.device.arrays import simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 
 COUNTERS = [(0, 0, 0, 0), (2**64 - 3, 2**32 - 1, 2**31, 2**32 - 80)]
 SHAPES = [(0, 3), (3, 0), (1, 1), (3, 9), (40, 35)]
@@ -28,11 +29,6 @@ def test_the_same_bits_as_on_the_cpu(shape, counter, dtype):
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, gates)
 
-    sampled, blocks = kernels.sampled_gates(to_device(logits), *counter)
-    np.testing.assert_array_equal(to_host(sampled), gates)
-    assert blocks.binary
-    assert blocks.same_as(kernels.open_blocks(sampled))
-
 
 def test_gates_of_any_shape_and_strides():
     logits, u = np.random.default_rng(2).normal(size=(4, 3, 6)), kernels.philox_uniforms(0, 0, 0, 0, (12, 6))
@@ -41,8 +37,6 @@ def test_gates_of_any_shape_and_strides():
     np.testing.assert_array_equal(to_host(kernels.bernoulli_gates(to_device(logits), to_device(u))), wanted)
     found = kernels.bernoulli_gates(to_device(logits)[:, :, ::2], to_device(u)[:, :, ::2])
     np.testing.assert_array_equal(to_host(found), wanted[:, :, ::2])
-    found = kernels.sampled_gates(to_device(logits[0].T).T, 0, 0, 0)[0]
-    np.testing.assert_array_equal(to_host(found), wanted[0])
 
 
 def test_extreme_logits():
@@ -54,18 +48,13 @@ def test_extreme_logits():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("draw", [
-    lambda logits: kernels.bernoulli_gates(logits, logits * 0),
-    lambda logits: kernels.sampled_gates(logits, 0, 0, 0)[0],
-])
-def test_logits_that_are_not_finite_are_told_at_the_next_transfer(draw, bad):
+def test_logits_that_are_not_finite_are_told_at_the_next_transfer(bad):
     logits = np.zeros((2, 3))
     logits[0, 1] = bad
-    with np.errstate(invalid="ignore"):
-        gates = draw(to_device(logits))
+    gates = kernels.bernoulli_gates(to_device(logits), to_device(np.full((2, 3), 0.25)))
     with pytest.raises(ValueError, match="logits: expected finite"):
         to_host(gates)
-    assert to_host(gates)[0, 1] == 0
+    np.testing.assert_array_equal(to_host(gates), [[1, 0, 1], [1, 1, 1]])       # raised once
 
 
 def test_bad_arguments():
@@ -77,25 +66,14 @@ def test_bad_arguments():
     with pytest.raises(TypeError, match="u: expected float64"):
         kernels.bernoulli_gates(logits, to_device(np.zeros((2, 3), np.float32)))
     with pytest.raises(ValueError, match="seed"):
-        kernels.sampled_gates(logits, -1, 0, 0)
+        kernels.philox_uniforms(-1, 0, 0, 0, (2, 3), device=True)
     with pytest.raises(ValueError, match="another stream"):
-        kernels.sampled_gates(logits, 0, 0, 0, 2**32 - 1)
+        kernels.philox_uniforms(0, 0, 0, 2**32 - 1, (2, 3), device=True)
     with pytest.raises(TypeError, match="float32 or float64"):
-        kernels.sampled_gates(to_device(np.zeros((2, 3), int)), 0, 0, 0)
-    with pytest.raises(ValueError, match="examples, blocks"):
-        kernels.sampled_gates(to_device(np.zeros(3)), 0, 0, 0)
+        kernels.bernoulli_gates(to_device(np.zeros((2, 3), int)), to_device(np.zeros((2, 3))))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_words_that_open_gates_on_the_device(dtype):
     logits = to_device(tails.LOGITS.astype(dtype))
     tails.check(lambda words: to_host(kernels.bernoulli_gates(logits, to_device((words + 0.5) * 2.0**-32))))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_gates_that_are_drawn_and_listed_at_once_see_the_whole_word(dtype):
-    """At the word 43 of 2**32, which is below σ(−18) and not below σ(−18.6); see test_tails."""
-    for logit, expected in ((-18.6, 0), (-18.0, 1)):
-        logits = np.full((1, 206), logit, dtype)
-        gates = kernels.sampled_gates(to_device(logits), 0, 0, 457, 664)[0]
-        assert to_host(gates)[0, 205] == expected

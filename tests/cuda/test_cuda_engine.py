@@ -5,8 +5,9 @@ import pytest
 
 import minigrad as mg
 from minigrad import devices, ops
-from minigrad.kernels import arrays, count_work
-from minigrad.kernels.deferred import waiting
+from minigrad.kernels import count_work
+from minigrad.kernels.device import arrays, transfer
+from minigrad.kernels.device.deferred import waiting
 from minigrad.tensor import Tensor
 from tests.cases import cases
 
@@ -100,7 +101,7 @@ def test_what_a_tensor_of_the_device_shows():
     ("add", lambda here, there: here + there),
     ("multiply", lambda here, there: there * here.data),
     ("where", lambda here, there: mg.where(here > 0, there, 0)),
-    ("join", lambda here, there: mg.concatenate([here, there])),
+    ("concatenate", lambda here, there: mg.concatenate([here, there])),
     ("getitem", lambda here, there: there[np.array([0, 1])]),
     ("getitem", lambda here, there: here[mg.tensor([0, 1]).to("cuda")]),
     ("matmul", lambda here, there: there @ here),
@@ -127,7 +128,7 @@ def test_mixing_in_the_rest_of_the_engine():
     y = x * x
     with pytest.raises(ValueError, match=r"on 'cuda', got .* on 'cpu'"):
         mg.replay([y.sum()], {y: np.ones(2)})
-    (again,) = mg.replay([y.sum()], {y: arrays.to_device(np.ones(2))})
+    (again,) = mg.replay([y.sum()], {y: transfer.to_device(np.ones(2))})
     assert float(again) == 2
 
 

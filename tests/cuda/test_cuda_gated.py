@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels import count_work, cpu
+from minigrad.kernels import count_work
+from minigrad.kernels.cpu import dispatch
 
 B, D, G, K, C = 6, 5, 3, 2, 4
 
@@ -52,7 +53,7 @@ def train(device, rule, both_sides):
 @pytest.mark.parametrize("both_sides", [False, True])
 @pytest.mark.parametrize("rule", [mg.estimators.StraightThrough, mg.estimators.Reinforce, OpenOnly])
 def test_training_on_the_device_is_the_cpus(monkeypatch, rule, both_sides):
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(dispatch, "dense_is_faster", lambda *case: False)
     loss, parameters, work = train("cuda", rule(), both_sides)
     wanted_loss, wanted, on_cpu = train("cpu", rule(), both_sides)
     assert loss == pytest.approx(wanted_loss, rel=1e-10)

@@ -5,9 +5,10 @@ import gc
 import numpy as np
 import pytest
 
-from minigrad.kernels.arrays import device_library, to_device, to_host
 from minigrad.kernels.cuda import epilogue, launch, lists, views
 from minigrad.kernels.cuda.driver import open_blocks
+from minigrad.kernels.device.arrays import device_library
+from minigrad.kernels.device.transfer import to_device, to_host
 
 
 def test_a_view_is_made_once_and_forgotten_with_its_array():
@@ -43,7 +44,7 @@ def test_kernels_do_all_their_work_on_any_grid(monkeypatch, blocks, threads):
     lists_of = open_blocks(to_device(gates))
     values = device_library().zeros((20, 3), float)
     dense = np.arange(60.0).reshape(5, 12)
-    launch.spread(epilogue.sample, values.size, lists_of.lists, 5, 4, to_device(dense), values)
+    launch.for_each(epilogue.gather, values.size, lists_of.lists, 5, 4, to_device(dense), values)
     np.testing.assert_array_equal(to_host(values).reshape(5, 12), dense)
 
 

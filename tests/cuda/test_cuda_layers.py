@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import cpu, reference
-from minigrad.kernels.arrays import simulated, to_device, to_host
+from minigrad.kernels import specification
+from minigrad.kernels.cpu import dispatch as cpu_dispatch
 from minigrad.kernels.cuda import driver, plain
+from minigrad.kernels.device.arrays import simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 from tests.kernels.layer_checks import GATES, check_both_sides, check_consumer, check_gated_layer, make_gates
 
 DTYPES = np.float32, np.float64
@@ -30,11 +32,11 @@ def cases(shapes):
             for n, pair in enumerate(pairs)]
 
 
-@pytest.fixture(params=["tiles", "plain"])
+@pytest.fixture(params=["dispatch", "plain"])
 def products(request, monkeypatch):
     """Once with the products that are used, once with those that can be read."""
     if request.param == "plain":
-        monkeypatch.setattr(driver, "tiles", plain)
+        monkeypatch.setattr(driver, "dispatch", plain)
 
 
 @pytest.mark.usefixtures("products")
@@ -65,7 +67,7 @@ def test_sums_over_examples_by_any_team(monkeypatch, block, threads):
     gates, g = make_gates("half", (13, 2), np.float64, rng), rng.standard_normal((13, 2 * block))
     opened = to_device(gates)
     found = kernels.gated_linear_db(to_device(g), opened, kernels.open_blocks(opened), block)
-    np.testing.assert_allclose(to_host(found), reference.gated_linear_db(g, gates, block), rtol=1e-12)
+    np.testing.assert_allclose(to_host(found), specification.gated_linear_db(g, gates, block), rtol=1e-12)
 
 
 def test_strides():
@@ -75,12 +77,13 @@ def test_strides():
     views = [to_device(x)[::2], to_device(weight)[:, ::2], to_device(g.T).T, to_device(gates)[::2, ::2]]
     x, weight, gates = x[::2], weight[:, ::2], gates[::2, ::2]
     out = kernels.gated_linear(*views[:2], None, views[3], 2)
-    np.testing.assert_allclose(to_host(out.to_dense()), reference.gated_linear(x, weight, None, gates, 2), rtol=1e-12)
+    wanted = specification.gated_linear(x, weight, None, gates, 2)
+    np.testing.assert_allclose(to_host(out.to_dense()), wanted, rtol=1e-12)
     dx = kernels.gated_linear_dx(views[2], views[1], views[3], out.blocks, 2)
-    np.testing.assert_allclose(to_host(dx), reference.gated_linear_dx(g, weight, gates, 2), rtol=1e-12)
+    np.testing.assert_allclose(to_host(dx), specification.gated_linear_dx(g, weight, gates, 2), rtol=1e-12)
     kernels.gated_linear_sgd(views[2], views[0], views[3], out.blocks, views[1], None, 0.5)
     np.testing.assert_allclose(to_host(views[1].copy()),
-                               weight - 0.5 * reference.gated_linear_dw(g, x, gates, 2), rtol=1e-12)
+                               weight - 0.5 * specification.gated_linear_dw(g, x, gates, 2), rtol=1e-12)
 
 
 def everything(x, weight, bias, gates, g, block):
@@ -106,7 +109,7 @@ def test_the_same_bits_every_time():
 
 
 def test_a_step_makes_no_transfer_and_touches_what_it_does_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(cpu_dispatch, "dense_is_faster", lambda *case: False)
     rng = np.random.default_rng(6)
     host = [rng.standard_normal(shape) for shape in ((5, 4), (6, 4), 6, (5, 6), (5, 3), (4, 6))]
 
@@ -140,7 +143,7 @@ def test_zeros_stay_behind_the_open_blocks():
     gates = to_device(make_gates("sparse", (6, 5), np.float64, rng))
     x, weight, bias = (to_device(rng.standard_normal(shape)) for shape in ((6, 4), (10, 4), 10))
     h = kernels.gated_linear(x, weight, bias, gates, 2)
-    other = kernels.Packed.sample(to_device(np.full((6, 10), np.inf)), h.blocks, 2)
+    other = kernels.Packed.gather(to_device(np.full((6, 10), np.inf)), h.blocks, 2)
     for packed in (h, np.tanh(h), h * 3, h + h, h / 2, h * h, h * to_device(rng.standard_normal(10)), other,
                    kernels.gated_linear_dx(h, to_device(rng.standard_normal((10, 10))), gates, h.blocks, 2, h.blocks)):
         values = to_host(packed.values)
@@ -156,8 +159,8 @@ def test_zeros_stay_behind_the_open_blocks():
 def test_functions_of_packed_values(function):
     rng = np.random.default_rng(8)
     gates, dense = make_gates("half", (4, 3), np.float64, rng), rng.standard_normal((4, 6))
-    host = kernels.Packed.sample(dense, kernels.open_blocks(gates), 2)
-    device = kernels.Packed.sample(to_device(dense), kernels.open_blocks(to_device(gates)), 2)
+    host = kernels.Packed.gather(dense, kernels.open_blocks(gates), 2)
+    device = kernels.Packed.gather(to_device(dense), kernels.open_blocks(to_device(gates)), 2)
     np.testing.assert_allclose(to_host(function(device).to_dense()), function(host).to_dense(), rtol=1e-12)
 
 
@@ -166,15 +169,15 @@ def test_functions_of_packed_values(function):
 def test_what_would_fill_closed_blocks_is_refused(function):
     blocks = kernels.open_blocks(to_device(np.eye(3)))
     with pytest.raises(TypeError, match="to_dense"):
-        function(kernels.Packed.sample(to_device(np.ones((3, 6))), blocks, 2))
+        function(kernels.Packed.gather(to_device(np.ones((3, 6))), blocks, 2))
 
 
 def test_packed_on_other_blocks_is_refused():
-    first, second = (kernels.Packed.sample(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(gates)), 1)
+    first, second = (kernels.Packed.gather(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(gates)), 1)
                      for gates in (np.eye(3), np.ones((3, 3))))
     with pytest.raises(TypeError, match="same open blocks"):
         first + second
-    again = kernels.Packed.sample(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(np.eye(3))), 1)
+    again = kernels.Packed.gather(to_device(np.ones((3, 3))), kernels.open_blocks(to_device(np.eye(3))), 1)
     np.testing.assert_array_equal(to_host((first + again).to_dense()), 2 * np.eye(3))
 
 

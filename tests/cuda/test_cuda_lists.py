@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import reference
-from minigrad.kernels.arrays import simulated, to_device, to_host
+from minigrad.kernels import specification
 from minigrad.kernels.cuda import launch, layout, lists
+from minigrad.kernels.device.arrays import simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 
 LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
 SHAPES = [(0, 3), (3, 0), (1, 1), (5, 7), (32, 32), (33, 31), (3, 70), (70, 3)]
@@ -19,7 +20,7 @@ def random_gates(shape, density=0.4, dtype=np.float32):
 
 
 def assert_lists_of(blocks, gates):
-    wanted = reference.open_blocks(gates)
+    wanted = specification.open_blocks(gates)
     for name, array in zip(LISTS, wanted, strict=True):
         got = getattr(blocks, name)
         assert got.dtype == np.int32
@@ -55,7 +56,7 @@ def test_any_number_of_threads(monkeypatch, threads):
 
 
 def assert_tiles_of(blocks, gates, rows):
-    tiles, starts = to_host(blocks.tiles(rows)), reference.open_blocks(gates)[2]
+    tiles, starts = to_host(blocks.tiles(rows)), specification.open_blocks(gates)[2]
     wanted = [(j, first, min(first + rows, starts[j + 1])) for j in range(gates.shape[1])
               for first in range(starts[j], starts[j + 1], rows)]
     assert tiles[0, 0] == len(wanted)

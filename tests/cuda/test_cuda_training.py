@@ -6,8 +6,9 @@ import pytest
 import minigrad as mg
 from minigrad import devices
 from minigrad.kernels import count_work
-from minigrad.kernels.arrays import is_device, simulated, to_device
-from minigrad.kernels.deferred import settle, waiting
+from minigrad.kernels.device.arrays import is_device, simulated
+from minigrad.kernels.device.deferred import settle, waiting
+from minigrad.kernels.device.transfer import to_device
 
 RULES = {name: getattr(mg.estimators, name) for name in mg.estimators.__all__}
 RULES |= {"Reinforce, mean": lambda: mg.estimators.Reinforce("mean"),

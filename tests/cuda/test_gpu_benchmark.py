@@ -8,7 +8,7 @@ pytest.importorskip("threadpoolctl")
 
 from demos.benchmarks import gated, gpu, on_gpu
 from demos.benchmarks.layer import Layer
-from minigrad.kernels.arrays import simulated
+from minigrad.kernels.device.arrays import simulated
 
 
 def test_every_part_has_its_row(capsys):

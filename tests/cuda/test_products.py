@@ -1,4 +1,4 @@
-"""The products on the device, each of their kernels against the reference, over random shapes.
+"""The products on the device, each of their kernels against the specification, over random shapes.
 
 `test_cuda_layers` tests whole layers. Here tiles, windows, tails, vectors and slices are at issue, so the kernels are
 called as `driver` calls them, and every kernel there is must have been run by the end.
@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import kernels
-from minigrad.kernels import reference
-from minigrad.kernels.arrays import device_library, simulated, to_device, to_host
-from minigrad.kernels.cuda import launch, masked, shared, tiles, wide
+from minigrad.kernels import specification
+from minigrad.kernels.cuda import dispatch, launch, masked, shared, wide
+from minigrad.kernels.device.arrays import device_library, simulated
+from minigrad.kernels.device.transfer import to_device, to_host
 
 SCALE = 1 if simulated() else 8
 DENSITIES = 0.0, 0.1, 0.5, 1.0
@@ -41,19 +42,19 @@ def assert_close(got, wanted):
     np.testing.assert_allclose(got, wanted, rtol=0, atol=200 * np.finfo(wanted.dtype).eps * scale)
 
 
-def check(shape, density, dtype, seed=0, products=tiles):
+def check(shape, density, dtype, seed=0, products=dispatch):
     """sdd, dsd and dw of a case; shape (examples, blocks, block, width)."""
     examples, count, block, width = shape
     gates, x, weight, g = problem(*shape, density, dtype, seed)
     blocks = kernels.open_blocks(to_device(gates))
     values = device_library().zeros((gates.size, block), x.dtype)
     products.sdd(to_device(x), to_device(weight), blocks, values)
-    assert_close(values, packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block))
+    assert_close(values, packed(specification.packed_linear_dh(x, weight.T, gates, block), gates, block))
     values = to_device(packed(g, gates, block))
     out = to_device(np.ones((examples, width), dtype))
     products.dsd(values, to_device(weight), blocks, out)
-    assert_close(out, 1 + reference.gated_linear_dx(g, weight, gates, block))
-    dw = reference.gated_linear_dw(g, x, gates, block)
+    assert_close(out, 1 + specification.gated_linear_dx(g, weight, gates, block))
+    dw = specification.gated_linear_dw(g, x, gates, block)
     for keep, rate in ((0, 1), (1, -0.5)):
         out = to_device(np.ones((count * block, width), dtype))
         products.dw(values, to_device(x), blocks, out, keep, rate)
@@ -91,19 +92,19 @@ def test_nothing_to_compute(shape):
 @pytest.mark.parametrize("shape", [(9, 35, 1, 8), (5, 6, 8, 5), (2, 1, 40, 4)])
 def test_slices_of_a_tile(monkeypatch, shape, slices):
     """More blocks of threads to a tile than it has windows, too."""
-    monkeypatch.setattr(tiles, "slices_for", lambda tiles, windows: slices)
+    monkeypatch.setattr(dispatch, "slices_for", lambda tiles, windows: slices)
     check(shape, 0.4, "float64")
 
 
 def test_slices_are_used_where_tiles_are_few():
-    assert tiles.slices_for(1000 * launch.resident(), 1000) == 1
-    assert tiles.slices_for(1, 7) == 1
-    assert simulated() or 1 < tiles.slices_for(1, 1000) <= launch.resident()
+    assert dispatch.slices_for(1000 * launch.resident(), 1000) == 1
+    assert dispatch.slices_for(1, 7) == 1
+    assert simulated() or 1 < dispatch.slices_for(1, 1000) <= launch.resident()
 
 
 @pytest.mark.parametrize("shape", [(9, 5, 1, 7), (12, 3, 8, 12)])
 def test_one_block_of_threads_does_all_the_work(monkeypatch, shape):
-    monkeypatch.setattr(tiles, "resident", lambda: 1)
+    monkeypatch.setattr(dispatch, "resident", lambda: 1)
     check(shape, 0.5, "float32")
 
 
@@ -126,14 +127,14 @@ def test_arrays_that_begin_between_vectors(shape, off):
 
     x_moved, weight_moved = shifted(x), shifted(weight)
     values = device_library().zeros((gates.size, block), x.dtype)
-    tiles.sdd(x_moved, weight_moved, blocks, values)
-    assert_close(values, packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block))
+    dispatch.sdd(x_moved, weight_moved, blocks, values)
+    assert_close(values, packed(specification.packed_linear_dh(x, weight.T, gates, block), gates, block))
     values, out = to_device(packed(g, gates, block)), shifted(np.zeros_like(x))
-    tiles.dsd(values, weight_moved, blocks, out)
-    assert_close(out, reference.gated_linear_dx(g, weight, gates, block))
+    dispatch.dsd(values, weight_moved, blocks, out)
+    assert_close(out, specification.gated_linear_dx(g, weight, gates, block))
     out = shifted(np.zeros_like(weight))
-    tiles.dw(values, x_moved, blocks, out, 0, 1)
-    assert_close(out, reference.gated_linear_dw(g, x, gates, block))
+    dispatch.dw(values, x_moved, blocks, out, 0, 1)
+    assert_close(out, specification.gated_linear_dw(g, x, gates, block))
 
 
 @pytest.mark.parametrize("block", [1, 8])
@@ -144,8 +145,8 @@ def test_a_step_leaves_closed_blocks_alone(block):
     weight[2 * block:3 * block] = np.nan
     out = to_device(weight)
     blocks = kernels.open_blocks(to_device(gates))
-    tiles.dw(to_device(packed(g, gates, block)), to_device(x), blocks, out, 1, -0.5)
-    wanted = weight - np.float32(0.5) * reference.gated_linear_dw(g, x, gates, block)
+    dispatch.dw(to_device(packed(g, gates, block)), to_device(x), blocks, out, 1, -0.5)
+    wanted = weight - np.float32(0.5) * specification.gated_linear_dw(g, x, gates, block)
     assert_close(out, wanted)
 
 
@@ -154,18 +155,18 @@ def test_what_is_closed_is_not_read(block):
     """A closed block costs nothing: its weights, and examples that open nothing, may be NaN."""
     gates, x, weight, g = problem(9, 4, block, 8, 0.6, "float32")
     gates[:, 1], gates[4] = 0, 0
-    dx, dw = reference.gated_linear_dx(g, weight, gates, block), reference.gated_linear_dw(g, x, gates, block)
-    values = packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block)
+    dx, dw = specification.gated_linear_dx(g, weight, gates, block), specification.gated_linear_dw(g, x, gates, block)
+    values = packed(specification.packed_linear_dh(x, weight.T, gates, block), gates, block)
     weight[block:2 * block], x[4] = np.nan, np.nan
     blocks, packed_g = kernels.open_blocks(to_device(gates)), to_device(packed(g, gates, block))
     found = device_library().zeros(values.shape, values.dtype)
-    tiles.sdd(to_device(x), to_device(weight), blocks, found)
+    dispatch.sdd(to_device(x), to_device(weight), blocks, found)
     assert_close(found, values)
     out = device_library().zeros(x.shape, x.dtype)
-    tiles.dsd(packed_g, to_device(weight), blocks, out)
+    dispatch.dsd(packed_g, to_device(weight), blocks, out)
     assert_close(out, dx)
     out = device_library().zeros(weight.shape, weight.dtype)
-    tiles.dw(packed_g, to_device(x), blocks, out, 0, 1)
+    dispatch.dw(packed_g, to_device(x), blocks, out, 0, 1)
     assert_close(out, dw)
 
 
@@ -184,15 +185,15 @@ def test_products_of_packed_inputs(shape, density, dtype):
     examples, x_count, x_block, count, block = shape
     gates, x, weight, g = problem(examples, count, block, x_count * x_block, density, dtype)
     x_gates = problem(examples, x_count, 1, 1, density, dtype, seed=1)[0]
-    x = x * reference.spread(x_gates, x_block)
+    x = x * specification.per_unit(x_gates, x_block)
     blocks, x_blocks = kernels.open_blocks(to_device(gates)), kernels.open_blocks(to_device(x_gates))
     x_values, values = to_device(packed(x, x_gates, x_block)), to_device(packed(g, gates, block))
     found = device_library().zeros(values.shape, values.dtype)
-    tiles.sdd_both(x_values, to_device(weight), blocks, x_blocks, found)
-    assert_close(found, packed(reference.packed_linear_dh(x, weight.T, gates, block), gates, block))
+    dispatch.sdd_both(x_values, to_device(weight), blocks, x_blocks, found)
+    assert_close(found, packed(specification.packed_linear_dh(x, weight.T, gates, block), gates, block))
     out = to_device(np.ones_like(weight))
-    tiles.dw_both(values, x_values, blocks, x_blocks, out, -0.5)
-    assert_close(out, (1 - 0.5 * reference.gated_linear_dw(g, x, gates, block)).astype(dtype))
+    dispatch.dw_both(values, x_values, blocks, x_blocks, out, -0.5)
+    assert_close(out, (1 - 0.5 * specification.gated_linear_dw(g, x, gates, block)).astype(dtype))
 
 
 def test_windows():

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from minigrad import kernels
-from minigrad.kernels import reference
+from minigrad.kernels import specification
 
 GATES = ["closed", "sparse", "half", "open", "real"]
 
@@ -50,13 +50,13 @@ def check_gated_layer(shape, kind, dtype, put=here, get=here):
                   g=(examples, count * block))
     x, weight, bias, g = host.values()
     gates = make_gates(kind, (examples, count), dtype, rng)
-    every = reference.gated_linear_dgates(g, x, weight, bias, block)
+    every = specification.gated_linear_dgates(g, x, weight, bias, block)
     wanted = {
-        "out": reference.gated_linear(x, weight, bias, gates, block),
-        "without bias": reference.gated_linear(x, weight, None, gates, block),
-        "dx": reference.gated_linear_dx(g, weight, gates, block),
-        "dw": reference.gated_linear_dw(g, x, gates, block),
-        "db": reference.gated_linear_db(g, gates, block),
+        "out": specification.gated_linear(x, weight, bias, gates, block),
+        "without bias": specification.gated_linear(x, weight, None, gates, block),
+        "dx": specification.gated_linear_dx(g, weight, gates, block),
+        "dw": specification.gated_linear_dw(g, x, gates, block),
+        "db": specification.gated_linear_db(g, gates, block),
     }
     rate = dtype(0.25)
     stepped, stepped_bias = put(weight.copy()), put(bias.copy())
@@ -66,7 +66,7 @@ def check_gated_layer(shape, kind, dtype, put=here, get=here):
     blocks = out.blocks
     assert_close(out, wanted["out"], get)
     assert_close(kernels.gated_linear(x, weight, None, opened, block, blocks), wanted["without bias"], get)
-    for cotangent in (g, kernels.Packed.sample(g, blocks, block)):
+    for cotangent in (g, kernels.Packed.gather(g, blocks, block)):
         assert_close(kernels.gated_linear_dx(cotangent, weight, opened, blocks, block), wanted["dx"], get)
         assert_close(kernels.gated_linear_dw(cotangent, x, opened, blocks, block), wanted["dw"], get)
         assert_close(kernels.gated_linear_db(cotangent, opened, blocks, block), wanted["db"], get)
@@ -87,21 +87,21 @@ def check_consumer(shape, kind, order, dtype, put=here, get=here):
     gates = make_gates(kind, (examples, count), dtype, rng)
     if order == "units first":
         host["weight"] = np.asfortranarray(host["weight"])
-    dense = host["h"] * reference.spread(gates != 0, block)
+    dense = host["h"] * specification.per_unit(gates != 0, block)
     g, weight, bias = (put(host[name]) for name in ("g", "weight", "bias"))
     stepped, stepped_bias = put(host["weight"].copy(order="K")), put(host["bias"].copy())
     blocks = kernels.open_blocks(put(gates))
-    h = kernels.Packed.sample(put(host["h"]), blocks, block)
+    h = kernels.Packed.gather(put(host["h"]), blocks, block)
 
     assert_close(h, dense, get)
     assert_close(kernels.packed_linear(h, weight, bias),
-                 reference.packed_linear(dense, host["weight"], host["bias"]), get)
-    assert_close(kernels.packed_linear(h, weight), reference.packed_linear(dense, host["weight"], None), get)
+                 specification.packed_linear(dense, host["weight"], host["bias"]), get)
+    assert_close(kernels.packed_linear(h, weight), specification.packed_linear(dense, host["weight"], None), get)
     assert_close(kernels.packed_linear_dh(g, weight, blocks, block),
-                 reference.packed_linear_dh(host["g"], host["weight"], gates, block), get)
+                 specification.packed_linear_dh(host["g"], host["weight"], gates, block), get)
     gradient = kernels.packed_linear_dw(g, h)
     assert gradient.T.flags.c_contiguous
-    wanted = reference.packed_linear_dw(host["g"], dense)
+    wanted = specification.packed_linear_dw(host["g"], dense)
     assert_close(gradient, wanted, get)
     assert_close(kernels.packed_linear_db(g), host["g"].sum(axis=0), get)
     kernels.packed_linear_sgd(g, h, stepped, stepped_bias, 0.5)
@@ -117,23 +117,23 @@ def check_both_sides(shape, kind, dtype, put=here, get=here):
                   bias=count * block, g=(examples, count * block))
     x_gates = make_gates(kind, (examples, x_count), dtype, rng)
     gates = make_gates(kind, (examples, count), dtype, rng)
-    dense = host["x"] * reference.spread(x_gates != 0, x_block)
-    dx = reference.gated_linear_dx(host["g"], host["weight"], gates, block)
-    dw = reference.gated_linear_dw(host["g"], dense, gates, block)
-    x = kernels.Packed.sample(put(host["x"]), kernels.open_blocks(put(x_gates)), x_block)
+    dense = host["x"] * specification.per_unit(x_gates != 0, x_block)
+    dx = specification.gated_linear_dx(host["g"], host["weight"], gates, block)
+    dw = specification.gated_linear_dw(host["g"], dense, gates, block)
+    x = kernels.Packed.gather(put(host["x"]), kernels.open_blocks(put(x_gates)), x_block)
     weight, bias, g, opened = map(put, (host["weight"], host["bias"], host["g"], gates))
     stepped, target = put(host["weight"].copy()), put(np.full_like(host["weight"], 7))
 
     out = kernels.gated_linear(x, weight, bias, opened, block)
     blocks = out.blocks
-    assert_close(out, reference.gated_linear(dense, host["weight"], host["bias"], gates, block), get)
+    assert_close(out, specification.gated_linear(dense, host["weight"], host["bias"], gates, block), get)
     assert_close(kernels.gated_linear_dx(g, weight, opened, blocks, block), dx, get)
     assert_close(kernels.gated_linear_dx(g, weight, opened, blocks, block, x.blocks),
-                 dx * reference.spread(x_gates != 0, x_block), get)
+                 dx * specification.per_unit(x_gates != 0, x_block), get)
     assert_close(kernels.gated_linear_dw(g, x, opened, blocks, block), dw, get)
     assert kernels.gated_linear_dw(g, x, opened, blocks, block, target) is target
     assert_close(target, dw, get)
     assert_close(kernels.gated_linear_dgates(g, x, weight, bias, opened, out, "all"),
-                 reference.gated_linear_dgates(host["g"], dense, host["weight"], host["bias"], block), get)
+                 specification.gated_linear_dgates(host["g"], dense, host["weight"], host["bias"], block), get)
     kernels.gated_linear_sgd(g, x, opened, blocks, stepped, None, 0.5)
     assert_close(stepped, host["weight"] - dtype(0.5) * dw, get)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minigrad.kernels import OpenBlocks, Packed, count_work, open_blocks, reference
+from minigrad.kernels import OpenBlocks, Packed, count_work, open_blocks, specification
 
 LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
 
@@ -18,7 +18,7 @@ LISTS = ("indptr", "indices", "block_indptr", "examples", "positions")
                      st.tuples(st.integers(0, 9), st.integers(0, 9)), elements=st.sampled_from([0, 1])))
 def test_lists_agree_with_the_specification(gates):
     blocks = open_blocks(gates)
-    for name, wanted in zip(LISTS, reference.open_blocks(gates), strict=False):
+    for name, wanted in zip(LISTS, specification.open_blocks(gates), strict=False):
         got = getattr(blocks, name)
         assert got.dtype == np.int32
         np.testing.assert_array_equal(got, wanted, err_msg=name)
@@ -29,7 +29,7 @@ def test_lists_agree_with_the_specification(gates):
 def test_lists_of_views():
     gates = np.random.default_rng(0).random((6, 8)) < 0.5
     for view in (gates[::2, 1:], gates.T, np.broadcast_to(gates[0], (4, 8))):
-        for name, wanted in zip(LISTS, reference.open_blocks(view), strict=False):
+        for name, wanted in zip(LISTS, specification.open_blocks(view), strict=False):
             np.testing.assert_array_equal(getattr(open_blocks(view), name), wanted)
 
 
@@ -54,13 +54,13 @@ def test_bad_gates(gates, error, words):
 def packed():
     rng = np.random.default_rng(1)
     blocks = open_blocks(rng.random((5, 4)) < 0.5)
-    return Packed.sample(rng.uniform(-0.9, 0.9, (5, 12)), blocks, 3)
+    return Packed.gather(rng.uniform(-0.9, 0.9, (5, 12)), blocks, 3)
 
 
 def test_sample_and_dense_are_inverse(packed):
-    again = Packed.sample(packed.to_dense(), packed.blocks, 3)
+    again = Packed.gather(packed.to_dense(), packed.blocks, 3)
     np.testing.assert_array_equal(again.values, packed.values)
-    transposed = Packed.sample(np.asfortranarray(packed.to_dense()), packed.blocks, 3)
+    transposed = Packed.gather(np.asfortranarray(packed.to_dense()), packed.blocks, 3)
     np.testing.assert_array_equal(transposed.values, packed.values)
 
 
@@ -122,16 +122,16 @@ def test_what_would_fill_closed_blocks_is_refused(packed, function):
 
 
 def test_packed_on_other_blocks_is_refused(packed):
-    other = Packed.sample(np.ones((5, 12)), open_blocks(np.ones((5, 4), bool)), 3)
+    other = Packed.gather(np.ones((5, 12)), open_blocks(np.ones((5, 4), bool)), 3)
     with pytest.raises(TypeError, match="same open blocks"):
         packed + other
     equal = Packed(packed.values, OpenBlocks(packed.blocks.shape, *(
         getattr(packed.blocks, name).copy() for name in LISTS), binary=True), 3)
     np.testing.assert_array_equal((packed + equal).values, 2 * packed.values)
-    with pytest.raises(ValueError, match=r"Packed\.sample"):
+    with pytest.raises(ValueError, match=r"Packed\.gather"):
         Packed(packed.values[1:], packed.blocks, 3)
     with pytest.raises(ValueError, match="one column per unit"):
-        Packed.sample(np.ones((5, 11)), packed.blocks, 3)
+        Packed.gather(np.ones((5, 11)), packed.blocks, 3)
 
 
 REDUCTIONS = [np.sum, np.mean, np.var, np.std, np.max, np.min, np.prod, np.any, np.all]
@@ -145,11 +145,11 @@ def with_every_kind_of_row():
     for shift in (0, 3, -3):                # of either sign, all positive, all negative
         dense = rng.uniform(-1, 1, (6, 8)) + shift
         dense[0, 0], dense[2, 1] = 0, 0
-        yield Packed.sample(dense, open_blocks(gates), 2)
+        yield Packed.gather(dense, open_blocks(gates), 2)
     for shape in ((0, 3), (3, 0), (1, 1)):
-        yield Packed.sample(np.ones((shape[0], shape[1] * 2)), open_blocks(np.ones(shape, bool)), 2)
-    yield Packed.sample(-np.ones((3, 4)), open_blocks(np.zeros((3, 2), bool)), 2)
-    yield Packed.sample(-np.ones((3, 4)), open_blocks(np.ones((3, 2), bool)), 2)
+        yield Packed.gather(np.ones((shape[0], shape[1] * 2)), open_blocks(np.ones(shape, bool)), 2)
+    yield Packed.gather(-np.ones((3, 4)), open_blocks(np.zeros((3, 2), bool)), 2)
+    yield Packed.gather(-np.ones((3, 4)), open_blocks(np.ones((3, 2), bool)), 2)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -201,7 +201,7 @@ def test_rows_out_of_range_are_refused(packed):
 def test_reductions_and_rows_touch_open_blocks_and_make_no_dense_array():
     gates = np.zeros((200, 50), bool)
     gates[::10, ::5] = True
-    packed = Packed.sample(np.ones((200, 50 * 16)), open_blocks(gates), 16)
+    packed = Packed.gather(np.ones((200, 50 * 16)), open_blocks(gates), 16)
     for function in REDUCTIONS:
         for axis in (None, 0, 1):
             with count_work() as work:

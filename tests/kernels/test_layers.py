@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import backend, cpu, layers, plain, reference, uncompiled
-from minigrad.kernels import gates as lists_of_gates
-from minigrad.kernels.tile import VECTOR_BYTES
+from minigrad.kernels import backend, specification
+from minigrad.kernels.cpu import dispatch, driver, plain, uncompiled
+from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 from tests.kernels.layer_checks import (
     GATES,
     arrays,
@@ -40,16 +40,13 @@ def tile(request, monkeypatch):
         return
     if request.param == "uncompiled":
         monkeypatch.setattr(backend, "host_kernels", lambda: uncompiled)
-        monkeypatch.setattr(lists_of_gates, "host_kernels", lambda: uncompiled)
-        monkeypatch.setattr(lists_of_gates, "serving", lambda: "numpy")
-        monkeypatch.setattr(layers, "serving", lambda: "numpy")
         return
     if request.param == "vector" and not VECTOR_BYTES:
         pytest.skip("this processor has no wide vectors")
     if request.param == "plain":
-        monkeypatch.setattr(cpu, "tile", plain)
-        monkeypatch.setattr(layers, "_in_one_call", lambda *arrays: False)
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+        monkeypatch.setattr(dispatch, "tile", plain)
+        monkeypatch.setattr(driver, "in_one_call", lambda *arrays: False)
+    monkeypatch.setattr(dispatch, "dense_is_faster", lambda *case: False)
 
 
 def layouts(array):
@@ -98,11 +95,11 @@ def test_strides(name):
     x, weight, g = (layouts(a[key])[name] for key in ("x", "weight", "g"))
     odd_gates = layouts(gates)[name]
     out = kernels.gated_linear(x, weight, None, odd_gates, block)
-    assert_close(out, reference.gated_linear(x, weight, None, gates, block))
+    assert_close(out, specification.gated_linear(x, weight, None, gates, block))
     blocks = out.blocks
     assert_close(kernels.gated_linear_dx(g, weight, odd_gates, blocks, block),
-                 reference.gated_linear_dx(g, weight, gates, block))
-    gradient = reference.gated_linear_dw(g, x, gates, block)
+                 specification.gated_linear_dx(g, weight, gates, block))
+    gradient = specification.gated_linear_dw(g, x, gates, block)
     target = layouts(np.ones_like(weight))[name]
     assert kernels.gated_linear_dw(g, x, odd_gates, blocks, block, target) is target
     assert_close(target, gradient)
@@ -127,7 +124,7 @@ def test_strides(name):
     ({"x": [[1.0]]}, TypeError, "asarray"),
     ({"weight": [[1.0]]}, TypeError, "asarray"),
     ({"bias": np.ones(3)}, ValueError, "bias"),
-    ({"blocks": kernels.OpenBlocks((4, 1), *reference.open_blocks(np.ones((4, 1))), True)}, ValueError,
+    ({"blocks": kernels.OpenBlocks((4, 1), *specification.open_blocks(np.ones((4, 1))), True)}, ValueError,
      "open_blocks"),
 ])
 def test_bad_input(change, error, words):
@@ -154,7 +151,7 @@ def test_bad_cotangents():
     gates = np.array([[1.0, 0.5]])
     x, weight = np.ones((1, 3)), np.ones((4, 3))
     out = kernels.gated_linear(x, weight, None, gates, 2)
-    other = kernels.Packed.sample(np.ones((1, 4)), kernels.open_blocks(np.array([[0.0, 1.0]])), 2)
+    other = kernels.Packed.gather(np.ones((1, 4)), kernels.open_blocks(np.array([[0.0, 1.0]])), 2)
     with pytest.raises(ValueError, match="cotangent of the output"):
         kernels.gated_linear_dx(other, weight, gates, out.blocks, 2)
     with pytest.raises(TypeError, match="open_blocks"):

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import cpu, reference, work
+from minigrad.kernels import specification
+from minigrad.kernels.cpu import dispatch, driver
+from minigrad.kernels.device import work
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,10 +68,10 @@ def test_nothing_beyond_the_arrays_is_touched(shape, dtype, at_end, monkeypatch)
     examples, inputs, count, block = shape
     rng = np.random.default_rng(5)
     pages = Pages(at_end)
-    monkeypatch.setattr(cpu, "empty", pages.empty)
-    for module in (cpu, work):
+    monkeypatch.setattr(work, "empty", pages.empty)
+    for module in (dispatch, driver, work):
         monkeypatch.setattr(module, "zeros", pages.zeros)
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(dispatch, "dense_is_faster", lambda *case: False)
 
     def normal(*shape):
         return pages.copy(rng.standard_normal(shape).astype(dtype))
@@ -80,11 +82,11 @@ def test_nothing_beyond_the_arrays_is_touched(shape, dtype, at_end, monkeypatch)
     blocks = kernels.open_blocks(gates)
     blocks = kernels.OpenBlocks(blocks.shape, *(pages.copy(getattr(blocks, name)) for name in (
         "indptr", "indices", "block_indptr", "examples", "positions")), binary=blocks.binary)
-    packed = kernels.Packed.sample(g, blocks, block)
+    packed = kernels.Packed.gather(g, blocks, block)
     packed = packed.with_values(pages.copy(packed.values))
 
     out = kernels.gated_linear(x, weight, bias, gates, block, blocks)
-    np.testing.assert_allclose(out.to_dense(), reference.gated_linear(x, weight, bias, gates, block),
+    np.testing.assert_allclose(out.to_dense(), specification.gated_linear(x, weight, bias, gates, block),
                                atol=1e-3)
     kernels.gated_linear(x, weight, bias, gates, block)
     kernels.gated_linear_dx(packed, weight, gates, blocks, block)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minigrad.kernels import bernoulli_gates, open_blocks, philox, philox_cpu, philox_uniforms, sampled_gates
+from minigrad.kernels import bernoulli_gates, philox, philox_uniforms
+from minigrad.kernels.cpu import philox as philox_cpu
 
 # Known answers published with Random123 (kat_vectors, philox4x32 10).
 KNOWN = [
@@ -37,7 +38,7 @@ def test_numpy_and_compiled_uniforms_are_the_same_bits(dtype):
         arguments = 2**64 - 3, 2**32 - 1, 2**31, 2**32 - 70
         compiled, numpy = np.empty(shape, dtype), np.empty(shape, dtype)
         philox_cpu.uniforms(np.uint64(arguments[0]), *arguments[1:], compiled)
-        philox.uniforms_numpy(*arguments, numpy)
+        philox.uniforms(*arguments, numpy)
         np.testing.assert_array_equal(compiled, numpy)
         np.testing.assert_array_equal(compiled, philox_uniforms(*arguments, shape, dtype))
 
@@ -82,9 +83,9 @@ def test_gates_follow_the_sigmoid(dtype):
     assert clear.all()
     np.testing.assert_array_equal(gates, u < sigmoid)
     numpy = np.empty_like(logits)
-    philox.gates_numpy(logits, u, numpy)
+    philox.bernoulli_gates(logits, u, numpy)
     compiled = np.empty_like(logits)
-    philox_cpu.gates(logits, u, compiled)
+    philox_cpu.bernoulli_gates(logits, u, compiled)
     np.testing.assert_array_equal(numpy, compiled)
 
 
@@ -103,23 +104,3 @@ def test_extreme_logits_and_uniforms():
 def test_bad_logits(logits, u, error):
     with pytest.raises(error):
         bernoulli_gates(logits, u)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sampled_gates_are_drawn_compared_and_listed(dtype):
-    logits = np.random.default_rng(1).normal(size=(6, 5)).astype(dtype)
-    gates, blocks = sampled_gates(logits, 1, 2, 3, sample_offset=4)
-    wanted = bernoulli_gates(logits, philox_uniforms(1, 2, 3, 4, (6, 5)))
-    assert gates.dtype == dtype
-    np.testing.assert_array_equal(gates, wanted)
-    assert blocks.same_as(open_blocks(wanted))
-    assert blocks.binary
-
-
-@pytest.mark.parametrize(("logits", "error"), [
-    (np.zeros(3), ValueError), ([[0.0]], TypeError), (np.zeros((2, 2), int), TypeError),
-    (np.full((2, 2), np.nan), ValueError),
-])
-def test_bad_logits_of_sampled_gates(logits, error):
-    with pytest.raises(error, match="logits"):
-        sampled_gates(logits, 0, 0, 0)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import cpu, jit, plain, threads
-from minigrad.kernels.tile import VECTOR_BYTES
+from minigrad.kernels.cpu import dispatch, jit, plain, threads
+from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,11 +42,11 @@ def everything(x, weight, gates, g, block):
 @pytest.mark.parametrize("block", [1, 4])
 def test_same_bits_for_any_number_of_threads(tile, block, monkeypatch, keep_thread_count):
     if tile == "plain":
-        monkeypatch.setattr(cpu, "tile", plain)
+        monkeypatch.setattr(dispatch, "tile", plain)
     elif not VECTOR_BYTES:
         pytest.skip("this processor has no wide vectors")
     monkeypatch.setattr(threads, "_WORTH_SHARING", 0)
-    monkeypatch.setattr(cpu, "dense_is_faster", lambda *case: False)
+    monkeypatch.setattr(dispatch, "dense_is_faster", lambda *case: False)
     rng = np.random.default_rng(0)
     examples, inputs, count = 41, 700, 20
     x = rng.standard_normal((examples, inputs)).astype(np.float32)

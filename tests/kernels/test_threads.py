@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import jit, threads
+from minigrad.kernels.cpu import jit, threads
 from tests.interrupted import PREAMBLE, ROOT, interrupt
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the signals of a POSIX system")
@@ -21,7 +21,7 @@ posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the signals of
 PROBLEM = """
 import numpy as np
 from minigrad import kernels
-from minigrad.kernels import threads
+from minigrad.kernels.cpu import threads
 
 threads._WORTH_SHARING = 0
 rng = np.random.default_rng(0)

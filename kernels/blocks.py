@@ -1,0 +1,118 @@
+"""Which blocks of a gated layer are open: lists of them, example by example and block by block.
+
+Kernels walk these lists instead of the gates, so they never look at a closed block. The lists also say where the
+values of each open block are stored, so they are all that is needed to pack a dense array and to unpack it again.
+"""
+
+import numpy as np
+
+from .device import work
+
+
+class OpenBlocks:
+    """Where a gate array (B, G) is open, as index lists that kernels walk.
+
+    An open (example, block) pair is an entry. Entries are numbered example by example, blocks
+    ascending: that number is the entry's *position*, and packed values are stored in this order.
+
+    Attributes
+    ----------
+    shape : (B, G)
+    indptr, indices : int32 (B + 1,), (n_open,)
+        CSR: the open blocks of example i are ``indices[indptr[i]:indptr[i + 1]]``.
+    block_indptr, examples, positions : int32 (G + 1,), (n_open,), (n_open,)
+        CSC: the examples of block j are ``examples[block_indptr[j]:block_indptr[j + 1]]``, and
+        ``positions`` holds the position of the same entries.
+    binary : bool
+        Every open gate is exactly 1, so kernels need not multiply by it.
+
+    For gates on a device these are arrays of the device, and only their first ``n_open`` entries count. There
+    `binary` is true of bool gates only: see ``cuda.blocks.DeviceBlocks``.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import open_blocks
+    >>> blocks = open_blocks(np.array([[True, False], [False, True]]))
+    >>> values = blocks.gather(np.array([[1., 2., 0., 0.], [0., 0., 3., 4.]]), block=2)
+    >>> values
+    array([[1., 2.],
+           [3., 4.]])
+    >>> blocks.scatter(values)
+    array([[1., 2., 0., 0.],
+           [0., 0., 3., 4.]])
+    """
+
+    __slots__ = ("_rows", "binary", "block_indptr", "examples", "indices", "indptr", "positions", "shape")
+
+    on_device = False
+
+    def __init__(self, shape, indptr, indices, block_indptr, examples, positions, binary):
+        self.shape = shape
+        self.indptr = indptr
+        self.indices = indices
+        self.block_indptr = block_indptr
+        self.examples = examples
+        self.positions = positions
+        self.binary = binary
+        self._rows = None
+
+    @property
+    def n_open(self):
+        """The number of open (example, block) entries."""
+        return len(self.indices)
+
+    @property
+    def capacity(self):
+        """The number of rows of packed values on these blocks."""
+        return len(self.indices)
+
+    @property
+    def density(self):
+        """The share of open entries, 0 for an empty gate array."""
+        return self.n_open / max(1, self.shape[0] * self.shape[1])
+
+    @property
+    def nbytes(self):
+        """The size of the index lists in bytes."""
+        return 4 * (len(self.indptr) + len(self.block_indptr) + 3 * self.n_open)
+
+    @property
+    def rows(self):
+        """int32 (n_open,): the example of each position, computed on first use."""
+        if self._rows is None:
+            self._rows = np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
+            work.allocated(self._rows.nbytes)
+        return self._rows
+
+    def empty(self, block, dtype):
+        """Room for packed values on these blocks: an array (capacity, block), not initialised."""
+        return work.empty((self.capacity, block), dtype)
+
+    def gather(self, dense, block):
+        """The open blocks of a dense array (B, G·block), any strides: a new array (capacity, block)."""
+        examples, count = self.shape
+        values = dense.reshape(examples, count, block)[self.rows, self.indices]
+        work.allocated(values.nbytes)
+        self.touch()
+        return values
+
+    def scatter(self, values):
+        """A dense array (B, G·block) with packed values (capacity, block) at open blocks and zeros elsewhere."""
+        examples, count = self.shape
+        dense = work.zeros((examples, count, values.shape[1]), values.dtype)
+        dense[self.rows, self.indices] = values
+        return dense.reshape(examples, count * values.shape[1])
+
+    def touch(self):
+        """Count these blocks as touched by a kernel (``device.work``)."""
+        work.touched(self.n_open)
+
+    def same_as(self, other):
+        """Whether the same blocks are open, in the same order."""
+        return self is other or (
+            self.shape == other.shape
+            and np.array_equal(self.indptr, other.indptr)
+            and np.array_equal(self.indices, other.indices)
+        )
+
+    def __repr__(self):
+        return f"OpenBlocks(shape={self.shape}, n_open={self.n_open}, density={self.density:.3g})"

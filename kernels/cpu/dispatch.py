@@ -1,0 +1,153 @@
+"""How a product is computed on the CPU: densely by BLAS, on vectors, or by plain loops; and cut for how many threads.
+
+Each function is one of the products that `plain` describes, for checked arrays of NumPy:
+
+    sdd   values[open] = x weightᵀ         dsd   out += values weight         dw   out = valuesᵀ x
+
+and `*_both` where x is packed as well. Three things decide. Where most blocks are open, BLAS is faster than skipping
+(`breakeven`). Where the processor has wide vectors, `tile` is faster than `plain`. And `threads` cuts what is worth
+sharing.
+"""
+
+import numpy as np
+
+from ..compiler import serving
+from ..device.work import allocated, touched, zeros
+from . import plain, threads
+from .breakeven import dense_is_faster
+from .vectors import VECTOR_BYTES
+
+if VECTOR_BYTES:
+    from . import tile
+else:
+    tile = plain
+
+# A panel, the rows that many blocks visit times some columns, should stay in a core's own cache.
+_PANEL_BYTES = 512 * 1024
+
+
+def in_one_call(x, weight, bias, gates):
+    """Whether `one_example.gated_linear` takes these arrays as they are, and the work is too little to share."""
+    if not isinstance(x, np.ndarray) or threads.worth_sharing(weight.size) or serving() != "numba":
+        return False
+    for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
+        flags = array.flags
+        if array.dtype != x.dtype or not (flags.c_contiguous and flags.aligned and flags.writeable):
+            return False
+    return True
+
+
+def sdd(x, weight, blocks, block):
+    """values (n_open, block) = x weightᵀ at the open blocks."""
+    if dense_is_faster("sdd", blocks, block, x.shape[1]):
+        return blocks.gather(_counted(x @ weight.T), block)
+    values = blocks.empty(block, x.dtype)
+    touched(blocks.n_open)
+    x, weight = tile.prepared(x), tile.prepared(weight)
+    ranges = threads.shares(blocks.block_indptr, values.size * weight.shape[1])
+    threads.run(tile.sdd, ranges, *_lists(blocks), tile.operand(x), tile.operand(weight), values,
+                alive=(x, weight))
+    return values
+
+
+def sdd_both(x, weight, blocks, block):
+    """The same for a packed x."""
+    if dense_is_faster("both", x.blocks, x.block, weight.shape[1]):
+        return sdd(x.to_dense(), weight, blocks, block)
+    values = blocks.empty(block, x.dtype)
+    weight = tile.prepared(weight)
+    pairs = _pairs(blocks, x.blocks)
+    touched(pairs)
+    ranges = threads.shares(blocks.block_indptr, pairs * block * x.block)
+    threads.run(tile.sdd_both, ranges, *_lists(blocks), x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), tile.operand(weight), values, alive=weight)
+    return values
+
+
+def dsd(values, weight, blocks, out):
+    """out (B, D), contiguous, += packed values times weight; returns out."""
+    if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1]):
+        out += _counted(blocks.scatter(values) @ weight)
+        return out
+    touched(blocks.n_open)
+    weight = tile.prepared(weight)
+    multiply_adds = values.size * out.shape[1]
+    if values.shape[1] == 1:
+        # In blocks of one unit, the examples of a block share nothing that could stay in registers. But the sum of
+        # one example over its units is the sum that dw computes for one unit over its examples.
+        entries = np.arange(blocks.n_open, dtype=np.int32)
+        allocated(entries.nbytes)
+        ranges = threads.shares(blocks.indptr, multiply_adds)
+        threads.run(tile.dw, ranges, _panel(len(weight), out.itemsize), blocks.indptr, blocks.indices,
+                    entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1),
+                    alive=(weight, out))
+        return out
+    panel = _panel(len(out), out.itemsize)
+    panels = -(-out.shape[1] // panel)
+    ranges = threads.shares(np.arange(panels + 1), multiply_adds)
+    threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), out, alive=weight)
+    return out
+
+
+def dsd_both(values, weight, blocks, x_blocks, x_block):
+    """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
+    if dense_is_faster("both", x_blocks, x_block, weight.shape[1]):
+        out = zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
+        return x_blocks.gather(dsd(values, weight, blocks, out), x_block)
+    out = zeros((x_blocks.n_open, x_block), values.dtype)
+    weight = tile.prepared(weight)
+    pairs = _pairs(blocks, x_blocks)
+    touched(pairs)
+    ranges = threads.shares(x_blocks.indptr, pairs * values.shape[1] * x_block)
+    threads.run(tile.dsd_both, ranges, *_lists(blocks), x_blocks.indptr, x_blocks.indices, values,
+                tile.operand(weight), out, alive=weight)
+    return out
+
+
+def dw(values, x, blocks, out, keep, rate):
+    """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
+    if not keep and dense_is_faster("dw", blocks, values.shape[1], out.shape[1]):
+        np.matmul(blocks.scatter(values).T, x, out=out)
+        return
+    touched(blocks.n_open)
+    x, target = tile.prepared(x), tile.prepared(out)
+    ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
+    threads.run(tile.dw, ranges, _panel(len(x), x.itemsize), *_lists(blocks), values, tile.operand(x),
+                tile.operand(target), keep, values.dtype.type(rate), alive=(x, target))
+    if target is not out:
+        out[...] = target
+
+
+def dw_both(values, x, blocks, out, rate):
+    """out (H, D) += rate · valuesᵀ x for a packed x."""
+    if dense_is_faster("both", x.blocks, x.block, out.shape[1]):
+        dw(values, x.to_dense(), blocks, out, 1, rate)
+        return
+    target = tile.prepared(out)
+    pairs = _pairs(blocks, x.blocks)
+    touched(pairs)
+    ranges = threads.shares(blocks.block_indptr, pairs * values.shape[1] * x.block)
+    threads.run(tile.dw_both, ranges, *_lists(blocks), values, x.blocks.indptr, x.blocks.indices,
+                np.ascontiguousarray(x.values), tile.operand(target), values.dtype.type(rate), alive=target)
+    if target is not out:
+        out[...] = target
+
+
+def _lists(blocks):
+    return blocks.block_indptr, blocks.examples, blocks.positions
+
+
+def _pairs(blocks, x_blocks):
+    """The number of (open output block, open input block) pairs."""
+    return int(np.dot(np.diff(blocks.indptr).astype(np.int64), np.diff(x_blocks.indptr)))
+
+
+def _panel(rows, itemsize):
+    """Columns per panel: few enough for the cache, enough for full tiles and for several threads."""
+    return 256 if rows * 256 * itemsize <= _PANEL_BYTES else 128
+
+
+def _counted(array):
+    """An array that BLAS allocated, counted."""
+    allocated(array.nbytes)
+    return array

@@ -1,0 +1,30 @@
+"""The forward product of a gated layer for one example, in one compiled call: lists, product, bias and gates.
+
+The whole call takes microseconds. Each of these steps, called from Python, would take about as long again.
+"""
+
+from .dispatch import tile
+from .epilogue import add_bias, scale
+from .jit import kernel
+from .layout import compiled_sections
+from .lists import count_open, list_open
+
+compiled_operand, sdd = tile.compiled_operand, tile.sdd
+
+
+@kernel
+def gated_linear(gates, x, weight, bias, counts, buffer, values):
+    """(n_open, deviation), as `count_open`; fills `buffer` as `list_open`, and the first `n_open` rows of `values`.
+
+    Contiguous arrays of one dtype; a bias of length 0 stands for none.
+    """
+    n_open, deviation = count_open(gates, counts)
+    list_open(gates, counts, n_open, buffer)
+    indptr, block_indptr, positions, examples, indices = compiled_sections(buffer, gates.shape, n_open)
+    indices = indices[:n_open]
+    sdd(0, gates.shape[1], block_indptr, examples, positions, compiled_operand(x), compiled_operand(weight), values)
+    if len(bias) > 0:
+        add_bias(indices, bias, values)
+    if deviation != 0:
+        scale(indptr, indices, gates, values, values)
+    return n_open, deviation
