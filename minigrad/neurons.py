@@ -112,7 +112,8 @@ def stochastic_times_smooth(a: TensorLike, *, rng: Generator | None = None) -> T
     root = ops.exp(log_root)
     logit_of_root = log_root - ops.log_sigmoid(-a) + ops.log1p(root)
     b = bernoulli(logit_of_root, Stop(), rng=rng, name="stochastic_times_smooth")
-    return ops.mask(root, b)
+    h: Any = ops.mask(root, b)
+    return h
 
 
 def stochastic_binary(a: TensorLike, estimator: Estimator | None = None, *, rng: Generator | None = None) -> Tensor:

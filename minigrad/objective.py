@@ -166,7 +166,8 @@ class Objective:
         self.outputs = evaluation.outputs
         self.cotangents = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
         self.binary = [node for node in self.nodes if node.primitive.stochastic]
-        self.claims, self.warned = None, False      # what the rules claim (``claims``); None before it is asked for
+        self.claims: Any = None         # what the rules claim (``claims``), once somebody has asked for it
+        self.warned = False
         self.random = self.descendants(set(self.binary))
         self.terms: list[Term] = []
         self._below: dict[Any, list[Term]] = {}

@@ -142,7 +142,9 @@ class Optimiser:
         if faults:
             raise ValueError(f"{type(self).__name__}.step: expected a finite gradient for every parameter, "
                              f"but {'; '.join(faults)}. Nothing was changed")
-        rates = {name: float(rate(self.steps) if callable(rate) else rate) for name, rate in self.rates.items()}
+        current: dict[str, Any] = {name: rate(self.steps) if callable(rate) else rate
+                                   for name, rate in self.rates.items()}
+        rates = {name: float(rate) for name, rate in current.items()}
         if not all(np.isfinite(rate) and rate >= 0 for rate in rates.values()):
             raise ValueError(f"{type(self).__name__}.step: expected finite learning rates of at least 0, got "
                              f"{sorted(set(rates.values()))} at step {self.steps}. Nothing was changed")

@@ -314,7 +314,7 @@ def _connected(executor: Any) -> Iterator[Executor]:
             yield pool
     else:
         try:
-            from distributed import Client
+            from distributed import Client  # pyright: ignore[reportMissingImports]
         except ImportError as missing:
             raise _without("dask", missing) from missing
         with Client(f"tcp://{executor.removeprefix('dask://')}") as client:
