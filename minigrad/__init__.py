@@ -26,7 +26,7 @@ def _load_kernels():
     if spec is None and find_spec("minigrad.kernels") is None:
         raise ImportError(f"minigrad.kernels: expected it in or beside {', '.join(here)}, found it nowhere. Install "
                           "the package, also before you freeze a program (python -m pip install .); do not copy it")
-    if spec is not None:
+    if spec is not None and spec.loader is not None:
         sys.modules["minigrad.kernels"] = globals()["kernels"] = module_from_spec(spec)
         spec.loader.exec_module(sys.modules["minigrad.kernels"])
 

@@ -1,9 +1,12 @@
-"""What minigrad finds on this machine: versions, threads, kernels, devices.
+"""Print what minigrad uses on this machine: versions, threads, kernels, devices.
 
     python -m minigrad
 """
 
+from __future__ import annotations
+
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -11,12 +14,12 @@ import minigrad as mg
 from minigrad import devices, output
 from minigrad.kernels.compiler import serving
 
-#: Distributions that matter to results and speed; CuPy's wheels are named after the CUDA they are for.
+#: Packages that affect results and speed.  The name of a wheel of CuPy contains its version of CUDA.
 PACKAGES = ("numpy", "numba", "scipy", "numba-cuda", "cupy", "cupy-cuda12x", "cupy-cuda13x")
 
 
-def versions():
-    """(name, version) of minigrad, Python and what is installed of PACKAGES."""
+def versions() -> Iterator[tuple[str, str]]:
+    """(name, version) of minigrad, of Python, and of those PACKAGES that are installed."""
     yield "minigrad", mg.__version__
     yield "python", platform.python_version()
     for name in PACKAGES:
@@ -26,8 +29,8 @@ def versions():
             continue
 
 
-def kernels():
-    """What computes on the CPU, and where compiled kernels are kept, and how many there are."""
+def kernels() -> str:
+    """What computes on the CPU, how many compiled kernels are cached, and where."""
     if serving() == "numpy":
         return "NumPy alone, which skips no closed blocks: Numba cannot be imported (python -m pip install numba)"
     if serving() == "python":
@@ -37,12 +40,12 @@ def kernels():
     folder = list_open.stats.cache_path
     if folder is None:
         return "none: no folder is writable, so every process compiles its own (set NUMBA_CACHE_DIR)"
-    kept = len(list(Path(folder).glob("*.nbi")))
-    return f"{kept} in {folder}" if kept else f"empty, {folder}: the first gated step compiles"
+    cached = len(list(Path(folder).glob("*.nbi")))
+    return f"{cached} in {folder}" if cached else f"empty, {folder}: the first gated step compiles"
 
 
-def tile():
-    """How wide the vectors are in which the CPU's kernels compute."""
+def tile() -> str:
+    """The width of the vectors that the kernels use on the CPU."""
     if serving() != "numba":
         return "none"
     from minigrad.kernels.cpu.vectors import VECTOR_BYTES
@@ -52,8 +55,8 @@ def tile():
     return f"{8 * VECTOR_BYTES} bits, {VECTOR_BYTES // 4} numbers of float32 at a time"
 
 
-def report():
-    """What there is to say, as (name, words)."""
+def report() -> Iterator[tuple[str, str]]:
+    """The lines of the report, as (name, words)."""
     yield from versions()
     yield "machine", f"{platform.machine()}, {platform.system()}"
     yield "threads", f"{mg.get_num_threads()} for kernels (mg.set_num_threads)"
@@ -63,12 +66,12 @@ def report():
     yield "cuda", f"no: {fault}" if fault else f"yes: {devices.describe('cuda')}"
 
 
-def main():
-    """Print the report, one thing a line."""
+def main() -> None:
+    """Print the report."""
     output.adapt()
-    found = list(report())
-    width = max(len(name) for name, _ in found)
-    for name, words in found:
+    lines = list(report())
+    width = max(len(name) for name, _ in lines)
+    for name, words in lines:
         print(f"{name:<{width}}  {words}")
 
 

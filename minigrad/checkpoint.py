@@ -1,43 +1,51 @@
-"""Checkpoints: one file that holds the state of a run and is, whatever happens, a whole one.
+"""Checkpoints: one file with the state of a run.  The file is always complete, even after a crash.
 
 A state is a tree of dicts, lists and tuples whose leaves are NumPy arrays and scalars, numbers, strings,
-booleans and None. Its file is an ordinary ``.npz`` archive without pickles: every array is a member of its
-own, and a ``manifest`` in JSON holds the tree. So ``numpy.load`` opens it too, and opening a stranger's file
-runs no code.
+booleans and None. The file is an ordinary ``.npz`` archive without pickles. Each array is a member of the archive,
+and a member ``manifest`` in JSON holds the tree. So ``numpy.load`` can open the file too, and a file from somebody
+else cannot run code.
 """
+
+from __future__ import annotations
 
 import json
 import os
 import secrets
 import struct
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.kernels.device.arrays import is_device
 from minigrad.kernels.device.transfer import to_host
 
+if TYPE_CHECKING:
+    from minigrad import aliases
+    from minigrad.aliases import Array
+
 __all__ = ["load", "save", "whole_file"]
 
 FORMAT = "minigrad checkpoint"
-VERSION = 1  # goes up when a file can no longer be read by the code before it
+VERSION = 1  # a number higher for each format that older code cannot read
 LONGEST = 255  # bytes of a file's name, on all common file systems
 
 
 @contextmanager
-def whole_file(path):
-    """Open a new file for writing that takes the name `path` only once it is complete and on disk.
+def whole_file(path: aliases.Path) -> Iterator[IO[bytes]]:
+    """Open a new file for writing. It gets the name `path` only when it is complete and on disk.
 
-    Whoever opens `path`, even after a kill or a power cut at any moment, finds the old file or the new one
-    and never a part of either. (A kill may leave the unfinished file beside it: ``.<random>.part``.)
+    A program that opens `path` finds the complete old file or the complete new file, even after a kill or a power
+    cut at any moment. (A kill may leave the unfinished file beside it: ``.<random>.part``.)
 
     Parameters
     ----------
     path : path-like
-        Folders on the way to it are made.
+        Missing folders are made.
 
     Yields
     ------
@@ -46,7 +54,7 @@ def whole_file(path):
     Raises
     ------
     ValueError
-        A name that is too long for a file. Nothing has been written then.
+        The name is too long for a file. Nothing has been written.
 
     Examples
     --------
@@ -70,11 +78,11 @@ def whole_file(path):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)  # atomic, since both names are in one folder
+        os.replace(part, path)  # atomic, since both files are in the same folder
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the name is on disk when its folder is; Windows has no call for that
+    if hasattr(os, "O_DIRECTORY"):  # flushing the folder writes the name to disk; Windows has no call for that
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -82,23 +90,25 @@ def whole_file(path):
             os.close(folder)
 
 
-def save(path, state):
-    """Write `state` to `path`, atomically: a kill at any moment leaves the last complete checkpoint there.
+def save(path: aliases.Path, state: Any) -> None:
+    """Write `state` to `path`. After a kill at any moment, `path` is the last complete checkpoint.
 
     Parameters
     ----------
     path : path-like
-        The file to write or to replace, under exactly this name.
+        The file to write or to replace. No suffix is added.
     state : tree
-        Dicts with string keys, lists and tuples, nested at will; in them NumPy arrays (any shape, any dtype
-        but object), NumPy scalars, int, float, complex, str, bool and None. All come back from `load` bit for
-        bit, with type, dtype and shape: also empty and 0-d arrays, big integers, infinities, NaNs and -0.0.
-        Arrays on a GPU are stored, and come back, as NumPy's.
+        Dicts with string keys, lists and tuples, nested to any depth. They hold NumPy arrays (any shape, any dtype
+        except object), NumPy scalars, int, float, complex, str, bool and None. `load` returns all of them bit for
+        bit, with type, dtype and shape. This includes empty and 0-d arrays, big integers, infinities, NaNs and
+        -0.0. Arrays on a GPU are stored, and returned, as NumPy arrays.
 
     Raises
     ------
     TypeError
-        For anything else in the tree, named by its place in it. Nothing has been written then.
+        The tree has something else in it. The message says where. Nothing has been written.
+    ValueError
+        The name is too long for a file. Nothing has been written.
 
     Examples
     --------
@@ -117,7 +127,7 @@ def save(path, state):
         np.savez(file, manifest=np.frombuffer(manifest.encode(), np.uint8), **members)
 
 
-def load(path):
+def load(path: aliases.Path) -> Any:
     """Read what `save` wrote to `path`.
 
     Parameters
@@ -127,19 +137,27 @@ def load(path):
     Returns
     -------
     state : tree
-        Equal to what was saved, bit for bit; its arrays are new and writable.
+        Equal to what was saved, bit for bit. Its arrays are new and writable.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        There is no such file.
     ValueError
-        When it is damaged, cut short, no checkpoint at all, or of a newer format than this minigrad knows.
+        The file is damaged, incomplete, not a checkpoint, or of a newer format than this version can read.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "run.ckpt")
+    >>> save(path, {"epoch": 3})
+    >>> load(path)
+    {'epoch': 3}
     """
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                # Reading a member to its end checks its CRC-32, before anything looks at what is in it.
+                # Reading a member to its end checks its CRC-32, before its content is used.
                 members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
             manifest = json.loads(_array(members["manifest"]).tobytes())
             if manifest["format"] != FORMAT:
@@ -147,11 +165,11 @@ def load(path):
             version = manifest["version"]
             if version <= VERSION:
                 return _decode(manifest["state"], members)
-        except Exception as error:  # the readers of zip, npy and JSON fail in a dozen ways that mean the same
+        except Exception as error:  # the readers of zip, npy and JSON raise many kinds of errors
             raise ValueError(
                 f"{os.fspath(path)}: expected a complete {FORMAT}, got a file of {os.path.getsize(path)} "
-                f"bytes that is damaged, cut short or something else ({type(error).__name__}: {error}); "
-                f"go back to an earlier checkpoint or start the run afresh"
+                f"bytes that is damaged, incomplete or something else ({type(error).__name__}: {error}); "
+                f"go back to an earlier checkpoint or start the run again"
             ) from error
     raise ValueError(
         f"{os.fspath(path)}: expected a {FORMAT} of format {VERSION} or below, got format {version}; "
@@ -159,13 +177,13 @@ def load(path):
     )
 
 
-# The manifest's tree. JSON's own null, booleans, integers, strings and lists stand for themselves; everything
-# else is an object of one entry, {kind: content}. Floats are written as their 64 bits, for JSON has no NaN.
+# The tree in the manifest. null, booleans, integers, strings and lists of JSON stand for themselves. Everything
+# else is an object of one entry, {kind: content}. Floats are written as their 64 bits, since JSON has no NaN.
 
 
-def _encode(value, place, arrays):
-    """The JSON form of `value`; the arrays in it are appended to `arrays`."""
-    kind = type(value)  # exactly: a subclass would come back as something else
+def _encode(value: Any, place: str, arrays: list[Array]) -> Any:
+    """The JSON form of `value`. Its arrays are appended to `arrays`."""
+    kind = type(value)  # no subclasses: they would be returned as another type
     if value is None or kind in (bool, int, str):
         return value
     if kind is float:
@@ -195,8 +213,8 @@ def _encode(value, place, arrays):
     )
 
 
-def _decode(node, members):
-    """The inverse of `_encode`; `members` maps the names of the archive to their bytes."""
+def _decode(node: Any, members: dict[str, bytes]) -> Any:
+    """The inverse of `_encode`. `members` maps the names of the archive to their bytes."""
     if isinstance(node, list):
         return [_decode(item, members) for item in node]
     if not isinstance(node, dict):
@@ -214,15 +232,15 @@ def _decode(node, members):
     return array if kind == "array" else array[()]
 
 
-def _member(index):
+def _member(index: int) -> str:
     return f"array_{index}"
 
 
-def _array(content):
+def _array(content: bytes) -> Array:
     return np.load(BytesIO(content), allow_pickle=False)
 
 
-def _has_npy_form(dtype):
-    """Whether the npy format names `dtype` fully: it needs pickle for objects, and would forget bfloat16."""
+def _has_npy_form(dtype: np.dtype[Any]) -> bool:
+    """Whether the npy format can describe `dtype`. It needs pickle for objects, and it cannot describe bfloat16."""
     described = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
     return described == dtype and not dtype.hasobject

@@ -1,25 +1,35 @@
-"""Tensors that are made of numbers alone: leaves, like those of ``mg.tensor``."""
+"""Functions that make leaves from a shape or a range, as ``mg.tensor`` makes them from data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.tensor import tensor
 
+if TYPE_CHECKING:
+    from minigrad.aliases import DTypeLike, Shape
+    from minigrad.tensor import Tensor
+
 __all__ = ["arange", "eye", "ones", "zeros"]
 
 
-def arange(start, stop=None, step=1, *, requires_grad=False, dtype=None, device=None):
-    """Numbers from ``start`` up to but without ``stop``, ``step`` apart; with one number, from 0 up to it.
+def arange(start: float, stop: float | None = None, step: float = 1, *, requires_grad: bool = False,
+           dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
+    """Numbers from ``start`` to ``stop`` in steps of ``step``, without ``stop`` itself.
 
-    dtype, device, requires_grad : as for ``mg.tensor``.
+    ``arange(n)`` has the numbers from 0 to n - 1.  The other arguments are those of ``mg.tensor``.
 
     >>> arange(3), arange(1, 2, 0.5)
     (tensor([0, 1, 2], dtype=int64), tensor([1. , 1.5], dtype=float64))
     """
-    start, stop = (0, start) if stop is None else (start, stop)
-    return tensor(np.arange(start, stop, step, dtype), requires_grad=requires_grad, device=device)
+    args: tuple[Any, ...] = (0, start, step, dtype) if stop is None else (start, stop, step, dtype)
+    return tensor(np.arange(*args), requires_grad=requires_grad, device=device)
 
 
-def zeros(shape, *, requires_grad=False, dtype=np.float64, device=None):
+def zeros(shape: int | Shape, *, requires_grad: bool = False, dtype: DTypeLike = np.float64,
+          device: str | None = None) -> Tensor:
     """Zeros of ``shape``, an int or a tuple.
 
     >>> zeros(2, dtype="float32")
@@ -28,7 +38,8 @@ def zeros(shape, *, requires_grad=False, dtype=np.float64, device=None):
     return tensor(np.zeros(shape, dtype), requires_grad=requires_grad, device=device)
 
 
-def ones(shape, *, requires_grad=False, dtype=np.float64, device=None):
+def ones(shape: int | Shape, *, requires_grad: bool = False, dtype: DTypeLike = np.float64,
+         device: str | None = None) -> Tensor:
     """Ones of ``shape``, an int or a tuple.
 
     >>> ones((1, 2))
@@ -37,8 +48,9 @@ def ones(shape, *, requires_grad=False, dtype=np.float64, device=None):
     return tensor(np.ones(shape, dtype), requires_grad=requires_grad, device=device)
 
 
-def eye(n, m=None, *, requires_grad=False, dtype=np.float64, device=None):
-    """The matrix (n, m) with ones on its diagonal and zeros elsewhere; square unless m is given.
+def eye(n: int, m: int | None = None, *, requires_grad: bool = False, dtype: DTypeLike = np.float64,
+        device: str | None = None) -> Tensor:
+    """The matrix (n, m) with ones on its diagonal and zeros elsewhere; (n, n) without m.
 
     >>> eye(2)
     tensor([[1., 0.],

@@ -1,4 +1,6 @@
-"""Digits: MNIST, found or downloaded and always checked, or synthetic ones where it is out of reach."""
+"""Digits: MNIST, from a folder or a download, with its checksums; or synthetic digits if MNIST is not available."""
+
+from __future__ import annotations
 
 import gzip
 import hashlib
@@ -7,9 +9,10 @@ import os
 import sys
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,22 +20,27 @@ from minigrad import devices
 from minigrad.arguments import described, is_whole
 from minigrad.checkpoint import whole_file
 
+if TYPE_CHECKING:
+    from minigrad import aliases
+    from minigrad.aliases import Array, Shape
+
 __all__ = ["DigitSplits", "digits", "minibatches", "mnist", "synthetic_digits"]
 
 
 @dataclass(frozen=True, eq=False)
 class DigitSplits:
-    """Digits of 28 x 28 pixels in three splits, and where they came from.
+    """Digits of 28 x 28 pixels in three splits, and their source.
 
-    Images are float32 in [0, 1] of shape (n, 784), row by row from the top; labels are int64 of shape (n,).
+    Images are float32 in [0, 1] of shape (n, 784): the rows of the picture, from the top. Labels are int64 of shape
+    (n,).
     """
 
-    train_images: np.ndarray = field(repr=False)
-    train_labels: np.ndarray = field(repr=False)
-    valid_images: np.ndarray = field(repr=False)
-    valid_labels: np.ndarray = field(repr=False)
-    test_images: np.ndarray = field(repr=False)
-    test_labels: np.ndarray = field(repr=False)
+    train_images: Array = field(repr=False)
+    train_labels: Array = field(repr=False)
+    valid_images: Array = field(repr=False)
+    valid_labels: Array = field(repr=False)
+    test_images: Array = field(repr=False)
+    test_labels: Array = field(repr=False)
     source: str
 
 
@@ -40,10 +48,10 @@ class DigitSplits:
 
 
 class IdxFile(NamedTuple):
-    """A file of MNIST: its usual name, the shape in it, and the SHA-256 of all its bytes, decompressed."""
+    """A file of MNIST: its usual name, the shape of its array, and the SHA-256 of the decompressed file."""
 
     name: str
-    shape: tuple
+    shape: Shape
     sha256: str
 
 
@@ -69,28 +77,28 @@ FILES = (
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
 )
-VALID = 10_000  # the last examples of the training file, as is usual in the field
+VALID = 10_000  # the last examples of the training file, as is usual
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-TIMEOUT = 5.0  # seconds without an answer after which a mirror counts as out of reach
+TIMEOUT = 5.0  # seconds without an answer after which a mirror is given up
 
 
-def mnist(folder=None, *, download=True):
+def mnist(folder: aliases.Path | None = None, *, download: bool = True) -> DigitSplits:
     """MNIST: 50,000 training, 10,000 validation and 10,000 test digits.
 
-    The four files are taken from `folder`; without it, from the folder that the environment variable
-    ``MINIGRAD_DATA`` names; without that, from the user's cache, after a download of what it lacks. Each may
-    be compressed (``.gz``) or not. Every file's SHA-256 is checked every time.
+    The four files are read from `folder`. Without `folder`, they are read from the folder that the environment
+    variable ``MINIGRAD_DATA`` names. Without both, they are read from the user's cache, and missing files are
+    downloaded first. Each file may be compressed (``.gz``) or not. The SHA-256 of every file is checked every time.
 
     Parameters
     ----------
     folder : path-like, optional
-        Where the files are. Nothing is ever downloaded into it.
+        The folder with the files. Nothing is ever downloaded into it.
     download : bool
-        Whether what the cache lacks may be downloaded into it.
+        Whether missing files may be downloaded into the cache.
 
     Returns
     -------
@@ -100,11 +108,11 @@ def mnist(folder=None, *, download=True):
     Raises
     ------
     FileNotFoundError
-        When a folder was named and lacks a file, or the cache lacks one and `download` is false.
+        `folder` lacks a file, or the cache lacks a file and `download` is false.
     ValueError
-        When a file is cut short, corrupt or another one; its name is in the message.
+        A file is incomplete, damaged or another file. The message names it.
     ConnectionError
-        When no mirror gives a right file; the message says what was wrong with each.
+        No mirror sends a correct file. The message says what was wrong with each.
 
     References
     ----------
@@ -114,10 +122,10 @@ def mnist(folder=None, *, download=True):
     folder = folder or os.environ.get("MINIGRAD_DATA")
     if folder:
         folder, download = Path(folder), False
-        remedy = "put the four files of MNIST there, or name no folder to have them downloaded"
+        remedy = "put the four files of MNIST there, or pass no folder, and they are downloaded"
     else:
         folder = _cache_folder()
-        remedy = "allow the download, or name a folder that has the files (or set MINIGRAD_DATA to it)"
+        remedy = "allow the download, or pass a folder that has the files (or set MINIGRAD_DATA to it)"
 
     contents = []
     for file in FILES:
@@ -143,8 +151,8 @@ def mnist(folder=None, *, download=True):
     )
 
 
-def _cache_folder():
-    """The user's own cache, where this system keeps such things."""
+def _cache_folder() -> Path:
+    """The folder for MNIST in the user's cache, which depends on the operating system."""
     if "XDG_CACHE_HOME" in os.environ:
         base = Path(os.environ["XDG_CACHE_HOME"])
     elif sys.platform == "darwin":
@@ -156,8 +164,8 @@ def _cache_folder():
     return base / "minigrad" / "mnist"
 
 
-def _find(folder, file):
-    """The path of `file` in `folder` under one of its usual spellings, or None."""
+def _find(folder: Path, file: IdxFile) -> Path | None:
+    """The path of `file` in `folder` under one of its usual names, or None."""
     dotted = file.name.replace("-idx", ".idx")
     for name in (file.name, f"{file.name}.gz", dotted, f"{dotted}.gz"):
         if (folder / name).is_file():
@@ -165,14 +173,14 @@ def _find(folder, file):
     return None
 
 
-def _read(path, file):
+def _read(path: Path, file: IdxFile) -> Array:
     """The array in the IDX file at `path`, which must be `file`."""
-    remedy = "delete it and let mnist() download it afresh, or get a good copy"
+    remedy = "delete it and let mnist() download it again, or get a good copy"
     return _checked(path.read_bytes(), file, path, remedy)
 
 
-def _checked(content, file, place, remedy):
-    """The array in `content`, the bytes found at `place`, once they are known to be `file`."""
+def _checked(content: bytes, file: IdxFile, place: object, remedy: str) -> Array:
+    """The array in `content`, the bytes from `place`, after a check that they are `file`."""
     size = _header_in_bytes(file) + math.prod(file.shape)
     expected = f"{place}: expected {file.name} of MNIST, {size} bytes with SHA-256 {file.sha256}"
     if content[:2] == b"\x1f\x8b":
@@ -183,17 +191,17 @@ def _checked(content, file, place, remedy):
     digest = hashlib.sha256(content).hexdigest()
     if digest != file.sha256:
         raise ValueError(f"{expected}, got {len(content)} bytes with {digest}; {remedy}")
-    # These bytes are known one by one, so their header needs no reading.
+    # The checksum is correct, so the header is known and need not be read.
     return np.frombuffer(content, np.uint8, offset=_header_in_bytes(file)).reshape(file.shape)
 
 
-def _header_in_bytes(file):
+def _header_in_bytes(file: IdxFile) -> int:
     return 4 + 4 * len(file.shape)  # a magic number, then every dimension
 
 
-def _download(file, folder):
-    """The array of `file`, from the first mirror that gives it; its compressed bytes are kept in `folder`."""
-    import urllib.request  # a fifth of what `import minigrad` may take, and only a download needs it
+def _download(file: IdxFile, folder: Path) -> Array:
+    """The array of `file`, from the first mirror that sends it. The compressed file is written to `folder`."""
+    import urllib.request  # slow to import, and only a download needs it
     from http.client import HTTPException
 
     failures = []
@@ -212,12 +220,12 @@ def _download(file, folder):
     raise ConnectionError(
         f"mnist: expected to download {file.name}.gz, got it from no mirror:\n  "
         + "\n  ".join(failures)
-        + "\nget the four files elsewhere and name their folder (the argument `folder` or MINIGRAD_DATA)"
+        + "\nget the four files elsewhere and pass their folder (the argument `folder` or MINIGRAD_DATA)"
     )
 
 
-def _shown(response, url):
-    """The chunks of a response, with a bar if tqdm is installed (the demos extra) and a line if not."""
+def _shown(response: Any, url: str) -> Iterator[bytes]:
+    """The chunks of a response. Shows a progress bar if tqdm is installed (the demos extra), otherwise a line."""
     chunks = iter(lambda: response.read(1 << 16), b"")
     try:
         from tqdm import tqdm
@@ -234,18 +242,18 @@ def _shown(response, url):
 # ---- synthetic digits --------------------------------------------------------------------------------------
 
 
-def _arc(x, y, width, height, start, stop, points=9):
-    """Points of the ellipse around (x, y) with these half axes; degrees from the right, clockwise."""
+def _arc(x: float, y: float, width: float, height: float, start: float, stop: float, points: int = 9) -> Array:
+    """Points of the ellipse around (x, y) with these half axes. Angles are in degrees, clockwise from the right."""
     angle = np.radians(np.linspace(start, stop, points))
     return np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], axis=1)
 
 
-def _stroke(*parts):
-    """One stroke: points, one by one or in arcs, joined by straight lines."""
+def _stroke(*parts: Any) -> Array:
+    """One stroke: single points and arcs, joined by straight lines."""
     return np.concatenate([np.atleast_2d(part) for part in parts])
 
 
-# How each digit is written, in strokes; x grows to the right and y downwards, both from about -1 to 1.
+# The strokes of each digit. x grows to the right and y downwards, both from about -1 to 1.
 GLYPHS = (
     [_stroke(_arc(0, 0, 0.55, 0.85, 0, 360, 17))],
     [_stroke((-0.3, -0.5), (0.05, -0.85), (0.05, 0.85))],
@@ -260,12 +268,13 @@ GLYPHS = (
 )
 
 
-def synthetic_digits(samples, seed):
-    """Digits that look written: strokes under random bends and affine maps, of random thickness, with noise.
+def synthetic_digits(samples: int, seed: int) -> tuple[Array, Array]:
+    """Digits that look handwritten: strokes with random bends, affine maps, thickness and noise.
 
     Parameters
     ----------
     samples : int
+        How many digits.
     seed : int
         The digits are a function of `samples` and `seed` (through `numpy.random.default_rng`).
 
@@ -277,7 +286,7 @@ def synthetic_digits(samples, seed):
     Raises
     ------
     ValueError
-        When `samples` is negative.
+        `samples` or `seed` is not an int of at least 0.
 
     Examples
     --------
@@ -299,13 +308,13 @@ def synthetic_digits(samples, seed):
     return images, labels
 
 
-def _written(strokes, samples, rng):
+def _written(strokes: list[Array], samples: int, rng: np.random.Generator) -> Array:
     """`samples` drawings of the digit with these strokes, float32 (samples, 784) in [0, 1]."""
 
-    def uniform(low, high):
+    def uniform(low: float, high: float) -> Array:
         return rng.uniform(low, high, (samples, 1))
 
-    # From the glyph's frame to pixels, one map per drawing: bend, scale, shear, rotate, shift.
+    # The map from the coordinates of the glyph to pixels, one per drawing: bend, scale, shear, rotate, shift.
     bend_x, bend_y = uniform(-0.2, 0.2), uniform(-0.2, 0.2)
     phase_x, phase_y = uniform(0, 2 * np.pi), uniform(0, 2 * np.pi)
     width, height = uniform(6.0, 9.5), uniform(8.0, 10.5)
@@ -324,8 +333,11 @@ def _written(strokes, samples, rng):
     return ink.clip(0, 1).astype(np.float32)
 
 
-def _squared_distance(x, y):
-    """From every pixel to the segment with ends x, y, both (samples, 2); float32 (samples, 28, 28)."""
+def _squared_distance(x: Array, y: Array) -> Array:
+    """The squared distance of every pixel from the line segment with ends x, y, both (samples, 2).
+
+    float32 (samples, 28, 28).
+    """
     x, y = x.astype(np.float32)[:, :, None, None], y.astype(np.float32)[:, :, None, None]
     pixels = np.arange(28, dtype=np.float32)
     from_x, from_y = pixels - x[:, 0], pixels[:, None] - y[:, 0]
@@ -335,34 +347,34 @@ def _squared_distance(x, y):
     return (from_x - foot * along_x) ** 2 + (from_y - foot * along_y) ** 2
 
 
-# ---- either, and in which order ----------------------------------------------------------------------------
+# ---- MNIST or synthetic digits, and minibatches ------------------------------------------------------------
 
 
-def digits(folder=None, *, download=True):
-    """MNIST where it is found or can be reached, otherwise synthetic digits, with a warning that says why.
+def digits(folder: aliases.Path | None = None, *, download: bool = True) -> DigitSplits:
+    """MNIST if it is available, otherwise synthetic digits, with a warning that says why.
 
     Parameters
     ----------
     folder : path-like, optional
-        As for `mnist`. A folder that was named, here or by ``MINIGRAD_DATA``, must have the files: it is
-        never replaced by synthetic digits.
+        As for `mnist`. If you name a folder, here or by ``MINIGRAD_DATA``, it must have the files: synthetic digits
+        are never used in place of them.
     download : bool
         As for `mnist`.
 
     Returns
     -------
     DigitSplits
-        Of MNIST, or 10,000 training, 2,000 validation and 2,000 test digits of `synthetic_digits`, always the
-        same. Its `source` tells which.
+        MNIST, or 10,000 training, 2,000 validation and 2,000 test digits of `synthetic_digits`, which are the same
+        every time. `source` says which.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `mnist` does.
+        As `mnist`.
     """
     try:
         return mnist(folder, download=download)
-    except OSError as reason:  # nothing found, no mirror reached, or a cache that cannot be written
+    except OSError as reason:  # no files, no mirror that answers, or a cache that cannot be written
         if folder or os.environ.get("MINIGRAD_DATA"):
             raise
         warnings.warn(f"using synthetic digits instead of MNIST, since: {reason}", stacklevel=2)
@@ -379,33 +391,33 @@ def digits(folder=None, *, download=True):
     )
 
 
-def minibatches(samples, batch, *, seed, epoch, device="cpu"):
-    """The indices of one epoch's minibatches, in a random order that is a function of (seed, epoch).
+def minibatches(samples: int, batch: int, *, seed: int, epoch: int, device: str = "cpu") -> list[Array]:
+    """The indices of the minibatches of one epoch, in a random order that is a function of (seed, epoch).
 
-    So a run that stopped resumes with the same batches, and its checkpoint needs only the number of the epoch
-    (and of the batches of it that are done). The order is NumPy's, and may change with NumPy's version.
+    So a run that was stopped resumes with the same batches. Its checkpoint needs the number of the epoch only
+    (and how many of its batches are done). The order comes from NumPy and may change with NumPy's version.
 
     Parameters
     ----------
     samples : int
-        How many examples there are.
+        The number of examples.
     batch : int
-        How many of them a minibatch has; the last one has what is left.
+        The number of examples in a minibatch. The last minibatch may have fewer.
     seed, epoch : int
-        Not negative.
+        At least 0.
     device : str
-        Where the indices are wanted: on "cuda", beside a data set that was moved there whole, one epoch's
-        are moved at once, and picking a minibatch moves nothing.
+        The device of the indices. On "cuda", the indices of the whole epoch are moved at once. If the data are on
+        the GPU too, selecting a minibatch then moves nothing.
 
     Returns
     -------
     list of int64 arrays
-        Every index from 0 to ``samples - 1`` is in one of them, once.
+        Every index from 0 to ``samples - 1`` is in exactly one of them, once.
 
     Raises
     ------
     ValueError
-        When `samples` or `batch` is not positive.
+        `samples` or `batch` is not an int of at least 1, or `seed` or `epoch` is not an int of at least 0.
 
     Examples
     --------

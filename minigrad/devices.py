@@ -1,59 +1,69 @@
-"""Where arrays live: "cpu", in NumPy's arrays, or "cuda", on an NVIDIA GPU in CuPy's.
+"""Devices: "cpu", with NumPy arrays, or "cuda", an NVIDIA GPU, with CuPy arrays.
 
-    x = mg.tensor(data, device="cuda")              made there
+    x = mg.tensor(data, device="cuda")              makes a tensor on the GPU
     network = mg.nn.ConditionalNetwork(rng, device="cuda")
-    network.to("cpu")                               moved, parameters and the memories of rules
-    x.numpy(), x.item()                             brought back, which waits for the GPU
+    network.to("cpu")                               moves parameters and the memories of rules
+    x.numpy(), x.item()                             copy to the host, which waits for the GPU
 
-All arguments of a primitive have to be in one place; nothing is moved unasked.  A GPU is used only if a trial
-shows that it can be: ``usable("cuda")`` raises and says what is missing.  Without a GPU the same code runs, and
-is tested, in Numba's simulator: start Python with NUMBA_ENABLE_CUDASIM=1 in its environment, and "cuda" is there
-as "cuda (simulated)".  It is for finding mistakes, thousands of times slower than either.
+All arguments of a primitive must be on one device.  Nothing is moved automatically.  A GPU is used only after a
+trial kernel has run on it; otherwise ``usable("cuda")`` raises an error that says what is missing.
 
-A program takes its device like this, before it spends time on anything else:
+Without a GPU the same code runs, and is tested, in Numba's simulator.  Start Python with NUMBA_ENABLE_CUDASIM=1 in
+its environment; "cuda" is then simulated on the CPU.  The simulator is for finding mistakes: it is thousands of
+times slower than the CPU or a GPU.
+
+A program should check its device at the start, before it computes anything:
 
     parser.add_argument("--device", choices=devices.NAMES, default="cpu")
     device = devices.usable(parser.parse_args().device)
 
-What is not known on the host is not waited for: conditions such as finite costs are looked at when a value is
-next fetched (``kernels.device.deferred``), so an error may name a step that is some steps back.
+On a GPU, conditions such as finite costs are checked when a value is next fetched (``kernels.device.deferred``).  A
+check at once would wait for the GPU.  So an error may be about an earlier step.
 """
+
+from __future__ import annotations
 
 import functools
 import os
 import re
 import threading
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.kernels.compiler import serving
 from minigrad.kernels.device import arrays, transfer
 
-#: The names that ``device=`` takes.
-NAMES = ("cpu", "cuda")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-#: Seconds after which a driver that does not answer counts as broken.
+    from minigrad.tensor import Tensor
+
+#: The values of ``device=``.
+NAMES: tuple[str, ...] = ("cpu", "cuda")
+
+#: A driver that does not answer for this many seconds counts as broken.
 PATIENCE = 60
 
 INSTALL = 'Install both: pip install "minigrad-neurons[cuda]"'
 SIMULATE = "without a GPU, NUMBA_ENABLE_CUDASIM=1 in the environment simulates one"
 
 
-def of(value):
+def of(value: Any) -> str:
     """The device of an array, or of packed units."""
     return "cuda" if arrays.is_device(getattr(value, "values", value)) else "cpu"
 
 
-def usable(device):
-    """``device`` itself, if it is a device's name and can be used here.
+def usable(device: str) -> str:
+    """``device``, if it is the name of a device that can be used on this machine.
 
     Raises
     ------
     ValueError
         Another name.
     RuntimeError
-        There is no usable GPU: what was looked for and not found, with a remedy.
+        There is no usable GPU.  The message says what is missing and what to do.
 
     >>> usable("cpu")
     'cpu'
@@ -65,8 +75,14 @@ def usable(device):
     return device
 
 
-def put(array, device):
-    """``array`` on ``device``: itself if it is there, otherwise a copy in the same memory order."""
+def put(array: Any, device: str) -> Any:
+    """``array`` on ``device``: itself if it is there, otherwise a copy in the same memory order.
+
+    Raises
+    ------
+    MemoryError
+        The memory of the GPU is full.
+    """
     if of(array) == usable(device):
         return array
     if device == "cpu":
@@ -78,21 +94,21 @@ def put(array, device):
                           f"({error}). Use smaller batches, or drop what is not needed") from error
 
 
-def beside(like, sequence):
-    """A list of numbers or indices as an array on the device of the array ``like``; of integers if it is empty."""
+def beside(like: Any, sequence: Sequence[float]) -> Any:
+    """A list of numbers or indices as an array on the device of the array ``like``.  An empty list gives integers."""
     array = np.asarray(sequence)
     return put(array if array.size else array.astype(int), of(like))
 
 
-def check_cpu(name, x):
-    """Refuse a Tensor x that is not on the CPU, where alone the function ``name`` works."""
+def check_cpu(name: str, x: Tensor) -> None:
+    """Refuse a Tensor x that is not on the CPU.  The function ``name`` works on the CPU only."""
     if x.device != "cpu":
-        raise ValueError(f"{name}: expected a computation on 'cpu', got one on {x.device!r}. Build it there: rules and "
-                         "primitives are the same on all devices")
+        raise ValueError(f"{name}: expected a computation on 'cpu', got one on {x.device!r}. Compute it on 'cpu': "
+                         "rules and primitives are the same on all devices")
 
 
-def describe(device):
-    """A device's name with what it stands for here.
+def describe(device: str) -> str:
+    """The name of a device, and which GPU it is or that it is simulated.
 
     >>> describe("cpu")
     'cpu'
@@ -108,23 +124,24 @@ def describe(device):
 
 
 @functools.cache
-def fault():
-    """Why "cuda" cannot be used here, with a remedy, in words; "" where it can."""
+def fault() -> str:
+    """Why "cuda" cannot be used on this machine, and what to do; "" if it can be used."""
     if arrays.simulated():
         return ""
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0" and serving() != "numpy":
         return "NUMBA_ENABLE_CUDASIM was set after Numba had been imported. Set it before Python starts"
-    found = []
-    trial = threading.Thread(target=lambda: found.append(look()), daemon=True)
+    faults: list[str] = []
+    trial = threading.Thread(target=lambda: faults.append(look()), daemon=True)
     trial.start()
     trial.join(PATIENCE)
-    if not found:
-        return f"the driver has not answered for {PATIENCE} s. See whether nvidia-smi does; restarting may help"
-    return found[0]
+    if not faults:
+        return (f"the driver has not answered for {PATIENCE} s. Check that nvidia-smi answers; restarting the machine "
+                "may help")
+    return faults[0]
 
 
-def look():
-    """What stands between this process and a GPU, found by trying; "" for nothing."""
+def look() -> str:
+    """Try to use a GPU.  Returns what is missing, and what to do; "" if nothing is missing."""
     try:
         from numba import cuda
     except ImportError as error:
@@ -133,9 +150,9 @@ def look():
         if cuda.cuda_error() is None:
             return f"Numba finds no libnvvm of a CUDA toolkit to compile kernels with. {INSTALL}"
         return (f"no GPU with a working driver was found ({first_line(cuda.cuda_error())}). "
-                f"See whether nvidia-smi lists one; {SIMULATE}")
+                f"Check that nvidia-smi lists one; {SIMULATE}")
     try:
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         return f"CuPy cannot be imported ({first_line(error)}). {INSTALL}"
     try:
@@ -145,15 +162,15 @@ def look():
                     f"Update the driver, or pip install cupy-cuda{driver // 1000}x in place of this CuPy")
         try_it(cuda, cupy)
     except MemoryError as error:
-        return f"the GPU's memory is full ({first_line(error)}). End what else runs there; nvidia-smi lists it"
-    except Exception as error:      # compilers, linkers and drivers fail in a dozen ways that mean the same
+        return f"the GPU's memory is full ({first_line(error)}). End other programs that use it; nvidia-smi lists them"
+    except Exception as error:      # compilers, linkers and drivers raise many kinds of errors
         return (f"a trial kernel did not compile and run ({type(error).__name__}: {first_line(error)}). CuPy, Numba's "
-                f"CUDA target, toolkit and driver have to be for one version of CUDA. {INSTALL}")
+                f"CUDA target, toolkit and driver must be for the same version of CUDA. {INSTALL}")
     return ""
 
 
-def try_it(cuda, cupy):
-    """Compile a kernel with Numba, run it on an array of CuPy's, and look at the result."""
+def try_it(cuda: Any, cupy: Any) -> None:
+    """Compile a kernel with Numba, run it on a CuPy array, and check the result."""
 
     @cuda.jit
     def double(x):
@@ -161,14 +178,14 @@ def try_it(cuda, cupy):
 
     array = cupy.ones(1, "float32")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Grid size")      # of one thread: it leaves the GPU idle
+        warnings.filterwarnings("ignore", message="Grid size")      # a grid of one thread
         double[1, 1](array)
     if array.get() != 2:
         raise RuntimeError(f"1 + 1 gave {array.get()[0]}")
 
 
-def first_line(error):
-    """An error's first line with a word in it: CuPy's begin with a ruled line.
+def first_line(error: object) -> str:
+    """The first line of an error that contains a word.  Errors of CuPy begin with a line of = signs.
 
     >>> first_line("====\\nFailed to import CuPy.")
     'Failed to import CuPy'

@@ -1,8 +1,12 @@
 """Functions of whole graphs: gradients, replays, and derivatives of functions of Tensors.
 
-``grad`` and ``replay`` take a graph that was recorded.  ``value_and_grad``, ``jacobian`` and ``hessian`` call a
-function first, with fresh leaves in place of its arguments.  None of them changes the ``.grad`` of a Tensor.
+``grad`` and ``replay`` take a recorded graph.  ``value_and_grad``, ``jacobian`` and ``hessian`` call a function of
+Tensors, with new leaves as its arguments.  None of them changes the ``.grad`` of a Tensor.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -12,27 +16,41 @@ from minigrad.graph import Evaluation
 from minigrad.kernels.device import arrays
 from minigrad.tensor import Tensor, cotangent_of, tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from minigrad.aliases import Array, TensorLike
+
 __all__ = ["grad", "hessian", "jacobian", "replay", "value_and_grad"]
 
 
-def grad(outputs, inputs, grad_outputs=None, create_graph=False):
-    """Gradients of ``outputs`` with respect to ``inputs``, as Tensors, leaving ``.grad`` alone.
+@overload
+def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor,
+         grad_outputs: TensorLike | Sequence[TensorLike] | None = None, create_graph: bool = False) -> Tensor: ...
+@overload
+def grad(outputs: Tensor | Sequence[Tensor], inputs: Sequence[Tensor],
+         grad_outputs: TensorLike | Sequence[TensorLike] | None = None, create_graph: bool = False) -> list[Tensor]: ...
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph: bool = False) -> Tensor | list[Tensor]:
+    """Gradients of the sum of ``outputs`` with respect to ``inputs``, as Tensors.  ``.grad`` is not changed.
 
     Parameters
     ----------
-    outputs : Tensor or list of Tensors; their gradients are added up.
+    outputs : Tensor or list of Tensors.
     inputs : Tensor or list of Tensors, leaves or nodes.
-    grad_outputs : cotangents of the outputs, arrays or Tensors; 1 for scalars by default.
+    grad_outputs : cotangents of the outputs, arrays or Tensors; by default 1 for outputs with one entry.
     create_graph : record the computation of the gradients, so that they can be differentiated.
 
     Returns
     -------
-    Tensor, or list of Tensors where ``inputs`` is a list.
+    Tensor of the shape of the input; for a list of inputs, a list of Tensors.
 
     Raises
     ------
+    TypeError
+        An output or an input is not a Tensor, or a cotangent is not an array.
     ValueError
-        An output is not a scalar and has no cotangent, or does not depend on one of the inputs.
+        An output has several entries and no cotangent, a cotangent has another shape, dtype or device than its
+        output, or the outputs do not depend on one of the inputs.
 
     >>> import minigrad as mg
     >>> x = mg.tensor(2.0, requires_grad=True)
@@ -43,29 +61,31 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False):
     single = isinstance(inputs, Tensor)
     outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-    given = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
-    if len(given) != len(outputs):
-        raise ValueError(f"grad: expected a cotangent for each of {len(outputs)} outputs, got {len(given)}")
+    cotangents = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
+    if len(cotangents) != len(outputs):
+        raise ValueError(f"grad: expected a cotangent for each of {len(outputs)} outputs, got {len(cotangents)}")
     for x in (*outputs, *inputs):
         if not isinstance(x, Tensor):
             raise TypeError(f"grad: expected Tensors as outputs and inputs, or lists of them, got {described(x)}")
-    seeds = [cotangent_of(output, g, "grad") for output, g in zip(outputs, given, strict=True)]
+    seeds = [cotangent_of(output, g, "grad") for output, g in zip(outputs, cotangents, strict=True)]
     if create_graph:
         seeds = [g if isinstance(g, Tensor) else Tensor(g) for g in seeds]
     else:
         seeds = [g.value if isinstance(g, Tensor) else g for g in seeds]
-    found = Evaluation(outputs, seeds).backward(inputs, create_graph)
+    grads = Evaluation(outputs, seeds).backward(inputs, create_graph)
     for i, x in enumerate(inputs):
-        if x not in found:
+        if x not in grads:
             raise ValueError(f"grad: the outputs do not depend differentiably on input {i} of shape {x.shape}. "
                              "Check requires_grad, detach() and no_grad(), or leave that input out")
     gradients = [g if isinstance(g, Tensor) else Tensor(np.copy(ops.dense(g)))
-                 for g in (found[x] for x in inputs)]
+                 for g in (grads[x] for x in inputs)]
     return gradients[0] if single else gradients
 
 
-def replay(outputs, replaced):
-    """Values of ``outputs`` when the nodes or leaves in ``replaced`` have other values, without recording.
+def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[Array]:
+    """Values of ``outputs`` if the nodes or leaves in ``replaced`` have other values.  Nothing is recorded.
+
+    What depends on them is evaluated again.  Random nodes draw again from the same uniforms.
 
     Parameters
     ----------
@@ -79,11 +99,11 @@ def replay(outputs, replaced):
     Raises
     ------
     TypeError
-        A Tensor in place of the list of outputs or of an array.
+        ``outputs`` is not a list of Tensors, or ``replaced`` is not a dict from Tensors to arrays.
     ValueError
-        A value of another shape, dtype or device; an input that was changed since recording; a leaf that
-        requires no gradient, since what is computed from such leaves alone is not recorded; or a value
-        computed under ``no_grad`` that may depend on what is replaced.
+        A value has another shape, dtype or device than its Tensor.  An input was changed since the graph was
+        recorded.  A leaf requires no gradient: what is computed from such leaves alone is not recorded.  A value
+        that was computed under ``no_grad`` may depend on what is replaced.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -100,7 +120,7 @@ def replay(outputs, replaced):
             raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
                             "Write [output], or use .numpy()")
     if not isinstance(outputs, (list, tuple)) or not all(isinstance(x, Tensor) for x in (*outputs, *replaced)):
-        raise TypeError("replay: expected a list of Tensors, and Tensors as what is replaced, got "
+        raise TypeError("replay: expected a list of Tensors as outputs, and Tensors as keys of the dict, got "
                         f"{described(outputs)} and {', '.join(map(described, replaced)) or 'none'}")
     for x in outputs:
         sharing.check_fresh(x)
@@ -109,38 +129,38 @@ def replay(outputs, replaced):
             raise TypeError(f"replay: expected arrays as values, got {described(value)}. Use np.array(x)")
         if node.primitive is None and not node.requires_grad:
             raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not: "
-                             "what was computed from it alone was not recorded, and would keep its old value. "
+                             "what is computed from such leaves alone is not recorded and would keep its old value. "
                              "Make it a floating leaf with requires_grad=True and compute the outputs again")
         if value.shape != node.shape or value.dtype != node.dtype or devices.of(value) != node.device:
             raise ValueError(
                 f"replay: expected a value of shape {node.shape} and dtype {node.dtype} on {node.device!r}, "
                 f"got {value.shape} and {value.dtype} on {devices.of(value)!r}")
-    again = Evaluation(outputs).replay(replaced)
+    evaluation = Evaluation(outputs).replay(replaced)
     oldest = min((x.order for x in replaced), default=np.inf)
     for x in outputs:
         if x.hidden > oldest:
             raise sharing.unseen(x, "the list of outputs")
-    return [again.value(x).copy() if x.primitive is None or x.is_view else again.value(x) for x in outputs]
+    return [evaluation.value(x).copy() if x.primitive is None or x.is_view else evaluation.value(x) for x in outputs]
 
 
-def value_and_grad(function, inputs):
+def value_and_grad(function: Callable[..., Tensor], inputs: TensorLike | Sequence[TensorLike]) -> tuple[Tensor, Any]:
     """The value of a function with one entry, and its gradient.
 
     Parameters
     ----------
-    function : of Tensors, one for each input; it returns a Tensor with one entry.
+    function : takes a Tensor for each input and returns a Tensor with one entry.
     inputs : Tensor or array, floating, or a list of them, one for each argument.
 
     Returns
     -------
-    (value, gradient) : Tensors.  The gradient has the shape of the input; for a list it is a list.
+    (value, gradient) : Tensors.  The gradient has the shape of the input.  For a list of inputs it is a list.
 
     Raises
     ------
     TypeError
-        An input that is not floating, or a ``function`` that does not return a Tensor.
+        An input is not floating, or ``function`` does not return a Tensor.
     ValueError
-        A result with more than one entry, or one that does not depend on some input.
+        The result has several entries, or does not depend on one of the inputs.
 
     >>> import minigrad as mg
     >>> value, gradient = mg.value_and_grad(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
@@ -154,17 +174,17 @@ def value_and_grad(function, inputs):
     return Tensor(ops.dense(out.value)), alike(inputs, grad(out, leaves))
 
 
-def jacobian(function, inputs):
-    """All derivatives of a function's entries, by one backward pass for each entry.
+def jacobian(function: Callable[..., Tensor], inputs: TensorLike | Sequence[TensorLike]) -> Any:
+    """The derivatives of all entries of a function, by one backward pass for each entry.
 
     Parameters
     ----------
-    function : of Tensors, one for each input; it returns a Tensor of any shape.
+    function : takes a Tensor for each input and returns a Tensor of any shape.
     inputs : as for ``value_and_grad``.
 
     Returns
     -------
-    Tensor of the shape of the result followed by that of the input; for a list a list of them.
+    Tensor whose shape is that of the result followed by that of the input.  For a list of inputs, a list of Tensors.
 
     Raises
     ------
@@ -176,11 +196,11 @@ def jacobian(function, inputs):
     [[2.0, 0.0], [0.0, 4.0]]
     """
     leaves, out = called("jacobian", function, inputs)
-    grad(out, leaves, grad_outputs=like(out, 1))        # refuses inputs on which nothing depends
+    grad(out, leaves, grad_outputs=like(out, 1))        # raises if the result does not depend on an input
     return alike(inputs, derivatives(out, leaves))
 
 
-def hessian(function, inputs):
+def hessian(function: Callable[..., Tensor], inputs: TensorLike | Sequence[TensorLike]) -> Any:
     """All second derivatives of a function with one entry, by one backward pass for each entry of its gradient.
 
     Parameters
@@ -189,13 +209,13 @@ def hessian(function, inputs):
 
     Returns
     -------
-    Tensor of the shape of the input twice over; for a list, a list of lists: the derivative of gradient i with
-    respect to input j, of the shape of input i followed by that of input j.
+    Tensor whose shape is that of the input twice.  For a list of inputs, a list of lists: entry [i][j] is the
+    derivative of gradient i with respect to input j.  Its shape is that of input i followed by that of input j.
 
     Raises
     ------
     TypeError, ValueError
-        As ``value_and_grad``; or there are random nodes whose rule defines no second derivative.
+        As ``value_and_grad``.  Also if the rule of a random node defines no second derivative.
 
     >>> import minigrad as mg
     >>> mg.hessian(lambda x: x[0] ** 2 * x[1], np.array([1.0, 2.0])).tolist()
@@ -209,41 +229,41 @@ def hessian(function, inputs):
     return alike(inputs, [alike(inputs, derivatives(gradient, leaves)) for gradient in gradients])
 
 
-def called(name, function, inputs):
-    """Fresh leaves with the values of the inputs, and what the function makes of them."""
-    given = [inputs] if isinstance(inputs, Tensor) or arrays.is_array(inputs) else inputs
-    if not isinstance(given, (list, tuple)) or not all(isinstance(x, Tensor) or arrays.is_array(x) for x in given):
+def called(name: str, function: Callable[..., Tensor], inputs: Any) -> tuple[list[Tensor], Tensor]:
+    """New leaves with the values of the inputs, and the result of the function for them."""
+    args = [inputs] if isinstance(inputs, Tensor) or arrays.is_array(inputs) else inputs
+    if not isinstance(args, (list, tuple)) or not all(isinstance(x, Tensor) or arrays.is_array(x) for x in args):
         raise TypeError(f"{name}: expected a Tensor, an array or a list of them as inputs, got {inputs!r}. "
                         "Use np.array(...)")
-    for i, x in enumerate(given):
+    for i, x in enumerate(args):
         if x.dtype.kind != "f":
             raise TypeError(f"{name}: expected floating inputs, got dtype {x.dtype} for input {i}. Use .astype(float)")
-    leaves = [tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True) for x in given]
+    leaves = [tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True) for x in args]
     out = function(*leaves)
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}: expected a function that returns a Tensor, got {type(out).__name__}. Compute with "
-                        "the Tensors that it is given")
+                        "the Tensors that are its arguments")
     return leaves, out
 
 
-def derivatives(out, leaves):
+def derivatives(out: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     """The Jacobian of ``out`` with respect to each leaf, as Tensors; 0 for leaves that it does not depend on."""
-    found = [np.zeros_like(x.data, shape=(out.size, *x.shape)) for x in leaves]
+    jacobians = [np.zeros_like(x.data, shape=(out.size, *x.shape)) for x in leaves]
     for i in range(out.size):
         seed = like(out, 0)
         seed.reshape(-1)[i] = 1
-        slopes = Evaluation([out], [seed]).backward(leaves)
-        for x, rows in zip(leaves, found, strict=True):
-            if x in slopes:
-                rows[i] = ops.dense(slopes[x])
-    return [Tensor(rows.reshape(*out.shape, *x.shape)) for x, rows in zip(leaves, found, strict=True)]
+        grads = Evaluation([out], [seed]).backward(leaves)
+        for x, rows in zip(leaves, jacobians, strict=True):
+            if x in grads:
+                rows[i] = ops.dense(grads[x])
+    return [Tensor(rows.reshape(*out.shape, *x.shape)) for x, rows in zip(leaves, jacobians, strict=True)]
 
 
-def like(out, value):
-    """An array full of a number, of the shape, dtype and device of a Tensor."""
+def like(out: Tensor, value: float) -> Array:
+    """An array of the shape, dtype and device of a Tensor, in which every entry is ``value``."""
     return devices.put(np.full(out.shape, value, out.dtype), out.device)
 
 
-def alike(inputs, results):
-    """The results in a list, or the only one where the inputs were no list."""
+def alike(inputs: Any, results: list[Any]) -> Any:
+    """The list of results if ``inputs`` is a list, otherwise the only result."""
     return results if isinstance(inputs, (list, tuple)) else results[0]

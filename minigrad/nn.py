@@ -1,11 +1,15 @@
-"""Layers: parameters with their initialisation, and the functions that use them.
+"""Layers: parameters with their initial values, and the functions that use them.
 
-A ``Module`` is an object with Tensors, rules and other modules as attributes.  It has no training
-mode: what differs between training and test, such as where a gate comes from, is an argument.
+A ``Module`` is an object with Tensors, rules and other modules as attributes.  It has no training mode.  What
+differs between training and test is an argument, such as the function that turns logits into gates.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from reprlib import recursive_repr
 from textwrap import indent
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,17 +23,21 @@ from minigrad.rule import Estimator
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import Tensor, tensor
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array, DTypeLike, State, TensorLike
+    from minigrad.random import Generator
+
 __all__ = [
     "ConditionalNetwork", "Dropout", "Embedding", "GatedLinear", "LayerNorm", "Linear", "Module", "Sequential",
 ]
 
 
 class Module:
-    """Something with parameters: Tensors that require a gradient, found in its attributes.
+    """The base class of layers and networks.  Its parameters are the Tensors in its attributes that require a gradient.
 
-    Rules (``Estimator`` instances) and other modules are found there too, also in lists, tuples and dicts.
-    Each has the name of its place, as in ``"gater.0.weight"``; what is in two places counts once,
-    under the first name.
+    Rules (``Estimator`` instances) and other modules in its attributes belong to it too, also those in lists,
+    tuples and dicts.  The name of each says where it is, as in ``"gater.0.weight"``.  An object in two places
+    counts once, under the first name.
 
     >>> import minigrad as mg
     >>> class Perceptron(mg.nn.Module):
@@ -49,8 +57,8 @@ class Module:
     """
 
     @recursive_repr()
-    def __repr__(self):
-        """The parts by name: shapes of Tensors, rules, numbers, and the modules inside, one to a line."""
+    def __repr__(self) -> str:
+        """The parts by name: shapes of Tensors, rules, numbers, and the modules inside, each on its own line."""
         own, modules = [], []
         for name, x in named(vars(self), (Module, Estimator, Tensor), every=True).items():
             if isinstance(x, Module):
@@ -63,27 +71,27 @@ class Module:
         lines = [indent(", ".join(own), "    ")] * bool(own) + modules
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
-    def named_parameters(self):
+    def named_parameters(self) -> dict[str, Tensor]:
         """Dict from name to parameter, in the order in which they were set."""
         return named(self, Tensor)
 
-    def parameters(self):
+    def parameters(self) -> list[Tensor]:
         """List of the parameters, each once."""
         return list(self.named_parameters().values())
 
-    def named_rules(self):
+    def named_rules(self) -> dict[str, Estimator]:
         """Dict from name to rule, in the order in which they were set."""
         return named(self, Estimator)
 
-    def rules(self):
+    def rules(self) -> list[Estimator]:
         """List of the rules, each once."""
         return list(self.named_rules().values())
 
-    def to(self, device):
+    def to(self, device: str) -> Module:
         """Move everything to ``device``, "cpu" or "cuda": parameters, other leaves, the memories of rules.
 
-        The Tensors stay the same objects, without their gradients.  An optimiser keeps arrays for its
-        parameters where they are when it is made: make it afterwards.  Returns the module.
+        The Tensors stay the same objects.  Their gradients are dropped.  Make an optimiser afterwards: it keeps its
+        arrays on the device where the parameters are when it is made.  Returns the module.
         """
         devices.usable(device)
         for x in named(self, Tensor, every=True).values():
@@ -95,23 +103,26 @@ class Module:
             rule.to(device)
         return self
 
-    def state_dict(self):
+    def state_dict(self) -> State:
         """A copy of all parameters (NumPy arrays) and of the rules' memories (dicts of arrays), by name."""
         state = {name: np.array(devices.put(x.data, "cpu")) for name, x in self.named_parameters().items()}
         return state | {name: rule.state_dict() for name, rule in self.named_rules().items()}
 
     @uninterrupted
-    def load_state_dict(self, state):
-        """Put back what ``state_dict`` gave.
+    def load_state_dict(self, state: State) -> None:
+        """Restore what ``state_dict`` returned.
 
         Raises
         ------
+        TypeError
+            ``state`` is not a dict.
         ValueError
-            Entries are missing, unexpected, or of another shape or dtype; all of them are named, and
-            nothing has been changed.
+            Entries are missing, unexpected, or of another shape or dtype.  The message names all of them.  Nothing
+            has been changed.
         """
         if not isinstance(state, dict):
-            raise TypeError(f"load_state_dict: expected a dict, got {described(state)}. Use what state_dict() gave")
+            raise TypeError(f"load_state_dict: expected a dict, got {described(state)}. Pass what state_dict() "
+                            "returned")
         parameters, rules = self.named_parameters(), self.named_rules()
         expected = parameters.keys() | rules.keys()
         faults = [f"{name} is missing" for name in sorted(expected - state.keys())]
@@ -121,11 +132,11 @@ class Module:
             if value.shape != x.shape or value.dtype != x.dtype:
                 faults.append(f"{name} is {value.dtype} {value.shape}, not {x.dtype} {x.shape}")
         for name in sorted(state.keys() & rules.keys()):
-            fault = rules[name].misfit(state[name])
+            fault = rules[name].state_fault(state[name])
             faults += [f"{name}: {fault}"] if fault else []
         if faults:
             raise ValueError(f"load_state_dict: expected the entries of {type(self).__name__}, but "
-                             f"{'; '.join(faults)}. Build the module with the arguments it was saved with")
+                             f"{'; '.join(faults)}. Make the module with the arguments that it was saved with")
         for name, x in parameters.items():
             x.data = like(x.data, state[name])
         for name, rule in rules.items():
@@ -141,10 +152,9 @@ class Linear(Module):
     ----------
     inputs, units : numbers of features of x and of the result.
     rng : Generator from which the weight is drawn.
-    gain : factor of the initial range; Bengio, Léonard & Courville (2013) take 4 where a sigmoid
-        follows.
-    gated_inputs : whether x comes from a gated layer.  The weights that leave one unit then lie
-        together in memory, so that those of closed units are never read.  The values are the same.
+    gain : factor of the initial range.  Bengio, Léonard & Courville (2013) use 4 if a sigmoid follows.
+    gated_inputs : whether x comes from a gated layer.  All weights by which one unit of x is multiplied are then
+        next to each other in memory, so the weights of closed units are never read.  The values are the same.
     dtype : float32 or float64.
     device : "cpu" or "cuda"; the initial values are the same.
 
@@ -156,20 +166,21 @@ class Linear(Module):
     (1, 2)
     """
 
-    def __init__(self, inputs, units, rng, *, gain=1.0, gated_inputs=False, dtype=np.float32, device="cpu"):
+    def __init__(self, inputs: int, units: int, rng: Generator, *, gain: float = 1.0, gated_inputs: bool = False,
+                 dtype: DTypeLike = np.float32, device: str = "cpu") -> None:
         self.weight, self.bias = initial(inputs, units, rng, gain, dtype, "F" if gated_inputs else "C", device)
 
-    def __call__(self, x):
-        """x : (..., inputs), a Tensor, an array, or the packed units of a gated layer."""
+    def __call__(self, x: TensorLike) -> Tensor:
+        """(..., units), for x (..., inputs): a Tensor, an array, or the packed units of a gated layer."""
         return ops.linear(x, self.weight, self.bias)
 
 
 class GatedLinear(Module):
-    """A linear layer in blocks of units, each multiplied by its gate, and skipped where that is 0.
+    """A linear layer whose units are in blocks.  Each block is multiplied by its gate, and skipped if the gate is 0.
 
     Parameters
     ----------
-    inputs, units, rng, dtype, device : as for ``Linear``, with its initial values.
+    inputs, units, rng, dtype, device : as for ``Linear``; the initial values are the same.
     block : units per gate.
 
     Raises
@@ -184,23 +195,24 @@ class GatedLinear(Module):
     array([0., 0.])
     """
 
-    def __init__(self, inputs, units, rng, *, block=1, dtype=np.float32, device="cpu"):
+    def __init__(self, inputs: int, units: int, rng: Generator, *, block: int = 1, dtype: DTypeLike = np.float32,
+                 device: str = "cpu") -> None:
         if not is_whole(units) or not is_whole(block, 1) or units % block:
             raise ValueError(f"GatedLinear: expected a block that divides {described(units)} units, got "
                              f"{described(block)}. Both are ints")
         self.block = block
         self.weight, self.bias = initial(inputs, units, rng, 1.0, dtype, "C", device)
 
-    def __call__(self, x, gates):
-        """x : (batch, inputs); gates : (batch, units / block), binary or real."""
+    def __call__(self, x: TensorLike, gates: TensorLike) -> Tensor:
+        """(batch, units), for x (batch, inputs) and gates (batch, units / block), binary or real."""
         return ops.gated_linear(x, self.weight, self.bias, gates, block=self.block)
 
 
 class Embedding(Module):
-    """A table with a row of numbers for each of ``count`` things, looked up by number.
+    """A table of ``count`` rows, which are looked up by their index.
 
-    The weight (count, features) starts with standard normal numbers.  A row that is looked up several times gets the
-    sum of the cotangents.
+    The weight (count, features) starts with standard normal numbers.  The gradient of a row that is looked up several
+    times is the sum over its uses.
 
     Parameters
     ----------
@@ -216,21 +228,22 @@ class Embedding(Module):
     (2, 4, 3)
     """
 
-    def __init__(self, count, features, rng, *, dtype=np.float32, device="cpu"):
+    def __init__(self, count: int, features: int, rng: Generator, *, dtype: DTypeLike = np.float32,
+                 device: str = "cpu") -> None:
         weight = devices.put(rng.normal((count, features), np.float64), "cpu")
         self.weight = tensor(weight.astype(dtype), requires_grad=True, device=device)
 
-    def __call__(self, indices):
-        """The rows, (..., features), for integers ``indices`` (...) from 0 to count - 1, a Tensor or an array.
+    def __call__(self, indices: TensorLike) -> Tensor:
+        """The rows, (..., features), for integer ``indices`` (...) from 0 to count - 1, a Tensor or an array.
 
         Raises
         ------
         TypeError
-            Indices that are not an array of integers.
+            The indices are not an array of integers.
         ValueError
-            An index out of range; negative ones too.
+            An index is below 0 or above count - 1.
         """
-        values = getattr(indices, "value", indices)
+        values: Any = getattr(indices, "value", indices)
         if not arrays.is_array(values) or values.dtype.kind not in "iu":
             raise TypeError("Embedding: expected indices as an array of integers, got "
                             f"{getattr(values, 'dtype', type(values).__name__)}. Use np.array(indices, dtype=int)")
@@ -242,7 +255,7 @@ class Embedding(Module):
 
 
 class LayerNorm(Module):
-    """(x - mean) / √(variance + epsilon) · weight + bias, with the mean and variance of the last axis.
+    """(x - mean) / √(variance + epsilon) · weight + bias, with the mean and variance over the last axis.
 
     The weight starts at 1, the bias at 0.
 
@@ -260,7 +273,8 @@ class LayerNorm(Module):
     array([[-1.,  1.]], dtype=float32)
     """
 
-    def __init__(self, features, *, epsilon=1e-5, dtype=np.float32, device="cpu"):
+    def __init__(self, features: int, *, epsilon: float = 1e-5, dtype: DTypeLike = np.float32,
+                 device: str = "cpu") -> None:
         if not is_whole(features, 1):
             raise ValueError(f"LayerNorm: expected features as an int of at least 1, got {described(features)}")
         if not is_real(epsilon) or not epsilon > 0:
@@ -270,31 +284,31 @@ class LayerNorm(Module):
         self.weight = tensor(np.ones(features, dtype), requires_grad=True, device=device)
         self.bias = tensor(np.zeros(features, dtype), requires_grad=True, device=device)
 
-    def __call__(self, x):
-        """x : (..., features), a Tensor or an array."""
+    def __call__(self, x: TensorLike) -> Tensor:
+        """An array like x (..., features), a Tensor or an array."""
         if x.shape[-1:] != self.weight.shape:
             raise ValueError(f"LayerNorm: expected x (..., {self.weight.size}), got {x.shape}")
         if x.dtype.kind != "f":
             x = ops.astype(x, dtype=self.weight.dtype)
-        apart = x - ops.mean(x, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(apart), axis=-1, keepdims=True)
-        return apart / ops.sqrt(variance + self.epsilon) * self.weight + self.bias
+        centred = x - ops.mean(x, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+        return centred / ops.sqrt(variance + self.epsilon) * self.weight + self.bias
 
 
 class Dropout(Module):
-    """Each unit is kept with probability 1 - rate and then divided by it, or becomes 0.
+    """Each unit is kept with probability 1 - rate and divided by 1 - rate, or set to 0.
 
-    The mask is drawn where a generator is given, and nowhere else: there is no training mode to forget.
+    A mask is drawn if you pass a generator.  There is no training mode to switch.
 
         dropout(x, rng)     training
-        dropout(x)          test: x itself
+        dropout(x)          test: returns x
 
     The mask is a binary node of the graph, like a sample of ``mg.bernoulli``, with constant logits.  So a rule that
     replays the graph sees the same mask, and ``mg.testing.exact_expectation`` takes the mean over all masks.
 
     Parameters
     ----------
-    rate : probability of 0, in [0, 1).
+    rate : probability that a unit is set to 0, in [0, 1).
 
     Source: Srivastava et al. (2014).
 
@@ -304,13 +318,16 @@ class Dropout(Module):
     array([[2., 4., 0., 8.]])
     """
 
-    def __init__(self, rate):
+    def __init__(self, rate: float) -> None:
         if not is_real(rate) or not 0 <= rate < 1:
             raise ValueError(f"Dropout: expected a rate in [0, 1), got {described(rate)}")
         self.rate = rate
 
-    def __call__(self, x, rng=None):
-        """x : floating, with the units of one example on its last axis; packed units stay packed."""
+    def __call__(self, x: TensorLike, rng: Generator | None = None) -> TensorLike:
+        """x, floating, with or without a mask.  Its last axis are the units of one example.
+
+        Packed units stay packed.
+        """
         if rng is None or self.rate == 0:
             return x
         if x.dtype.kind != "f":
@@ -322,11 +339,12 @@ class Dropout(Module):
 
 
 class Sequential(Module):
-    """Layers one after the other: modules, and functions of one Tensor.
+    """A chain of layers: modules, and functions of one Tensor.
 
     Parameters
     ----------
-    layers : what is called, in order; their parameters are named "layers.0.weight" and so on.
+    layers : the modules and functions, in the order of calling.  Their parameters are named "layers.0.weight" and
+        so on.
 
     >>> import minigrad as mg
     >>> rng = mg.Generator(1)
@@ -336,21 +354,21 @@ class Sequential(Module):
     ((1, 2), (1, 2))
     """
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Callable[..., Any]) -> None:
         for layer in layers:
             if not callable(layer):
                 raise TypeError(f"Sequential: expected modules and functions, got {layer!r}")
         self.layers = list(layers)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, index):
-        """A layer, or for a slice a ``Sequential`` of the same layers."""
+    def __getitem__(self, index: int | slice) -> Any:
+        """A layer; for a slice, a ``Sequential`` with these layers."""
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
-    def __call__(self, x, rng=None):
-        """x through all layers; those that draw, ``Dropout`` and a ``Sequential`` with one, are given ``rng``."""
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        """The result of the last layer.  ``Dropout`` and ``Sequential`` layers also get ``rng``."""
         for layer in self.layers:
             x = layer(x, rng) if isinstance(layer, (Dropout, Sequential)) else layer(x)
         return x
@@ -359,11 +377,11 @@ class Sequential(Module):
 class ConditionalNetwork(Module):
     """A network that decides for each example which of its units to compute.
 
-        logits = tanh(x) through the gater, one per gate
+        logits = V tanh(U x + a) + b, one per gate: the gater
         scores = W (gates ⊙ experts(x)) + c, for a softmax over the classes
 
-    The experts are linear units: all that is non-linear between x and the scores is the choice of
-    units.  What turns logits into gates is up to the caller, so training and test may differ:
+    The experts are linear units.  So the scores are linear in x, except for the choice of units.  You pass the
+    function that turns logits into gates.  It may differ between training and test:
 
         network(x, lambda logits: mg.bernoulli(logits, rule))           training
         network(x, lambda logits: (logits > 0).astype(logits.dtype))   test
@@ -371,8 +389,8 @@ class ConditionalNetwork(Module):
     Parameters
     ----------
     rng : Generator for the initial weights.
-    inputs, hidden, units, outputs : widths of x, the gater's hidden layer, the experts, the scores.
-    block : expert units per gate; 1 as in the paper.
+    inputs, hidden, units, outputs : numbers of inputs, of hidden units of the gater, of experts, of classes.
+    block : expert units per gate; the paper has 1.
     dtype : float32 or float64.
     device : "cpu" or "cuda".
 
@@ -388,29 +406,30 @@ class ConditionalNetwork(Module):
     (1, 2)
     """
 
-    def __init__(self, rng, *, inputs=784, hidden=400, units=2000, outputs=10, block=1, dtype=np.float32,
-                 device="cpu"):
-        place = {"dtype": dtype, "device": device}
+    def __init__(self, rng: Generator, *, inputs: int = 784, hidden: int = 400, units: int = 2000,
+                 outputs: int = 10, block: int = 1, dtype: DTypeLike = np.float32, device: str = "cpu") -> None:
+        place: dict[str, Any] = {"dtype": dtype, "device": device}
         random.checked("ConditionalNetwork", rng)
         self.experts = GatedLinear(inputs, units, rng, block=block, **place)
         self.gater = [Linear(inputs, hidden, rng, **place), Linear(hidden, units // block, rng, gain=4.0, **place)]
         self.output = Linear(units, outputs, rng, gated_inputs=True, **place)
 
-    def logits(self, x):
+    def logits(self, x: TensorLike) -> Tensor:
         """Logits of the gates, (batch, units / block)."""
         hidden, gates = self.gater
         return gates(ops.tanh(hidden(x)))
 
-    def scores(self, x, gates):
-        """Scores of the classes, (batch, outputs), under given gates (batch, units / block)."""
+    def scores(self, x: TensorLike, gates: TensorLike) -> Tensor:
+        """Scores of the classes, (batch, outputs), for the gates (batch, units / block)."""
         return self.output(self.experts(x, gates))
 
-    def __call__(self, x, gate):
+    def __call__(self, x: TensorLike, gate: Callable[[Tensor], TensorLike]) -> Tensor:
         """Scores of the classes, (batch, outputs); ``gate`` is a function from logits to gates."""
         return self.scores(x, gate(self.logits(x)))
 
 
-def initial(inputs, units, rng, gain, dtype, order, device):
+def initial(inputs: int, units: int, rng: Generator, gain: float, dtype: DTypeLike, order: Any,
+            device: str) -> tuple[Tensor, Tensor]:
     """A weight (units, inputs) uniform in ±gain·√(6 / (inputs + units)), and a bias of zeros."""
     rng, dtype = random.checked("Linear", rng), floating("Linear", dtype)
     if not is_whole(inputs) or not is_whole(units):
@@ -424,12 +443,12 @@ def initial(inputs, units, rng, gain, dtype, order, device):
             tensor(np.zeros(units, dtype), requires_grad=True, device=device))
 
 
-def named(place, kind, every=False):
-    """What a module, or a list of them, has of a kind: a dict from name to Tensor or Estimator.
+def named(root: Any, kind: type | tuple[type, ...], every: bool = False) -> dict[str, Any]:
+    """The objects of a class in a module, or in a list of modules: a dict from name to object.
 
-    Of Tensors only leaves that require a gradient, not what was computed from them; or every one.
+    Of the Tensors, only leaves that require a gradient are included, unless ``every`` is true.
     """
-    found, seen, stack = {}, set(), [("", place)]
+    objects, seen, stack = {}, set(), [("", root)]
     while stack:
         name, x = stack.pop()
         if id(x) in seen:
@@ -437,7 +456,7 @@ def named(place, kind, every=False):
         seen.add(id(x))
         if isinstance(x, kind):
             if every or kind is not Tensor or (x.requires_grad and x.primitive is None):
-                found[name] = x
+                objects[name] = x
             continue
         parts = ()
         if isinstance(x, Module):
@@ -447,14 +466,14 @@ def named(place, kind, every=False):
         elif isinstance(x, dict):
             parts = x.items()
         stack += reversed([(f"{name}.{key}" if name else str(key), part) for key, part in parts])
-    return found
+    return objects
 
 
-def like(array, value):
-    """A copy of ``value`` in the physical order of ``array``, on which rounding in products depends."""
-    made = np.empty_like(array)
-    if arrays.is_device(made):
-        made.set(np.asarray(value, made.dtype))
+def like(array: Array, value: Any) -> Array:
+    """A copy of ``value`` in the memory order of ``array``.  The rounding of matrix products depends on the order."""
+    copy: Any = np.empty_like(array)
+    if arrays.is_device(copy):
+        copy.set(np.asarray(value, copy.dtype))
     else:
-        made[...] = value
-    return made
+        copy[...] = value
+    return copy

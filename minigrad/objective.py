@@ -1,13 +1,16 @@
-"""What a loss is made of: weighted means over samples, and the rest.
+"""The terms of a loss: weighted means over samples, and other terms.
 
-    loss = expected(costs) + 0.1 · penalty          costs[i] is about row i of every binary node alone
+    loss = expected(costs) + 0.1 · penalty          costs[i] depends on row i alone of every binary node
 
-A rule that works from costs must know which costs a sample led to, and with what weight they enter
-the loss.  ``Objective`` works that out from the recorded graph; nobody has to say it.
+A rule that works from costs must know which costs depend on a sample, and with what weight they enter
+the loss.  ``Objective`` finds this in the recorded graph, so the user need not state it.
 """
+
+from __future__ import annotations
 
 import warnings
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,27 +21,41 @@ from minigrad.kernels.device.deferred import require
 from minigrad.ops.primitives import primitive
 from minigrad.tensor import Tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def expected(costs, over=None):
-    """The mean over samples, and the statement that ``costs[i]`` depends on row i of every node alone.
+    from minigrad.aliases import Array, Shape, TensorLike
+    from minigrad.graph import Evaluation
+
+
+def expected(costs: TensorLike, over: int | None = None) -> Tensor:
+    """The mean of the costs over samples.
+
+    By calling it, you state that ``costs[i]`` depends on row i alone of every binary node.
 
     Parameters
     ----------
-    costs : one cost per sample.  Its axes are those of the samples, the batch first: the axes of the logits
-        without the last ``event_ndim``.  Average over other axes first, as in ``costs.mean(axis=1)``.
+    costs : Tensor or array, one cost per sample.  Its axes are those of the samples, the batch first: the axes of
+        the logits without the last ``event_ndim``.  Average over other axes first: ``costs.mean(axis=1)``.
     over : the last axis of ``costs``, if the samples of one example lie along it.  ``costs`` are then their
-        log-weights ℓ, and the result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis,
-        the importance-weighted bound, which is to be made large.  It states that ℓ[i, k] depends on
-        sample k of example i alone, which the rule ``Vimco`` makes use of.
+        log-weights ℓ.  The result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis.  This is the
+        importance-weighted bound, which is to be maximised.  You state that ℓ[i, k] depends on sample k of
+        example i alone.  The rule ``Vimco`` uses this.
 
-    Several such terms add up in a loss, each with its weight.  What enters a loss otherwise, or with
-    a weight that itself depends on a binary node, counts whole for every row.
+    Returns
+    -------
+    Tensor with one entry, of the dtype of the costs.
+
+    A loss may have several such terms, each with a weight.  Any other term counts whole for every row.  So does an
+    ``expected`` whose weight depends on a binary node.
 
     Raises
     ------
+    TypeError
+        ``costs`` is neither a Tensor nor an array.
     ValueError
-        No samples, a cost that is not finite, or ``over`` is not the last axis.  At backward: an axis of the
-        costs, longer than 1, is no sample axis of any binary node that they depend on.  (Costs that depend
+        There are no samples, a cost is not finite, or ``over`` is not the last axis.  At backward: an axis of the
+        costs is longer than 1 and is no sample axis of any binary node that they depend on.  (Costs that depend
         on no binary node may have any axes: the result is their mean.)
 
     >>> import minigrad as mg
@@ -61,8 +78,8 @@ def expected(costs, over=None):
 
 
 @primitive
-def expected_cost(costs, log_weights=None):
-    """The mean of the costs; the log-weights that they were made of are there for rules to look at."""
+def expected_cost(costs: Any, log_weights: Any = None) -> Any:
+    """The mean of the costs.  ``log_weights``, from which they were computed, are an argument for rules to read."""
     if costs.size == 0:
         raise ValueError(f"expected: expected at least one sample, got costs of shape {costs.shape}")
     require(np.isfinite(costs).all(), lambda: ValueError(
@@ -75,25 +92,34 @@ expected_cost.vjps(lambda g, out, costs, log_weights=None: ops.broadcast_to(g / 
 
 
 class Term:
-    """A part of a loss: weight · mean(costs) of an ``expected``, or weight · anything else, summed."""
+    """A term of a loss: weight · mean(costs) of an ``expected``, or the sum of weight · x for another node x.
 
-    def __init__(self, node, weight):
+    Attributes
+    ----------
+    inside : whether it is an ``expected``.
+    node : the node of ``expected``, or x.
+    weight : a number for an ``expected``, otherwise an array of the shape of x.
+    costs : the costs of the ``expected``, or x.
+    log_weights : the log-weights that the costs were computed from, or None.
+    """
+
+    def __init__(self, node: Any, weight: Any) -> None:
         self.inside = node.primitive is expected_cost
         self.node, self.weight = node, number(np.sum(weight)) if self.inside else weight
         self.costs = node.parents[0][1] if self.inside else node
         self.log_weights = node.parents[1][1] if self.inside and len(node.parents) > 1 else None
 
     @property
-    def samples_shape(self):
-        """What ought to be sample axes of the nodes above: those of the costs, or of their log-weights."""
+    def samples_shape(self) -> Shape:
+        """The axes that must be sample axes of the nodes above: those of the costs, or of their log-weights."""
         return self.costs.shape if self.log_weights is None else self.log_weights.shape
 
-    def prefix(self, axes):
+    def prefix(self, axes: Shape) -> Shape:
         """The leading axes that the costs and the samples of a node have in common."""
         return self.costs.shape[:len(axes)] if self.inside else ()
 
-    def by_row(self, costs, axes, samples):
-        """Weighted costs of K alternatives as an array of (K, *axes), on the scale of one of ``samples``."""
+    def by_row(self, costs: Any, axes: Shape, samples: int) -> Array:
+        """The weighted costs of K alternatives, (K, *axes), times ``samples``: so each is the cost of one sample."""
         shared = self.prefix(axes)
         if self.inside:
             costs = self.scale(axes, samples) * costs.reshape(len(costs), *shared, -1).mean(axis=-1)
@@ -102,39 +128,50 @@ class Term:
         costs = costs.reshape(-1, *shared, *(1,) * (len(axes) - len(shared)))
         return np.broadcast_to(costs, (len(costs), *axes))
 
-    def scale(self, axes, samples):
-        """The weight of each cost of an ``expected``, on the scale of one of ``samples``."""
+    def scale(self, axes: Shape, samples: int) -> Any:
+        """The weight of each cost of an ``expected``, times ``samples``."""
         return self.weight * (samples / prod(self.prefix(axes)))
 
 
-def add_weight(weights, x, weight):
+def add_weight(weights: dict[Any, Any], x: Any, weight: Any) -> None:
+    """Add ``weight`` to the weight of x."""
     weights[x] = weights[x] + weight if x in weights else weight
 
 
 class Objective:
-    """The loss of a backward pass, taken apart into its terms.
+    """The loss of a backward pass as a sum of terms.
 
-    Walking from the loss through sums, differences and products with constants finds every
-    ``expected`` that enters it linearly, with its weight; the rest stays whole.
+    A walk from the loss through sums, differences and products with constants finds every ``expected`` that
+    enters the loss linearly, and its weight.  Every other summand is a term as a whole.
+
+    Attributes
+    ----------
+    nodes : the nodes of the graph, in order of creation.
+    outputs, cotangents : the outputs of the pass, and their cotangents.
+    binary : the binary nodes.
+    random : the binary nodes and the nodes that depend on them.
+    terms : the terms of the loss that depend on a binary node.
     """
 
     @classmethod
-    def of(cls, evaluation):
-        """The objective of a pass; its replays share it, since they have the same terms."""
-        if evaluation.shared.objective is None:
-            evaluation.shared.objective = cls(evaluation)
-        return evaluation.shared.objective
+    def of(cls, evaluation: Evaluation) -> Objective:
+        """The objective of a pass.  Its replays share it, since they have the same terms."""
+        shared: Any = evaluation.shared
+        if shared.objective is None:
+            shared.objective = cls(evaluation)
+        return shared.objective
 
-    def __init__(self, evaluation):
+    def __init__(self, evaluation: Evaluation) -> None:
         self.nodes = evaluation.nodes()
         self.outputs = evaluation.outputs
         self.cotangents = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
         self.binary = [node for node in self.nodes if node.primitive.stochastic]
-        self.claims, self.warned = None, False      # what their rules claim, once it has been asked for (``claims``)
+        self.claims: Any = None         # what the rules claim (``claims``), once somebody has asked for it
+        self.warned = False
         self.random = self.descendants(set(self.binary))
-        self.terms = []
-        self._below = {}
-        weights = {}
+        self.terms: list[Term] = []
+        self._below: dict[Any, list[Term]] = {}
+        weights: dict[Any, Any] = {}
         for x, g in zip(self.outputs, self.cotangents, strict=True):
             add_weight(weights, x, g)
         for x in reversed(self.nodes):
@@ -144,13 +181,13 @@ class Objective:
                 if parts is None:
                     self.terms.append(Term(x, weight))
                 else:
-                    for part, its_weight in parts:
-                        add_weight(weights, part, its_weight)
+                    for part, part_weight in parts:
+                        add_weight(weights, part, part_weight)
         self.check_axes()
         self.warn_of_equal_draws()
 
-    def warn_of_equal_draws(self):
-        """Warn of two binary nodes that were drawn with the same numbers, where no estimator is right."""
+    def warn_of_equal_draws(self) -> None:
+        """Warn of two binary nodes that were drawn with the same uniforms: every estimate is then wrong."""
         drawn = {}
         for node in self.binary:
             other = drawn.setdefault(node.primitive.rng.name(), node)
@@ -161,10 +198,10 @@ class Objective:
                     "wrong. Share one generator between them, or give each a fork, rng.fork(0) and rng.fork(1)",
                     stacklevel=2)
 
-    def check_axes(self):
-        """Refuse costs with an axis that no binary node above them has: what lies along it are not samples.
+    def check_axes(self) -> None:
+        """Refuse costs with an axis that no binary node above them has, since it is not an axis of samples.
 
-        Most often it is an accident: (n, 1) minus (n,) is (n, n), and each row is blamed for the costs of all.
+        Most often it is an accident: (n, 1) minus (n,) is (n, n), so the cost of each row includes those of all rows.
         """
         above = {}
         for node in self.binary:
@@ -183,10 +220,10 @@ class Objective:
                     f"axes first, mg.{average}({costs.replace('-', '_')}, axis={extra[0]}). Or was it an accident, "
                     "as in (n, 1) - (n,)?")
 
-    def parts(self, x, weight):
-        """The random parts that a number is a weighted sum of, with their weights; None if it is none.
+    def parts(self, x: Any, weight: Any) -> list[tuple[Any, Any]] | None:
+        """The random arguments of the node x, with their weights, if x is a number and linear in them; else None.
 
-        The products of a function that is linear in its random arguments give the weights.
+        The vector-Jacobian products of the primitive give the weights.
         """
         random = {i: part for i, part, _ in x.parents if part in self.random}
         if (x.size != 1 or any(part.size != 1 for part in random.values())
@@ -196,51 +233,50 @@ class Objective:
         return [(part, np.reshape(products[i](weight, x.value, *x.operands, **x.options), part.shape))
                 for i, part in random.items()]
 
-    def descendants(self, roots):
+    def descendants(self, roots: Iterable[Any]) -> set[Any]:
         """The nodes that depend on any of ``roots``, and the roots."""
-        found = set(roots)
+        dependent = set(roots)
         for node in self.nodes:
-            if any(x in found for _, x, _ in node.parents):
-                found.add(node)
-        return found
+            if any(x in dependent for _, x, _ in node.parents):
+                dependent.add(node)
+        return dependent
 
-    def next_below(self, node):
-        """The binary nodes through which the gradient of a node comes first."""
-        reached, found = {node}, []
+    def next_below(self, node: Any) -> list[Any]:
+        """The first binary nodes on the paths from a node down to the loss: its gradient passes through their rules."""
+        reached, binary = {node}, []
         for x in self.nodes:
             if any(parent in reached for _, parent, product in x.parents if product is not None):
                 if x.primitive.stochastic:
-                    found.append(x)
+                    binary.append(x)
                 else:
                     reached.add(x)
-        return found
+        return binary
 
-    def below(self, node):
+    def below(self, node: Any) -> list[Term]:
         """The terms that depend on a node."""
         if node not in self._below:
             dependent = self.descendants({node})
             self._below[node] = [term for term in self.terms if term.costs in dependent]
         return self._below[node]
 
-    def is_coupled(self, node):
+    def is_coupled(self, node: Any) -> bool:
         """Whether several rows of a binary node share one cost."""
         return self.layout(self.below(node), node.shape[:node.ndim - node.primitive.event_ndim],
                            node.primitive.name)[1]
 
-    def layout(self, terms, axes, name):
-        """How many independent samples a node with these leading axes has, and whether several of
-        its rows share one.
+    def layout(self, terms: list[Term], axes: Shape, name: str) -> tuple[int, bool]:
+        """How many independent samples a node with these sample axes has, and whether several rows share a cost.
 
         Raises
         ------
         ValueError
-            The axes of a cost and of the node's samples fit neither as prefix of the other.
+            Neither the axes of a cost nor the sample axes of the node begin with the other.
         """
         for term in terms:
             shared = term.prefix(axes)
             if shared != axes[:len(shared)]:
                 raise ValueError(
-                    f"expected: costs of shape {term.costs.shape} fit node {name!r} with samples {axes} neither "
-                    "way: one's axes must lead the other's. Give one cost per sample, or set event_ndim")
+                    f"expected: costs of shape {term.costs.shape} do not fit node {name!r} with samples {axes}: the "
+                    "axes of one must begin with those of the other. Give one cost per sample, or set event_ndim")
         samples = min((prod(term.prefix(axes)) for term in terms), default=1)
         return samples, samples < prod(axes)

@@ -1,17 +1,21 @@
-"""Optimisers: they move parameters along their gradients.
+"""Optimisers: they move parameters against their gradients.
 
     optimiser = SGD(network, lr=0.1)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
 
-A step first looks at every gradient and refuses, by name, those that are missing or not finite; only
-then does it change anything.  On a GPU that would make every step wait for it, so there gradients that are not
-finite are reported when the loss, say, is next fetched: by name and step, but after they were used.
+A step first checks every gradient.  If one is missing or not finite, it raises an error that names the parameter,
+and nothing is changed.  On a GPU this check would make every step wait for the GPU.  So there a gradient that is
+not finite is reported when a value, such as the loss, is next fetched.  The error names parameter and step, but the
+gradient has been used by then.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,40 +28,51 @@ from minigrad.nn import Module, like, named
 from minigrad.ops.packed import Factored, is_finite
 from minigrad.tensor import Tensor
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array, Parameters, Rate, State
+
 __all__ = ["SGD", "Adam", "AdamW"]
 
 
 class Optimiser:
-    """What all optimisers share; a subclass says in ``update`` how one parameter moves.
+    """What all optimisers share.  A subclass defines ``update``, which moves one parameter.
 
     Parameters
     ----------
-    parameters : a Module, a list of Tensors and modules, or a list of groups, dicts with such
-        "parameters" and an "lr" of their own, if they are to have one.
-    lr : learning rate: a number, or a function from the number of steps done to one.  Needed by groups
-        without their own.
-    max_norm : largest Euclidean norm of the weights that enter one unit, a row of a weight of shape
-        (units, inputs); longer ones are scaled back to it after each step.  None: no limit.
+    parameters : a Module, or a list of Tensors and modules, or a list of groups.  A group is a dict with
+        "parameters" (a Module or a list), and an "lr" if it has a learning rate of its own.
+    lr : learning rate: a number, or a function from the number of steps done to a number.  Groups without an
+        "lr" need it.
+    max_norm : largest Euclidean norm of the weights of one unit, which are a row of a weight of shape
+        (units, inputs).  After each step, rows with a larger norm are scaled down to it.  None: no limit.
+
+    Attributes
+    ----------
+    parameters : dict from name to Tensor.
+    rates : dict from name to learning rate.
+    steps : the number of steps done.
+    memories : what is kept for each parameter: a dict from its name to a dict of arrays.
 
     Raises
     ------
     ValueError
-        No parameters, the same one twice, or a learning rate or norm that is not positive.
+        There are no parameters, one is given twice, or a learning rate or norm is not positive.
     """
 
-    memory = ()         # names of the arrays, of the parameter's shape, that ``update`` keeps for each
+    memory: tuple[str, ...] = ()    # names of the arrays that ``update`` keeps for a parameter, of its shape
 
-    def __init__(self, parameters, lr=None, max_norm=None):
+    def __init__(self, parameters: Parameters, lr: Rate | None = None, max_norm: float | None = None) -> None:
         if max_norm is not None and not (is_real(max_norm) and max_norm > 0):
             raise ValueError(f"{type(self).__name__}: expected max_norm > 0 or None, got {max_norm}")
         self.max_norm = max_norm
         self.steps = 0
-        self.parameters, self.rates = {}, {}
+        self.parameters: dict[str, Tensor] = {}
+        self.rates: dict[str, Any] = {}
         parameters = listed(parameters)
         grouped = isinstance(parameters, (list, tuple)) and any(isinstance(x, dict) for x in parameters)
         for i, group in enumerate(parameters if grouped else [{"parameters": parameters}]):
             group = {**group, "parameters": listed(group["parameters"])}
-            rate = group.get("lr", lr)
+            rate: Any = group.get("lr", lr)
             if not callable(rate) and (not is_real(rate) or not 0 < rate < math.inf):
                 raise ValueError(f"{type(self).__name__}: expected a learning rate above 0, got lr={rate}")
             self.check_listed(group["parameters"])
@@ -73,8 +88,8 @@ class Optimiser:
         self.memories = {name: {key: np.zeros_like(x.data) for key in self.memory}
                          for name, x in self.parameters.items()}
 
-    def check_listed(self, parameters):
-        """Refuse a list with something in it that cannot be trained, or with one thing twice."""
+    def check_listed(self, parameters: Parameters) -> None:
+        """Refuse a list that has an item twice, or an item that cannot be trained."""
         if isinstance(parameters, (list, tuple)):
             for x in parameters:
                 if not isinstance(x, Module) and not (
@@ -85,8 +100,8 @@ class Optimiser:
             if len({id(x) for x in parameters}) < len(parameters):
                 raise ValueError(f"{type(self).__name__}: expected each parameter once, found one twice")
 
-    def __repr__(self):
-        """Kind, rates and other settings, and how much is trained."""
+    def __repr__(self) -> str:
+        """The class, rates and other settings, and how many parameters and numbers are trained."""
         rates = dict.fromkeys(rate if isinstance(rate, (int, float)) else getattr(rate, "__name__", repr(rate))
                               for rate in self.rates.values())
         settings = {"lr": ", ".join(map(str, rates)), **{
@@ -97,21 +112,22 @@ class Optimiser:
                 f"{count} parameter{'s' * (count != 1)}, {sum(x.size for x in self.parameters.values())} numbers)")
 
     @uninterrupted
-    def zero_grad(self):
-        """Forget the gradients; ``backward`` adds to them otherwise."""
+    def zero_grad(self) -> None:
+        """Set all gradients to None.  Without this, ``backward`` adds to the gradients of the last step."""
         for x in self.parameters.values():
             x.grad = None
 
     @uninterrupted
-    def step(self):
-        """Move every parameter along its gradient.
+    def step(self) -> None:
+        """Move every parameter against its gradient.
 
         Raises
         ------
         ValueError
-            A gradient is missing or not finite: named, before anything is changed.
+            A gradient is missing or not finite, or a learning rate is negative or not finite.  The message names
+            it.  Nothing has been changed.
         KeyboardInterrupt
-            After Ctrl-C, when the step is done: what is saved then is the state between two steps.
+            After Ctrl-C, when the step is done.  So what you save then is the state between two steps.
         """
         faults = []
         for name, x in self.parameters.items():
@@ -126,7 +142,9 @@ class Optimiser:
         if faults:
             raise ValueError(f"{type(self).__name__}.step: expected a finite gradient for every parameter, "
                              f"but {'; '.join(faults)}. Nothing was changed")
-        rates = {name: float(rate(self.steps) if callable(rate) else rate) for name, rate in self.rates.items()}
+        current: dict[str, Any] = {name: rate(self.steps) if callable(rate) else rate
+                                   for name, rate in self.rates.items()}
+        rates = {name: float(rate) for name, rate in current.items()}
         if not all(np.isfinite(rate) and rate >= 0 for rate in rates.values()):
             raise ValueError(f"{type(self).__name__}.step: expected finite learning rates of at least 0, got "
                              f"{sorted(set(rates.values()))} at step {self.steps}. Nothing was changed")
@@ -138,42 +156,47 @@ class Optimiser:
                 x.data *= shrinkage(x.data, self.max_norm)
         self.steps += 1
 
-    def require_finite(self, name, x):
-        """Have a gradient on a device looked at with the next value that is fetched."""
+    def update(self, x: Tensor, lr: float, **memory: Array) -> None:
+        """Move the parameter x by one step with learning rate ``lr``.  Changes the arrays of its memory in place."""
+        raise TypeError(f"{type(self).__name__}: expected a method update(self, x, lr, **memory); an optimiser must "
+                        "define one")
+
+    def require_finite(self, name: str, x: Tensor) -> None:
+        """Check a gradient on a GPU when the next value is fetched."""
         kind, step = type(self).__name__, self.steps
         require(is_finite(x.gradient), lambda: ValueError(
             f"{kind}.step: expected a finite gradient for every parameter, but {name} had NaN or infinity at step "
             f"{step} (try a smaller learning rate). It was used: go back to an earlier checkpoint"))
 
-    def state_dict(self):
-        """The number of steps and a copy of what is kept for each parameter.
+    def state_dict(self) -> State:
+        """The number of steps, and a copy of the arrays that are kept for each parameter.
 
-        Parameters and the memories of rules belong to their modules and are saved with them.
+        The parameters and the memories of rules belong to their module.  ``Module.state_dict`` returns them.
         """
         memories = {name: {key: np.array(devices.put(value, "cpu")) for key, value in memory.items()}
                     for name, memory in self.memories.items()}
         return {"steps": self.steps, "memories": memories}
 
     @uninterrupted
-    def load_state_dict(self, state):
-        """Put back what ``state_dict`` gave; the steps that follow are the same bit for bit.
+    def load_state_dict(self, state: State) -> None:
+        """Restore what ``state_dict`` returned.  The steps that follow are then the same bit for bit.
 
         Raises
         ------
         ValueError
-            The state is of other parameters or of another kind of optimiser; nothing has been changed.
+            The state belongs to other parameters or to another kind of optimiser.  Nothing has been changed.
         """
         if not isinstance(state, dict) or state.keys() != {"steps", "memories"}:
             raise ValueError(f"{type(self).__name__}: expected a state with memories and steps, got "
-                             f"{sorted(state) if isinstance(state, dict) else described(state)}. Use what "
-                             "state_dict() gave")
-        expected, given = forms(self.memories), forms(state["memories"])
-        if given != expected:
-            faults = sorted(name for name in expected.keys() | given.keys()
-                            if expected.get(name) != given.get(name))
-            raise ValueError(f"{type(self).__name__}: expected a state of these parameters, but entries "
-                             f"differ or are on one side only: {', '.join(faults)}. "
-                             "Build the optimiser with the arguments it was saved with")
+                             f"{sorted(state) if isinstance(state, dict) else described(state)}. Pass what "
+                             "state_dict() returned")
+        expected, arrived = forms(self.memories), forms(state["memories"])
+        if arrived != expected:
+            faults = sorted(name for name in expected.keys() | arrived.keys()
+                            if expected.get(name) != arrived.get(name))
+            raise ValueError(f"{type(self).__name__}: expected the state of an optimiser with these parameters, but "
+                             f"these entries are missing, unexpected, or of another shape or dtype: "
+                             f"{', '.join(faults)}. Make the optimiser with the arguments that it was saved with")
         self.steps = int(state["steps"])
         for name, memory in self.memories.items():
             for key, value in memory.items():
@@ -181,15 +204,15 @@ class Optimiser:
 
 
 class SGD(Optimiser):
-    """Stochastic gradient descent, with momentum if asked for.
+    """Stochastic gradient descent, with optional momentum.
 
         v ← momentum · v − lr · gradient,    x ← x + v
-                                             x ← x + momentum · v − lr · gradient       Nesterov's
+                                             x ← x + momentum · v − lr · gradient       with nesterov
 
     Parameters
     ----------
-    momentum : in [0, 1); 0 keeps no v.
-    nesterov : whether to look ahead by the velocity after the step, in Nesterov's way; it needs a momentum.
+    momentum : in [0, 1).  With 0 no velocity v is kept.
+    nesterov : whether to use Nesterov's momentum; needs a momentum above 0.
     parameters, lr, max_norm : as for every ``Optimiser``.
 
     Source: Polyak (1964) and Nesterov (1983), as written in Sutskever et al. (2013), Eq 1 and 3, with x the point at
@@ -204,7 +227,8 @@ class SGD(Optimiser):
     array([ 0.5, -1. ])
     """
 
-    def __init__(self, parameters, lr=None, momentum=0.0, max_norm=None, nesterov=False):
+    def __init__(self, parameters: Parameters, lr: Rate | None = None, momentum: float = 0.0,
+                 max_norm: float | None = None, nesterov: bool = False) -> None:
         if not is_real(momentum) or not 0 <= momentum < 1:
             raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
         if nesterov and not momentum:
@@ -213,21 +237,23 @@ class SGD(Optimiser):
         self.memory = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, max_norm)
 
-    def update(self, x, lr, velocity=None):
+    def update(self, x: Tensor, lr: float, velocity: Array | None = None) -> None:
         if velocity is None and isinstance(x.gradient, Factored):
             x.gradient.descend(x.value, lr)
-            x.data = x.value        # counts as a change, like any assignment
+            x.data = x.value        # the assignment counts the change
             return
+        gradient: Any = x.grad
         if velocity is None:
-            x.data -= lr * x.grad
+            x.data -= lr * gradient
             return
-        velocity *= self.momentum
-        velocity -= lr * x.grad
-        x.data += self.momentum * velocity - lr * x.grad if self.nesterov else velocity
+        v: Any = velocity
+        v *= self.momentum
+        v -= lr * gradient
+        x.data += self.momentum * v - lr * gradient if self.nesterov else v
 
 
 class Adam(Optimiser):
-    """Gradients divided by a running estimate of their size.
+    """Steps against a moving average of the gradients, divided by a moving estimate of their size.
 
         m ← β₁ m + (1 − β₁) g,    v ← β₂ v + (1 − β₂) g²
         x ← x − lr · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)        at step t = 1, 2, …
@@ -251,7 +277,8 @@ class Adam(Optimiser):
 
     memory = ("mean", "square")
 
-    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, max_norm=None):
+    def __init__(self, parameters: Parameters, lr: Rate = 0.001, betas: tuple[float, float] = (0.9, 0.999),
+                 epsilon: float = 1e-8, max_norm: float | None = None) -> None:
         if not (isinstance(betas, (tuple, list)) and len(betas) == 2
                 and all(is_real(beta) and 0 <= beta < 1 for beta in betas)):
             raise ValueError(f"Adam: expected betas in [0, 1), got {betas}")
@@ -260,20 +287,20 @@ class Adam(Optimiser):
         self.betas, self.epsilon = betas, epsilon
         super().__init__(parameters, lr, max_norm)
 
-    def update(self, x, lr, mean, square):
+    def update(self, x: Tensor, lr: float, mean: Array, square: Array) -> None:
         (beta1, beta2), t = self.betas, self.steps + 1
         adam_step(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
-        x.data = x.value            # counts as a change, like any assignment
+        x.data = x.value            # the assignment counts the change
 
 
 class AdamW(Adam):
-    """Adam with weight decay that is not divided by the size of gradients.
+    """Adam with decoupled weight decay: the decay is not divided by the size of the gradients.
 
         x ← x − lr · weight_decay · x,    then the step of Adam
 
     Parameters
     ----------
-    weight_decay : at least 0.  It applies to all parameters, as the learning rate does.
+    weight_decay : at least 0.  It applies to all parameters.
     parameters, lr, betas, epsilon, max_norm : as for ``Adam``.
 
     Source: Loshchilov & Hutter (2019), Algorithm 2.
@@ -287,31 +314,32 @@ class AdamW(Adam):
     array([ 0.625, -1.5  ])
     """
 
-    def __init__(self, parameters, lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01, max_norm=None):
+    def __init__(self, parameters: Parameters, lr: Rate = 0.001, betas: tuple[float, float] = (0.9, 0.999),
+                 epsilon: float = 1e-8, weight_decay: float = 0.01, max_norm: float | None = None) -> None:
         if not is_real(weight_decay) or not 0 <= weight_decay < math.inf:
             raise ValueError(f"AdamW: expected a weight_decay of at least 0, got {described(weight_decay)}")
         self.weight_decay = weight_decay
         super().__init__(parameters, lr, betas, epsilon, max_norm)
 
-    def update(self, x, lr, mean, square):
+    def update(self, x: Tensor, lr: float, mean: Array, square: Array) -> None:
         x.data *= 1 - lr * self.weight_decay
         super().update(x, lr, mean, square)
 
 
-def listed(parameters):
-    """Parameters that an iterator gives, as a list; anything else as it is."""
+def listed(parameters: Parameters) -> Parameters:
+    """The items of an iterator as a list; anything else as it is."""
     return list(parameters) if isinstance(parameters, Iterator) else parameters
 
 
-def shrinkage(weight, max_norm):
-    """The factor, at most 1, that brings each unit's incoming weights (a row) to ``max_norm``."""
+def shrinkage(weight: Array, max_norm: float) -> Array:
+    """The factor, at most 1, that scales the weights of each unit (a row) down to the norm ``max_norm``."""
     rows = weight.reshape(len(weight), math.prod(weight.shape[1:]))
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     factor = max_norm / np.maximum(norms, max_norm)
     return factor.reshape(-1, *[1] * (weight.ndim - 1))
 
 
-def forms(memories):
+def forms(memories: dict[str, dict[str, Array]]) -> dict[str, Any]:
     """Shape and dtype of every array in the memories, by name."""
     return {f"{name} {key}": (value.shape, value.dtype)
             for name, memory in memories.items() for key, value in memory.items()}

@@ -1,12 +1,15 @@
-"""Text for streams that are not UTF-8: what their encoding lacks is written in ASCII, σ as sigma and ± as +/-.
+"""Text for streams that are not UTF-8.  Characters that the encoding lacks are written in ASCII: σ as sigma, ± as +/-.
 
-    print(output.shown(text))       a text as sys.stdout can print it
+    print(output.shown(text))       one text, with characters that sys.stdout can print
     output.adapt()                  for programs: everything that is printed from now on
 """
+
+from __future__ import annotations
 
 import codecs
 import sys
 import unicodedata
+from typing import Any
 
 WORDS = {
     "−": "-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": ".", "⊙": "*", "∕": "/", "⁄": "/", "√": "sqrt ",
@@ -17,8 +20,8 @@ WORDS = {
 }
 
 
-def in_ascii(character):
-    """A character in ASCII, "?" where nothing similar is known.
+def in_ascii(character: str) -> str:
+    """A character in ASCII; "?" if nothing similar is known.
 
     >>> [in_ascii(x) for x in "θ²ᵢ½±é│█"]
     ['theta', '^2', '_i', '1/2', '+/-', 'e', '|', '#']
@@ -44,8 +47,8 @@ def in_ascii(character):
     return "?" if plain == character else mark + "".join(map(in_ascii, plain))
 
 
-def replaced(error):
-    """The handler of encoding errors that makes a text ASCII where it cannot be encoded."""
+def replaced(error: Exception) -> tuple[str, int]:
+    """The handler of encoding errors: it writes in ASCII what cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(in_ascii, error.object[error.start:error.end])), error.end
@@ -55,8 +58,8 @@ HANDLER = "minigrad.ascii"
 codecs.register_error(HANDLER, replaced)
 
 
-def shown(text):
-    """``text`` as sys.stdout can print it: itself where the encoding has all of its characters.
+def shown(text: str) -> str:
+    """``text`` with characters that sys.stdout can print.  It is not changed if the encoding has all of them.
 
     >>> shown("σ(0) = 0.5")
     'σ(0) = 0.5'
@@ -65,8 +68,9 @@ def shown(text):
     return text.encode(encoding, HANDLER).decode(encoding)
 
 
-def adapt():
-    """Have sys.stdout and sys.stderr write in ASCII what their encoding lacks, where they would raise or escape it."""
-    for stream in (sys.stdout, sys.stderr):
+def adapt() -> None:
+    """Make sys.stdout and sys.stderr write in ASCII what their encoding lacks, instead of an error or an escape."""
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)

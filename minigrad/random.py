@@ -1,9 +1,11 @@
-"""Random numbers: keys, streams and draws.  The bits themselves come from ``kernels.philox``.
+"""Random numbers: seeds, forks and draws.  The bits themselves come from ``kernels.philox``.
 
-A Generator counts its draws and holds no other state: draw number ``n`` of unit ``j`` in sample
-``i`` is a pure function of (seed, n, i, j).  So a replay, another number of threads, or a batch that
-is split in two sees the same numbers.
+A Generator counts its draws and has no other state.  The number for draw ``n``, sample ``i`` and unit ``j`` is a
+pure function of (seed, n, i, j).  So a replay sees the same numbers; so does a run with another number of threads,
+or with a batch that is split in two.
 """
+
+from __future__ import annotations
 
 if __name__ == "random":
     raise ImportError(
@@ -13,9 +15,11 @@ if __name__ == "random":
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,19 +29,22 @@ from minigrad.kernels import philox_uniforms
 from minigrad.kernels.philox import philox4x32
 from minigrad.ops import special
 
-_WORD = 0xFFFFFFFF
-_FORKS = _WORD              # the stream whose bits name the keys of forks; draws use stream 0
+if TYPE_CHECKING:
+    from minigrad.aliases import Array, DTypeLike, Shape, State
 
-#: The first step of the forks that rules draw from, kept apart from anybody else's.
+_WORD = 0xFFFFFFFF
+_FORKS = _WORD              # the stream from which the seeds of forks are taken; draws use stream 0
+
+#: The first step in the path of the forks that rules draw from, so that no other fork has the same seed.
 RULES = 2**64 - 1
 
-# Held while a generator counts a draw.  One lock for all, since generators are copied and pickled.
+# Held while a generator counts a draw.  One lock serves all, since generators are copied and pickled.
 _counting = threading.Lock()
 
 
-def _after_fork():
+def _after_fork() -> None:
     global _counting
-    _counting = threading.Lock()    # another thread of the parent may have held it
+    _counting = threading.Lock()    # another thread of the parent may have held the old one
 
 
 if hasattr(os, "register_at_fork"):
@@ -45,21 +52,33 @@ if hasattr(os, "register_at_fork"):
 
 
 class Generator:
-    """A stream of random draws that can be named, split, saved and repeated.
+    """A sequence of random draws that can be split, saved and repeated.
 
-    Two generators with the same seed draw the same numbers.  So give one generator to all layers of a
-    network, or each layer a fork: ``rng.fork(0)``, ``rng.fork(1)``.
+    Two generators with the same seed draw the same numbers.  So use one generator for all layers of a
+    network, or a fork for each layer: ``rng.fork(0)``, ``rng.fork(1)``.
 
-    Threads may share a generator: each draw gets a number of its own.  Processes cannot: a process that is made
-    with ``os.fork`` has copies of its parent's generators, the default one included, and draws the same numbers
-    as its parent.  Give each process a seed of its own, or ``rng.fork(i)``.
+    Threads may share a generator: each draw gets its own number.  Processes cannot share one.  A process that is
+    started with ``os.fork`` has copies of its parent's generators, including the default one, and draws the same
+    numbers as its parent.  Give each process another seed, or ``rng.fork(i)``.
 
     Parameters
     ----------
     seed : int in [0, 2**64)
-    sample_offset : number of the first sample (the row) of each draw; the second half of a batch of
-        ten, with offset 5 and a generator of the same state, draws what the whole would have.
-    device : where draws are made, "cpu" or "cuda", if the draw does not say: the same bits on both.
+    sample_offset : the number of the first sample (row) of each draw.  Example: for the second half of a batch of
+        ten, a generator of the same state with offset 5 draws the last five rows of the whole batch.
+    device : "cpu" or "cuda": where draws are computed, unless a draw names another device.  The bits are the same.
+
+    Attributes
+    ----------
+    seed, sample_offset, device : as above.
+    draws : the number of draws so far.
+
+    Raises
+    ------
+    ValueError
+        ``seed`` is not an integer in [0, 2**64), or the device is unknown.
+    RuntimeError
+        There is no GPU that can be used.
 
     >>> import minigrad as mg
     >>> whole = mg.Generator(7).uniform((4, 3))
@@ -68,9 +87,9 @@ class Generator:
     True
     """
 
-    device = "cpu"
+    device: str = "cpu"
 
-    def __init__(self, seed, sample_offset=0, device="cpu"):
+    def __init__(self, seed: int, sample_offset: int = 0, device: str = "cpu") -> None:
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
             raise ValueError(f"Generator: expected an integer seed in [0, 2**64), got {seed!r}")
         self.seed = int(seed)
@@ -78,8 +97,8 @@ class Generator:
         self.device = devices.usable(device)
         self.draws = 0
 
-    def take(self):
-        """Count a draw and return its number, which no other draw of this generator gets, in any thread.
+    def take(self) -> int:
+        """Count a draw and return its number.  No other draw of this generator gets it, in any thread.
 
         >>> import minigrad as mg
         >>> rng = mg.Generator(7)
@@ -91,16 +110,24 @@ class Generator:
             self.draws = number + 1
         return number
 
-    def name(self):
-        """What the next draw is a function of, apart from its shape."""
+    def name(self) -> tuple[int, int, int]:
+        """Seed, sample offset and number of draws: with its shape, they determine the next draw."""
         return self.seed, self.sample_offset, self.draws
 
-    def uniform(self, shape, dtype=np.float64, event_ndim=1, device=None):
-        """The next draw: uniform in the open interval (0, 1), an array on ``device``.
+    def uniform(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
+                device: str | None = None) -> Array:
+        """The next draw: numbers that are uniform in the open interval (0, 1), an array on ``device``.
 
-        The last ``event_ndim`` axes of ``shape`` are the units of a sample, the others its samples.
-        Numbers have 32 random bits in float64 and 23 in float32: compare float64 ones with probabilities
+        The last ``event_ndim`` axes of ``shape`` are the units of a sample; the axes before them are samples.
+        Numbers have 32 random bits in float64 and 23 in float32.  Use float64 to compare them with probabilities
         below 1e-5 or above 1 - 1e-5.
+
+        Raises
+        ------
+        TypeError
+            ``shape`` is not a tuple or list of ints, or ``dtype`` is neither float64 nor float32.
+        ValueError
+            ``event_ndim`` is not between 0 and the number of axes.
         """
         if not isinstance(shape, (tuple, list)) or not all(map(is_whole, shape)):
             raise TypeError(f"uniform: expected a shape, a tuple of ints of at least 0, got {described(shape)}. "
@@ -108,36 +135,43 @@ class Generator:
         if not is_whole(event_ndim) or event_ndim > len(shape):
             raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {tuple(shape)}, "
                              f"got {described(event_ndim)}")
-        dtype = floating("uniform", dtype)
+        kind: Any = floating("uniform", dtype)
         lead = len(shape) - event_ndim
         rows = (prod(shape[:lead]), prod(shape[lead:]))
         on_device = devices.usable(device or self.device) != "cpu"
-        numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, dtype, device=on_device)
+        numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, kind, device=on_device)
         return numbers.reshape(shape)
 
-    def normal(self, shape, dtype=np.float64, event_ndim=1, device=None):
+    def normal(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
+               device: str | None = None) -> Array:
         """The next draw as standard normal numbers, by the inverse distribution function."""
         return special.ndtri(self.uniform(shape, float, event_ndim, **self.elsewhere(device))).astype(
             floating("normal", dtype), copy=False)
 
-    def logistic(self, shape, dtype=np.float64, event_ndim=1, device=None):
+    def logistic(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
+                 device: str | None = None) -> Array:
         """The next draw as standard logistic numbers, log(u / (1 − u))."""
         u = self.uniform(shape, float, event_ndim, **self.elsewhere(device))
         return (np.log(u) - np.log1p(-u)).astype(floating("logistic", dtype), copy=False)
 
-    def integers(self, high, shape, event_ndim=1):
-        """The next draw as integers from 0 to ``high`` − 1, at most 2**32, uniform to within high / 2**32."""
+    def integers(self, high: int, shape: Shape | list[int], event_ndim: int = 1) -> Array:
+        """The next draw as int64 numbers from 0 to ``high`` − 1, for ``high`` up to 2**32.
+
+        The relative error of their probabilities is at most high / 2**32.
+        """
         if not is_whole(high, 1) or high > 2**32:
             raise ValueError(f"integers: expected high from 1 to 2**32, got {described(high)}")
         return np.floor(self.uniform(shape, np.float64, event_ndim) * high).astype(np.int64)
 
-    def elsewhere(self, device):
-        """The option of a draw on ``device``, where draws are not made there anyway."""
+    def elsewhere(self, device: str | None) -> dict[str, Any]:
+        """The options of a draw on ``device``: empty if the generator draws there anyway."""
         return {} if device in (None, self.device) else {"device": device}
 
-    def fork(self, *path):
-        """An independent generator, named by one or more integers in [0, 2**64): the same path gives
-        the same one, whatever has been drawn."""
+    def fork(self, *path: int) -> Generator:
+        """An independent generator, named by one or more integers in [0, 2**64).
+
+        The same path gives the same generator, however many draws were made before.
+        """
         if not path or any(not isinstance(step, (int, np.integer)) or not 0 <= step < 2**64 for step in path):
             raise ValueError(f"fork: expected one or more integers in [0, 2**64), got {path}")
         seed = self.seed
@@ -146,36 +180,42 @@ class Generator:
             seed = int(words[0]) | int(words[1]) << 32
         return Generator(seed, self.sample_offset, self.device)
 
-    def state_dict(self):
-        """Seed, sample offset and number of draws: all there is to it, wherever the draws are made."""
+    def state_dict(self) -> State:
+        """Seed, sample offset and number of draws: the whole state, which does not depend on the device."""
         return {"seed": self.seed, "sample_offset": self.sample_offset, "draws": self.draws}
 
-    def load_state_dict(self, state):
-        """Put back what ``state_dict`` gave."""
+    def load_state_dict(self, state: State) -> None:
+        """Restore what ``state_dict`` returned.
+
+        Raises
+        ------
+        ValueError
+            ``state`` is not such a dict.  Nothing has been changed.
+        """
         if not isinstance(state, dict) or state.keys() != self.state_dict().keys():
             raise ValueError(f"Generator: expected a state with {sorted(self.state_dict())}, got "
                              f"{list(state) if isinstance(state, dict) else described(state)}. "
-                             "Use what state_dict() gave")
+                             "Pass what state_dict() returned")
         self.seed, self.sample_offset, self.draws = state["seed"], state["sample_offset"], state["draws"]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, draws={self.draws})"
 
 
-#: Drawn from wherever no generator is given, unless ``default_generator`` names another.
-default = Generator(0)
-_named = ContextVar("default generator", default=None)
+#: The generator of every function that gets none, unless ``default_generator`` names another.
+default: Generator = Generator(0)
+_named: ContextVar[Generator | None] = ContextVar("default generator", default=None)
 
 
-def current():
-    """The default generator: what is drawn from wherever no generator is given."""
+def current() -> Generator:
+    """The default generator, which every function uses that gets none."""
     named = _named.get()
     return default if named is None else named
 
 
 @contextmanager
-def default_generator(rng):
-    """Make ``rng`` the default generator inside this block, in this thread or asynchronous task alone."""
+def default_generator(rng: Generator) -> Iterator[None]:
+    """Make ``rng`` the default generator inside this block.  Other threads and asynchronous tasks are not affected."""
     token = _named.set(rng)
     try:
         yield
@@ -183,14 +223,14 @@ def default_generator(rng):
         _named.reset(token)
 
 
-def checked(caller, rng):
-    """``rng``, if it is a Generator of ours."""
+def checked(caller: str, rng: Any) -> Generator:
+    """``rng``, if it is a Generator of minigrad; otherwise a TypeError."""
     if not isinstance(rng, Generator):
         raise TypeError(f"{caller}: expected a Generator of minigrad as rng, got {described(rng)}. "
                         "Use mg.Generator(seed)")
     return rng
 
 
-def manual_seed(seed):
-    """Start the default generator again from ``seed``."""
+def manual_seed(seed: int) -> None:
+    """Restart the default generator from ``seed``."""
     current().load_state_dict(Generator(seed).state_dict())

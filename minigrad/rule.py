@@ -1,22 +1,26 @@
 """What a rule is: how it estimates a gradient, what it may ask for, and how it remembers.
 
-A rule may learn: the mean of past costs, say, or the weights of a small network.  What it has learnt is
-its memory, a dict of arrays.  A draw, a backward pass and the next draw take turns with it:
+A rule may learn: for example the mean of past costs, or the weights of a small network.  What it has learnt is
+its memory, a dict of arrays.  Draws and backward passes use it in turn:
 
     draw            commits what the last pass proposed, and keeps a snapshot of the memory with the sample
     backward pass   reads the snapshot (``node.memory``) and proposes new values (``node.propose``)
     next draw       commits them, and so on
 
 So rules learn under any optimiser.  A second pass over a graph reads the same snapshot and gives the
-same estimates.  The cost of a sample is never in the memory that its own estimate is made with.
+same estimates.  The memory that an estimate is computed with never contains the cost of its own sample.
 
-Nobody changes a memory: each commit makes a new dict.  A snapshot is then a reference to a dict, and this
-dict is also the version of the memory.  A proposal counts only while the rule still has the dict that the
-proposal was made from, so a pass over an old graph cannot undo what newer passes taught.
+The dict of a memory is never changed: each commit makes a new dict.  So a snapshot is a reference to a dict, and
+this dict is also the version of the memory.  A proposal is accepted only while the rule still has the dict that the
+pass has read.  So a pass over an old graph cannot undo what newer passes have learnt.
 """
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,25 +28,29 @@ from minigrad import devices, ops
 from minigrad.kernels import bernoulli_gates
 from minigrad.kernels.device.arrays import is_array
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array, Memory, State, TensorLike
+    from minigrad.stochastic import BinaryNode
+
 #: What a rule may declare in ``needs``.
 NEEDS = ("grad", "cost", "cost_at", "cost_and_grad_at", "inner")
 
 
 class Learning(threading.local):
-    """Whether draws let rules learn, in each thread."""
+    """Whether rules learn from the samples that are drawn.  Each thread has its own value."""
 
-    on = True
+    on: bool = True
 
 
 learning = Learning()
 
 
 @contextmanager
-def frozen_memories():
-    """Let no rule learn from the samples that are drawn inside this block, in this thread.
+def frozen_memories() -> Iterator[None]:
+    """No rule learns from the samples that are drawn inside this block, in this thread.
 
-    For measuring a rule as it is, by many passes.  Each draw takes the memory with what the last pass
-    before the block proposed; passes over these samples propose nothing, also after the block.
+    Use it to measure a rule in its present state by many passes.  Each draw sees the memory that includes the
+    proposal of the last pass before the block.  Passes over these samples propose nothing, also after the block.
 
     >>> import minigrad as mg
     >>> rule = mg.estimators.Reinforce("mean")
@@ -60,7 +68,7 @@ def frozen_memories():
 
 
 class Estimator:
-    """A rule: how ∂E[cost]/∂logits is estimated from what one sample shows.
+    """A rule: how ∂E[cost]/∂logits is estimated from one sample.
 
     A subclass declares what it needs and computes the estimate, an array of (rows, units):
 
@@ -73,48 +81,50 @@ class Estimator:
 
     Attributes
     ----------
-    needs : a set of names out of "grad", "cost", "cost_at", "cost_and_grad_at" and "inner".  Each is
-        computed only for the rules that declare it, and asking for another raises.  Another name is
-        refused when the class is made.
-    unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
-    needs_unbiased_below : whether that claim rests on the gradients it asks for, which pass through the
-        rules of the nodes below, being unbiased as well.
-    needs_continuous_cost : whether the claim needs costs that are continuous in a relaxed sample: no comparison and
-        no ``detach`` on the path from the sample.
-    needs_independent_rows : whether the claim needs that no two rows share a cost: the rule looks at the whole batch.
-    needs_closed_gates : whether ``grad`` matters at units whose sample is 0.  Where it does not,
-        gated layers below skip computing it there.
-    differentiable : whether ``backward`` is written with primitives and may be differentiated again.
-    state : the memory of a rule that learns, a dict of arrays, with what has been committed so far; None for
+    needs : a set of names out of "grad", "cost", "cost_at", "cost_and_grad_at" and "inner".  The engine computes
+        what is declared here and nothing else.  A rule that asks for something else gets a ValueError.  An
+        unknown name raises a ValueError when the class is made.
+    unbiased : whether the mean of the estimate is ∂E[cost]/∂logits if the rules of all other nodes are exact.
+    needs_unbiased_below : whether the rule is unbiased only if the gradients that it asks for are unbiased.  They
+        pass through the rules of the nodes below.
+    needs_continuous_cost : whether the rule is unbiased only if the cost is continuous in a relaxed sample: the path
+        from the sample to the cost has no comparison and no ``detach``.
+    needs_independent_rows : whether the rule is unbiased only if no two rows share a cost, because it uses the whole
+        batch.
+    needs_closed_gates : whether the rule uses ``grad`` at units whose sample is 0.  If it does not, gated layers
+        below need not compute it there.
+    differentiable : whether ``backward`` uses primitives and operators only, so that it can be differentiated
+        again.
+    state : the memory of a rule that learns, a dict of arrays, with all that has been committed; None for
         a rule without memory.  During a pass a rule reads ``node.memory`` instead.
 
     Notes
     -----
-    What ``backward`` finds at its ``node``, where rows are samples and units are the bits of one sample.
+    ``backward`` gets a ``node`` with these attributes.  Rows are samples, and units are the bits of one sample.
     Always:
 
     logits, probs, value, noise : arrays of (rows, units): the logits, σ(logits), the sample, and the uniforms
-        u behind it.
+        u that it was drawn with.
     shape : (rows, units).
-    context : array of (rows, features), what ``bernoulli`` was given as context, or None.
-    rng : a Generator for noise of the rule's own, the same in every pass over one sample.
-    memory : the rule's memory when the sample was drawn.
+    context : array of (rows, features), the context that was passed to ``bernoulli``, or None.
+    rng : a Generator for the rule's own noise, the same in every pass over one sample.
+    memory : the rule's memory at the time when the sample was drawn.
     propose(name=array, ...) : new values for the memory.  The next draw commits them.
     samples : the number of samples that the costs are averaged over.
     coupled : whether several rows share one cost.
 
     If ``needs`` has the name:
 
-    grad : array of (rows, units), the gradient of each row's cost by the sample.
-    cost : array of (rows, 1), the cost that each row led to.
-    cost_at(value, rows="together") : costs of (rows, 1), had the sample been ``value``.
+    grad : array of (rows, units), the gradient of each row's cost with respect to the sample.
+    cost : array of (rows, 1), the cost of each row.
+    cost_at(value, rows="together") : costs of (rows, 1) for the sample ``value`` in place of the node's own.
     cost_flipped(units) : costs with one bit of each row flipped; the need is "cost_at".
-    cost_and_grad_at(value) : cost and gradient, had the sample been ``value``.
+    cost_and_grad_at(value) : cost and gradient for the sample ``value``.
     inner : the log-weights of an ``expected(log_weights, over=axis)``.
 
     Examples
     --------
-    A rule that learns has a memory, which it reads and proposes to change:
+    A rule that learns reads its memory and proposes new values:
 
     >>> class AgainstMeanCost(mg.Estimator):
     ...     needs = {"cost"}
@@ -127,35 +137,39 @@ class Estimator:
     ...         return (node.cost - mean) * (node.value - node.probs)
     """
 
-    needs = frozenset()
-    unbiased = False
-    needs_unbiased_below = True
-    needs_continuous_cost = False
-    needs_independent_rows = False
-    needs_closed_gates = True
-    differentiable = False
-    state = None
-    proposed = None         # (the memory that the last pass read, the values it proposed)
+    needs: Collection[str] = frozenset()
+    unbiased: bool = False
+    needs_unbiased_below: bool = True
+    needs_continuous_cost: bool = False
+    needs_independent_rows: bool = False
+    needs_closed_gates: bool = True
+    differentiable: bool = False
+    state: Memory | None = None
+    proposed: tuple[Memory, Memory] | None = None       # the memory that the last pass read, and its proposal
 
-    def __init_subclass__(cls, **options):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "needs" in vars(cls):
             cls.needs = checked_needs(cls.__name__, cls.needs)
 
-    def sample(self, logits, u):
-        """The value of the node: 1[u < σ(logits)], unless a relaxation overrides it."""
-        if not is_array(u):         # uniforms that can only be compared
+    def sample(self, logits: Array, u: Array) -> Array:
+        """The value of the node: 1[u < σ(logits)].  A relaxation overrides this method."""
+        if not is_array(u):         # objects of the test harness, which support comparison only
             return (u < ops.sigmoid(logits.astype(float))).astype(logits.dtype)
         return bernoulli_gates(logits, u)
 
-    def backward(self, node):
+    def backward(self, node: BinaryNode) -> TensorLike:
+        """The estimate of ∂E[cost]/∂logits, an array of (rows, units).  Every rule defines it."""
         raise TypeError(f"{type(self).__name__}: expected a method backward(self, node) that returns "
                         "an array of (rows, units); a rule must define one")
 
     # -- the memory --------------------------------------------------------------------------------
 
-    def recall(self, device):
-        """The memory for a sample that is drawn now on ``device``, after committing; None without one."""
+    def recall(self, device: str) -> Memory | None:
+        """Commit the last proposal and return the memory, for a sample that is drawn now on ``device``.
+
+        None for a rule without memory.
+        """
         if self.state is None:
             return None
         if not learning.on:
@@ -165,36 +179,39 @@ class Estimator:
             self.to(device)
         return self.state
 
-    def learn(self, memory, values):
-        """Take what a pass proposes that read ``memory``, unless the rule has another memory by now."""
+    def learn(self, memory: Memory, values: Memory) -> None:
+        """Accept the proposal of a pass that has read ``memory``.  If the rule has a newer memory, do nothing."""
         if memory is self.state:
             self.proposed = (memory, values)
 
-    def pending(self):
+    def pending(self) -> Memory:
         """What the last pass proposed and no draw has committed yet."""
         proposed = self.proposed
         return proposed[1] if proposed is not None and proposed[0] is self.state else {}
 
-    def merged(self):
+    def merged(self) -> Memory:
         """The memory as the next draw will see it, as a new dict."""
-        return {**self.state, **self.pending()}
+        return {**(self.state or {}), **self.pending()}
 
-    def update(self):
-        """Commit now what the last pass proposed to remember.  The next draw does so too."""
+    def update(self) -> None:
+        """Commit the proposal of the last pass now.  Otherwise the next draw commits it."""
         if self.pending():
             self.state = self.merged()
             self.proposed = None
 
-    def state_dict(self):
-        """A copy of the memory as the next draw will see it; empty for a rule without one.  Changes nothing."""
+    def state_dict(self) -> State:
+        """A copy of the memory as the next draw will see it, as NumPy arrays.  Changes nothing.
+
+        Empty for a rule without memory.
+        """
         if self.state is None:
             return {}
         return {name: np.array(devices.put(value, "cpu")) for name, value in self.merged().items()}
 
-    def misfit(self, state):
-        """What keeps ``state`` from being this rule's memory, in words; "" where nothing does.
+    def state_fault(self, state: object) -> str:
+        """Why ``state`` cannot be the memory of this rule, in words; "" if it can.
 
-        A rule that has not seen a sample yet, whose memory is empty, takes any.
+        A rule with an empty memory, which has not seen a sample yet, accepts any dict.
         """
         if not isinstance(state, dict):
             return f"expected a dict of arrays, got {type(state).__name__}"
@@ -204,43 +221,49 @@ class Estimator:
             return f"expected a memory of {sorted(self.state)}, got {sorted(state)}"
         return ""
 
-    def load_state_dict(self, state):
-        """Put back what ``state_dict`` gave.  What a pass has proposed since is forgotten."""
-        if self.misfit(state):
-            raise ValueError(f"{type(self).__name__}: {self.misfit(state)}")
+    def load_state_dict(self, state: State) -> None:
+        """Restore what ``state_dict`` returned.  A proposal that is not committed yet is dropped.
+
+        Raises
+        ------
+        ValueError
+            ``state`` is not the memory of such a rule.
+        """
+        if self.state_fault(state):
+            raise ValueError(f"{type(self).__name__}: {self.state_fault(state)}")
         if self.state is not None:
             self.state = {name: np.array(value) for name, value in state.items()}
             self.proposed = None
 
-    def to(self, device):
-        """Move the memory to ``device``, where it has to be once samples are there; draws see to that.
+    def to(self, device: str) -> None:
+        """Move the memory to ``device``, where the samples are.  Draws call it when they must.
 
-        Numbers, such as counts of passes, stay with the host.
+        Numbers, such as counts of passes, stay on the host.
         """
         if self.state is not None:
             self.state = {name: placed(value, device) for name, value in self.merged().items()}
             self.proposed = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-def placed(value, device):
-    """An entry of a rule's memory on ``device``, a number of the host as a number."""
+def placed(value: Any, device: str) -> Any:
+    """An entry of a rule's memory on ``device``.  A number on the host stays a number."""
     if devices.of(value) == "cpu" and np.ndim(value) == 0:
         return value.item() if hasattr(value, "item") else value
     return devices.put(value, device)
 
 
-def checked_needs(name, needs):
-    """What the rule of this name needs, as a frozenset.
+def checked_needs(name: str, needs: Any) -> frozenset[str]:
+    """The needs of the rule of this name, as a frozenset.
 
     Raises
     ------
     TypeError
-        Not a set of names, but a single one, say.
+        ``needs`` is not a set of names; for example a single string.
     ValueError
-        A name of something that no rule can ask for.
+        A name that is not one of NEEDS.
     """
     if not isinstance(needs, (set, frozenset, list, tuple)):
         raise TypeError(f"{name}: expected needs to be a set of names, such as {{'cost'}}, got {needs!r}")
@@ -250,8 +273,14 @@ def checked_needs(name, needs):
     return frozenset(needs)
 
 
-def checked_rule(rule, function):
-    """``rule``, if it is one; ``function`` is the name of the function that got it."""
+def checked_rule(rule: Any, function: str) -> Estimator:
+    """``rule``, if it is an Estimator; ``function`` is the name of the function that got it.
+
+    Raises
+    ------
+    TypeError
+        Anything else, such as the class of a rule.
+    """
     if isinstance(rule, type) and issubclass(rule, Estimator):
         raise TypeError(f"{function}: expected an estimator, got the class {rule.__name__}. Make an instance of it: "
                         f"{rule.__name__}()")

@@ -2,15 +2,17 @@
 
     results, failures = study.run(train, {"sbn 0": {"rule": "sbn", "seed": 0}, ...}, "out/study")
 
-A study is a function and the settings of its runs, and runs know nothing of each other.  So any
-``concurrent.futures.Executor`` can carry it out: processes on this machine, Dask's workers on others
-(``"dask://host:port"``), the ranks of an MPI job (``"mpi"``), or an executor of your own.  They decide what
-runs where; this file decides what is left to run, and keeps what comes back.
+A study is a function and the settings of its runs.  The runs are independent.  So any
+``concurrent.futures.Executor`` can do them: processes on this machine, the workers of Dask on others
+(``"dask://host:port"``), the ranks of an MPI job (``"mpi"``), or your own executor.  The executor decides where a
+run takes place.  This file decides which runs are left, and saves their results.
 
-Results come back to the process that started the study, which writes each to a file of its own as it
-arrives: so workers need no folder in common.  Started again, a study runs what has no result yet.  That
-includes what failed.  A run that takes hours saves checkpoints of its own (``minigrad.checkpoint``).
+The process that started the study writes each result to its own file as soon as it arrives.  So workers need no
+shared folder.  If you start a study again, it does the runs that have no result yet, also those that failed.  A run
+that takes hours should save its own checkpoints (``minigrad.checkpoint``).
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -23,74 +25,83 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import minigrad
 from minigrad import kernels, random
 from minigrad.checkpoint import LONGEST, whole_file
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
+
+    from minigrad import aliases
+    from minigrad.aliases import Settings
+
 __all__ = ["Outcome", "records", "run"]
 
 
 class Outcome(NamedTuple):
-    """What a study gave: ``results`` and ``failures``, dicts from the names of runs to results and tracebacks."""
+    """The outcome of a study: ``results`` and ``failures``, dicts from the names of runs to results and tracebacks."""
 
-    results: dict
-    failures: dict
+    results: dict[str, Any]
+    failures: dict[str, str]
 
 
-def run(function, runs, folder, *, executor="local", jobs=None):
-    """Call ``function(**settings)`` for every run that has no result yet, and keep what it returns.
+def run(function: Callable[..., Any], runs: Mapping[str, Settings], folder: aliases.Path, *,
+        executor: str | Executor = "local", jobs: int | None = None) -> Outcome:
+    """Call ``function(**settings)`` for every run that has no result yet, and save what it returns.
 
     Parameters
     ----------
     function : callable
-        At the top level of a module that workers can import, or a ``functools.partial`` of such a one.
-        It returns what JSON can hold: numbers, strings, booleans, None, and lists and dicts of them.
-        (Tuples come back as lists, and the keys of dicts as strings.)  Each run has a default generator
-        of its own, whose seed belongs to the run's name, so no two runs draw the same.
+        A function at the top level of a module that workers can import, or a ``functools.partial`` of one.
+        It returns values that JSON can hold: numbers, strings, booleans, None, and lists and dicts of them.
+        (Tuples become lists, and the keys of dicts become strings.)  Each run has its own default generator.
+        Its seed depends on the name of the run, so different runs draw different numbers.
     runs : dict
-        From the name of a run, which becomes a file's, to its settings: a dict of what JSON can hold.
+        From the name of a run to its settings, a dict of values that JSON can hold.  The name is used for files.
     folder : path-like
-        Where results are: ``<name>.json``; and of what failed the traceback: ``<name>.error.txt``.
+        The folder for the results, ``<name>.json``, and for the tracebacks of failed runs, ``<name>.error.txt``.
     executor : str or concurrent.futures.Executor
-        ``"local"``: processes on this machine, each with single-threaded arithmetic, so that they do not
-        contend for cores.  ``"dask://host:port"``: the workers of the Dask scheduler there (extra
-        ``dask``).  ``"mpi"``: the ranks of this MPI job but the first, started as
-        ``mpiexec -n 9 python -m mpi4py.futures ...`` (extra ``mpi``).  Dask's and MPI's workers must be able
-        to import the function; the threads of their BLAS are set by whoever starts them
-        (``OPENBLAS_NUM_THREADS=1``), and one run at a time in a process is best (``dask worker --nthreads 1``).
+        ``"local"``: processes on this machine.  Each computes with one thread, so that they do not
+        compete for cores.  ``"dask://host:port"``: the workers of the Dask scheduler at this address (extra
+        ``dask``).  ``"mpi"``: all ranks of this MPI job except the first.  Start the job with
+        ``mpiexec -n 9 python -m mpi4py.futures ...`` (extra ``mpi``).  The workers of Dask and MPI must be able
+        to import the function.  Start them with one BLAS thread (``OPENBLAS_NUM_THREADS=1``) and one run at a time
+        (``dask worker --nthreads 1``).
     jobs : int, optional
-        How many local processes; by default one for each core.
+        The number of local processes; by default one for each core.
 
     Returns
     -------
     Outcome
-        The results of all `runs`, also of those that had one before, and the tracebacks of what failed now.
+        The results of all `runs`, also of earlier calls, and the tracebacks of the runs that failed in this call.
 
     Raises
     ------
     ValueError, TypeError
-        For a name that is no file's, settings that JSON cannot hold, an unknown executor, a function that
-        cannot be sent to another process; or when `folder` has a result of other settings under a name.
-        Nothing has been run then.
+        A name cannot be that of a file, JSON cannot hold the settings, the executor is unknown, the function
+        cannot be sent to another process, or `folder` has a result of this name with other settings.
+        Nothing has been run.
     RuntimeError
-        Local workers cannot start.  Each imports the main script again, so in a script the call has to stand
-        under ``if __name__ == "__main__":``.  Nothing has been run then.
+        Local workers cannot start.  Each worker imports the main script again.  So in a script, the call of ``run``
+        must be under ``if __name__ == "__main__":``.  Nothing has been run.
     KeyboardInterrupt
-        After Ctrl-C.  What has a result keeps it and what has not begun never does.  Local runs that have
-        begun are ended; others' workers finish theirs, without anyone to tell.
+        After Ctrl-C.  Results that have arrived are kept.  Runs that have not started never start.  Local runs that
+        have started are ended.  Workers of other executors finish their run, but its result is lost.
 
     Notes
     -----
-    A local worker that dies (killed, out of memory) takes the other local runs with it: Python's pool of
-    processes ends them.  All that were running are run again, each alone, after the rest; one whose worker
-    then dies again has failed.  Local workers end when the process that started them does, however it ends.
+    If a local worker dies (killed, out of memory), Python's pool of processes ends all other workers.  The runs that
+    were lost are repeated at the end, one at a time.  If the worker dies again, its run has failed.  Local workers
+    end when the process that started them ends, for whatever reason.
 
     Examples
     --------
@@ -109,20 +120,21 @@ def run(function, runs, folder, *, executor="local", jobs=None):
     if others:
         name = others[0]
         raise ValueError(f"run: expected no results of other settings in {folder}, found {', '.join(others)} "
-                         f"({name}: {done[name]['settings']}, not {runs[name]}); use another folder, or delete them")
+                         f"({name}: {done[name]['settings']}, not {runs[name]}); use another folder, or delete these "
+                         "results")
     results, failures = {name: record["result"] for name, record in done.items()}, {}
     waiting = {name: settings for name, settings in runs.items() if name not in done}
 
     with _progress(len(runs), len(done)) as say:
-        def keep(name, result, failure):
-            """Write a run's result (JSON) or its traceback to its file; one of them is None."""
-            if failure is None:
+        def keep(name: str, result: str | None, failure: str | None) -> None:
+            """Write the result of a run (JSON) or its traceback to its file.  One of the two is None."""
+            if result is not None:
                 results[name] = json.loads(result)
                 record = {"settings": runs[name], "result": results[name], "minigrad": minigrad.__version__,
                           "finished": datetime.now(UTC).isoformat(timespec="seconds")}
                 _write(folder / f"{name}.json", json.dumps(record, indent=1))
                 (folder / f"{name}.error.txt").unlink(missing_ok=True)
-            else:
+            elif failure is not None:
                 failures[name] = failure
                 _write(folder / f"{name}.error.txt", failure)
             say(f"{name}: finished" if failure is None else f"{name}: failed\n{failure}")
@@ -133,32 +145,32 @@ def run(function, runs, folder, *, executor="local", jobs=None):
             with _connected(executor) as connected:
                 lost = _collect(connected, function, waiting, keep, limit=inf)
             for name in lost | waiting:
-                keep(name, None, f"the executor broke down before this run had ended: {connected}\n")
+                keep(name, None, f"the executor failed before this run had ended: {connected}\n")
     return Outcome({name: results[name] for name in runs if name in results}, failures)
 
 
-def records(folder):
+def records(folder: aliases.Path) -> dict[str, dict[str, Any]]:
     """The finished runs in a folder: a dict from name to a dict with "settings", "result", "minigrad", "finished".
 
-    "minigrad" is the version that wrote it and "finished" the time (UTC).  A file that is not the whole of such a
-    record does not count: a warning names it.
+    "minigrad" is the version that wrote the result, and "finished" is the time (UTC).  A file that is not a complete
+    record is left out.  A warning names it.
     """
-    found = {}
+    finished = {}
     for path in sorted(Path(folder).glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            found[path.stem] = {key: record[key] for key in ("settings", "result", "minigrad", "finished")}
+            finished[path.stem] = {key: record[key] for key in ("settings", "result", "minigrad", "finished")}
         except (ValueError, TypeError, KeyError) as error:
-            warnings.warn(f"{path} is not a whole result of a run and does not count "
+            warnings.warn(f"{path} is not the complete result of a run and is left out "
                           f"({type(error).__name__}: {error})", stacklevel=2)
-    return found
+    return finished
 
 
 # ---- what is sent to workers ---------------------------------------------------------------------------------
 
 
-def _call(function, name, settings):
-    """(result in JSON, None) or (None, traceback): strings, which every executor can carry."""
+def _call(function: Callable[..., Any], name: str, settings: Settings) -> tuple[str | None, str | None]:
+    """(result in JSON, None) or (None, traceback): strings, which every executor can send."""
     kernels.set_num_threads(1)
     rng = random.Generator(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     try:
@@ -168,13 +180,15 @@ def _call(function, name, settings):
         return None, traceback.format_exc()
 
 
-def _collect(executor, function, waiting, keep, limit):
-    """Submit what is `waiting`, at most `limit` at a time, and keep the answers as they come.
+def _collect(executor: Executor, function: Callable[..., Any], waiting: dict[str, Settings],
+             keep: Callable[[str, str | None, str | None], None], limit: float) -> dict[str, Settings]:
+    """Submit the `waiting` runs, at most `limit` at a time, and `keep` each answer when it arrives.
 
-    Returns the runs that were lost with a broken executor, as they were in `waiting`, from which what was
-    submitted is taken out.
+    A run that is submitted is removed from `waiting`.  Returns the runs that were lost because the executor broke,
+    as a dict like `waiting`.
     """
-    running, lost = {}, {}
+    running: dict[Future[Any], tuple[str, Settings]] = {}
+    lost: dict[str, Settings] = {}
     try:
         while running or (waiting and not lost):
             while waiting and len(running) < limit and not lost:
@@ -202,8 +216,8 @@ def _collect(executor, function, waiting, keep, limit):
     return lost
 
 
-def _answer(future):
-    """What `_call` returned; a traceback where the executor could not carry it; None where it broke down."""
+def _answer(future: Future[Any]) -> tuple[str | None, str | None] | None:
+    """What `_call` returned.  A traceback if the executor could not send it.  None if the executor broke."""
     try:
         return future.result()
     except BrokenExecutor:
@@ -212,14 +226,15 @@ def _answer(future):
         return None, traceback.format_exc()
 
 
-# ---- where: this machine, or others ----------------------------------------------------------------------------
+# ---- executors: this machine, or others ----------------------------------------------------------------------------
 
-ONE_THREAD = dict.fromkeys(
+ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 
 
-def _run_locally(function, waiting, keep, jobs):
-    """Together first; what was running when a worker died, alone."""
+def _run_locally(function: Callable[..., Any], waiting: dict[str, Settings],
+                 keep: Callable[[str, str | None, str | None], None], jobs: int) -> None:
+    """Do the runs in `jobs` processes.  Then repeat the runs that were lost when a worker died, one at a time."""
     try:
         pickled = pickle.dumps(function)
     except Exception as error:
@@ -228,7 +243,7 @@ def _run_locally(function, waiting, keep, jobs):
     main = sys.modules["__main__"]
     if b"__main__" in pickled and not hasattr(main, "__file__"):
         raise TypeError(f"run: expected a function that another process can import, got {function!r}, which was "
-                        "defined in a notebook or at a prompt; put it into a .py file and import it from there")
+                        "defined in a notebook or at a prompt; put it into a .py file and import it from that file")
     lost = {}
     while waiting:
         with _processes(min(jobs, len(waiting))) as executor:
@@ -236,31 +251,31 @@ def _run_locally(function, waiting, keep, jobs):
                 executor.submit(_begun).result()
             except BrokenExecutor as error:
                 raise RuntimeError(
-                    "run: the workers ended while they were starting, and no run has begun. Each worker imports the "
+                    "run: the workers ended while they were starting, and no run has started. Each worker imports the "
                     'main script again: put the call of run under "if __name__ == \'__main__\':", and look above '
                     "for an error that the script raises when it is imported") from error
             lost |= _collect(executor, function, waiting, keep, limit=jobs)
     for name, settings in lost.items():
         with _processes(1) as executor:
             if _collect(executor, function, {name: settings}, keep, limit=1):
-                keep(name, None, "its worker died, and died again where it ran alone: killed, or out of memory\n")
+                keep(name, None, "its worker died, and died again when this run was alone: killed, or out of memory\n")
 
 
 @contextmanager
-def _processes(jobs):
-    """An executor of fresh processes, in which NumPy loads with one thread; they end when its block is left."""
-    from concurrent.futures.process import ProcessPoolExecutor  # a tenth of what `import minigrad` may take
+def _processes(jobs: int) -> Iterator[Executor]:
+    """An executor of new processes, in which NumPy computes with one thread.  They end at the end of the block."""
+    from concurrent.futures.process import ProcessPoolExecutor  # slow to import, and only local runs need it
 
     context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
+    worker_end, own_end = context.Pipe(duplex=False)
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     try:
         os.environ.update(ONE_THREAD)
-        with theirs, ours, ProcessPoolExecutor(jobs, context, _begin, (theirs,)) as executor:
+        with worker_end, own_end, ProcessPoolExecutor(jobs, context, _begin, (worker_end,)) as executor:
             try:
                 yield executor
             except BaseException:
-                ours.close()
+                own_end.close()
                 raise
     finally:
         for name, value in before.items():
@@ -270,55 +285,55 @@ def _processes(jobs):
                 os.environ[name] = value
 
 
-def _begin(lifeline):
-    """In a worker: leave Ctrl-C to its parent, and end as soon as that closes the lifeline, by will or by dying."""
+def _begin(lifeline: Connection) -> None:
+    """Start a worker.  It ignores Ctrl-C, and ends when its parent closes the `lifeline` or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
-def _begun():
-    """Nothing; that it returns shows that a worker has started."""
+def _begun() -> None:
+    """Do nothing.  If it returns, a worker has started."""
 
 
-def _end_with(lifeline):
-    lifeline.poll(None)
+def _end_with(lifeline: Connection) -> None:
+    lifeline.poll(None)         # returns when the other end is closed
     os._exit(1)
 
 
 @contextmanager
-def _connected(executor):
-    """The executor that a name stands for, left in the end as it was found."""
+def _connected(executor: Any) -> Iterator[Executor]:
+    """The executor that ``executor`` names.  One that the user made is not shut down at the end of the block."""
     if isinstance(executor, Executor):
         yield executor
     elif executor == "mpi":
         try:
-            from mpi4py.futures import MPIPoolExecutor
+            from mpi4py.futures import MPIPoolExecutor  # pyright: ignore[reportMissingImports]
         except ImportError as missing:
             raise _without("mpi", missing) from missing
         with MPIPoolExecutor() as pool:
             yield pool
     else:
         try:
-            from distributed import Client
+            from distributed import Client  # pyright: ignore[reportMissingImports]
         except ImportError as missing:
             raise _without("dask", missing) from missing
         with Client(f"tcp://{executor.removeprefix('dask://')}") as client:
             yield client.get_executor(pure=False)
 
 
-def _without(extra, missing):
+def _without(extra: str, missing: ImportError) -> ImportError:
     return ImportError(f'run: {missing}; python -m pip install "minigrad-neurons[{extra}]"')
 
 
 # ---- arguments, files, progress --------------------------------------------------------------------------------
 
 
-def _check(runs, executor, jobs):
+def _check(runs: Mapping[str, Settings], executor: Any, jobs: int | None) -> None:
     """Refuse wrong arguments of ``run``."""
     for name, settings in runs.items():
         if not (isinstance(name, str) and re.fullmatch(r"\w[\w .,=+-]*", name)):
-            raise ValueError(f"run: expected names of letters, digits and ' .,=+-_', which begin with one of the "
-                             f"first two, got {name!r}; they become the names of files")
+            raise ValueError(f"run: expected names of letters, digits and ' .,=+-_' that begin with a letter or a "
+                             f"digit, got {name!r}; they become the names of files")
         if len(name.encode()) > LONGEST - len(".error.txt"):
             raise ValueError(f"run: expected names of at most {LONGEST - len('.error.txt')} bytes, which become the "
                              f"names of files, got one of {len(name.encode())}: {name!r}; choose a shorter one")
@@ -340,29 +355,32 @@ def _check(runs, executor, jobs):
         raise ValueError(f"run: expected at least 1 job, got {jobs!r}")
 
 
-def _text(settings):
+def _text(settings: Any) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
-def _write(path, text):
+def _write(path: Path, text: str) -> None:
     with whole_file(path) as file:
         file.write(text.encode())
 
 
-def _cores():
+def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def _progress(total, done):
-    """A function for the line about each run that ends, above a bar if tqdm is installed (the demos extra)."""
+def _progress(total: int, done: int) -> Iterator[Callable[[str], None]]:
+    """A function that prints a line about a run that has ended.
+
+    It prints above a progress bar if tqdm is installed (the demos extra).
+    """
     try:
         from tqdm import tqdm
     except ImportError:
         yield lambda line: print(line, file=sys.stderr, flush=True)
         return
     with tqdm(total=total, initial=done, unit="run") as bar:
-        def say(line):
+        def say(line: str) -> None:
             bar.write(line, file=sys.stderr)
             bar.update()
 

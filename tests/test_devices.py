@@ -54,7 +54,7 @@ def test_what_is_missing_is_named_with_a_remedy(gpu, monkeypatch):
     monkeypatch.setattr(devices, "try_it", raising(OSError("\n\nlibnvvm.so.\nmore")))
     assert "did not compile and run (OSError: libnvvm.so). CuPy, Numba's" in fault()
     monkeypatch.setattr(devices, "try_it", raising(MemoryError("Out of memory allocating 512 bytes")))
-    assert "memory is full (Out of memory allocating 512 bytes). End what else runs" in fault()
+    assert "memory is full (Out of memory allocating 512 bytes). End other programs" in fault()
     gpu.runtime.driverGetVersion = lambda: 11080
     assert "for CUDA 11 and too old for CuPy's CUDA 12. Update the driver, or pip install cupy-cuda11x" in fault()
     monkeypatch.setitem(sys.modules, "cupy", None)
@@ -64,7 +64,7 @@ def test_what_is_missing_is_named_with_a_remedy(gpu, monkeypatch):
     monkeypatch.setattr(numba_cuda, "cuda_error", lambda: None)
     assert "Numba finds no libnvvm of a CUDA toolkit" in fault()
     monkeypatch.setattr(numba_cuda, "cuda_error", lambda: "\nCUDA_ERROR_NO_DEVICE (100)\n")
-    assert "no GPU with a working driver was found (CUDA_ERROR_NO_DEVICE (100)). See whether nvidia-smi" in fault()
+    assert "no GPU with a working driver was found (CUDA_ERROR_NO_DEVICE (100)). Check that nvidia-smi" in fault()
     monkeypatch.setitem(sys.modules, "numba.cuda", None)
     monkeypatch.delattr(sys.modules["numba"], "cuda")
     assert "Numba has no CUDA target" in fault()
@@ -75,7 +75,7 @@ def test_a_driver_that_does_not_answer_is_not_waited_for(gpu, monkeypatch):
     monkeypatch.setattr(devices, "PATIENCE", 0.01)
     monkeypatch.setattr(devices, "look", answer.wait)
     try:
-        with pytest.raises(RuntimeError, match=r"has not answered for 0.01 s. See whether nvidia-smi does"):
+        with pytest.raises(RuntimeError, match=r"has not answered for 0.01 s. Check that nvidia-smi answers"):
             devices.usable("cuda")
     finally:
         answer.set()

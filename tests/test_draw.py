@@ -191,7 +191,7 @@ def test_what_draw_refuses(loss):
         mg.draw(loss, format="png")
     with pytest.raises(ValueError, match=r"got None and 'graph\.png'"):
         mg.draw(loss, path="graph.png")
-    with pytest.raises(TypeError, match=r"expected Tensors, got 1\.0\. Pass each output by itself"):
+    with pytest.raises(TypeError, match=r"expected Tensors, got 1\.0\. Pass each output as an argument"):
         mg.draw(1.0)
     with pytest.raises(TypeError, match=r"expected Tensors, got .loss"):
         mg.draw(loss, names={"x": "loss"})

@@ -1,7 +1,8 @@
 """Imports point one way, and in the kernels never in a circle.
 
 The graph is read from the source: every import statement of every module, at its top and inside functions, and the
-modules that are loaded by name (``loaded("cpu.driver")``).
+modules that are loaded by name (``loaded("cpu.driver")``).  Imports for type checkers alone, under
+``if TYPE_CHECKING:``, are left out.
 """
 
 import ast
@@ -59,6 +60,13 @@ def in_functions(tree):
             for node in ast.walk(function) if node is not function}
 
 
+def for_type_checkers(tree):
+    """The nodes of a tree that stand under ``if TYPE_CHECKING:``."""
+    return {node for branch in ast.walk(tree)
+            if isinstance(branch, ast.If) and getattr(branch.test, "id", "") == "TYPE_CHECKING"
+            for statement in branch.body for node in ast.walk(statement)}
+
+
 def called(call):
     """The name of the function that a call names, without the module."""
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
@@ -68,9 +76,11 @@ def edges(name, source, known):
     """(imported module, whether inside a function) for every import of ours; a name counts for its module."""
     package = name if MODULES.get(name, Path()).name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(source)
-    inner = in_functions(tree)
+    inner, unused = in_functions(tree), for_type_checkers(tree)
     for node in ast.walk(tree):
         targets = []
+        if node in unused:
+            continue
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

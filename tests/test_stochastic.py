@@ -239,7 +239,7 @@ def test_costs_have_to_fit_the_samples_of_a_node(shape):
     def cost(b):
         return mg.expected(b.sum() * np.ones(shape))
 
-    with pytest.raises(ValueError, match=r"fit node .* neither|an axis, 2, that no binary node above"):
+    with pytest.raises(ValueError, match=r"do not fit node|an axis, 2, that no binary node above"):
         passed_back(Reinforce(), cost, (4, 2, 3))
 
 

@@ -104,7 +104,7 @@ def test_a_script_that_does_not_guard_its_call_is_told_so(tmp_path):
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     last = said.strip().splitlines()[-1]
-    assert last.startswith("RuntimeError: run: the workers ended while they were starting, and no run has begun.")
+    assert last.startswith("RuntimeError: run: the workers ended while they were starting, and no run has started.")
     assert """put the call of run under "if __name__ == '__main__':\"""" in last
     assert not (tmp_path / "out").exists()
 
@@ -144,7 +144,7 @@ def test_a_file_that_is_not_a_whole_result_does_not_count(tmp_path):
     (tmp_path / "run 1.json").write_text(whole[:len(whole) // 2], encoding="utf-8")
     (tmp_path / "run 2.json").write_text('{"x": 1}', encoding="utf-8")
     (tmp_path / "run 3.json").rename(tmp_path / ".run 3.json.0123.part")
-    with pytest.warns(UserWarning, match=r"run [12].json is not a whole result") as notes:
+    with pytest.warns(UserWarning, match=r"run [12].json is not the complete result") as notes:
         results, _ = study.run(study_runs.noted, noted(tmp_path, [1, 2, 3]), tmp_path, jobs=1)
     assert len(notes) == 2
     assert results == {"run 1": 1, "run 2": 4, "run 3": 9}
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_costs_no_result(jobs, tmp_path):
     results, failures = study.run(study_runs.dies, runs, tmp_path, jobs=jobs)
     assert results == {"run 0": 0, "run 2": 4, "run 3": 9}
     assert list(failures) == ["run 1"]
-    assert "died again where it ran alone" in failures["run 1"]
+    assert "died again when this run was alone" in failures["run 1"]
     begun = {x: len(pids) for x, pids in study_runs.begun(calls).items()}
     assert begun == {0: 1, 1: 2, 2: 2, 3: 1} if jobs == 1 else max(begun.values()) <= 2
 

@@ -1,6 +1,10 @@
-"""A graph as text, as a picture (SVG), and as DOT for Graphviz; stochastic nodes stand out with their rules."""
+"""Drawings of a graph: as text, as a picture (SVG), or as DOT for Graphviz.  Stochastic nodes show their rules."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,38 +19,43 @@ from minigrad.draw.text import text
 from minigrad.graph import Evaluation, ancestors, keepers
 from minigrad.tensor import Tensor
 
-FORMATS = {"text": text, "svg": svg, "dot": dot}
-SUFFIXES = {".txt": "text", ".svg": "svg", ".dot": "dot"}
-MOST = 40   # characters that an array may take
+if TYPE_CHECKING:
+    from minigrad import aliases
+    from minigrad.aliases import Array
+
+FORMATS: dict[str, Callable[[Sequence[Item]], str]] = {"text": text, "svg": svg, "dot": dot}
+SUFFIXES: dict[str, str] = {".txt": "text", ".svg": "svg", ".dot": "dot"}
+MOST = 40   # the largest number of characters for an array
 
 
-def draw(*outputs, format=None, path=None, values=False, names=None):
-    """The graph that ``outputs`` were computed by, in order of computation.
+def draw(*outputs: Tensor, format: str | None = None, path: aliases.Path | None = None, values: bool = False,
+         names: Mapping[str, Tensor] | None = None) -> Drawing:
+    """A drawing of the graph from which ``outputs`` were computed, in order of computation.
 
     Parameters
     ----------
     outputs : Tensors.
-    format : "text", a table of one line per node; "svg", a picture for light and dark pages; or "dot", for
-        Graphviz, the better choice for large graphs: ``dot -Tpdf graph.dot -o graph.pdf``.  By default
-        what the suffix of ``path`` says, and text without a path.
-    path : file to write the drawing to: .txt, .svg or .dot.
+    format : "text", with one line per node; "svg", a picture for light and dark pages; or "dot", for
+        Graphviz: ``dot -Tpdf graph.dot -o graph.pdf``.  "dot" is best for large graphs.  By default the suffix of
+        ``path`` decides; without a path the format is "text".
+    path : file for the drawing: .txt, .svg or .dot.
     values : show the value of each node, and its cotangent (the gradient of the sum of the outputs with
-        respect to it) wherever backward computes one.  Cotangents are found in a pass of the drawing's
-        own, which leaves ``.grad`` and the memories of rules alone.
+        respect to the node) if backward computes one.  The cotangents come from a separate backward pass,
+        which does not change ``.grad`` or the memories of rules.
     names : dict from name to Tensor, leaf or node: ``{"x": x}``.
 
     Returns
     -------
-    str, which a notebook shows as the picture; text is as sys.stdout can print it (``minigrad.output``).  Each
-    stochastic node is marked, with its rule, what the rule asks for, and how many replays (evaluations of the
-    graph below it) the rule took in the last backward pass.
+    str.  A notebook shows it as a picture.  Text has only characters that sys.stdout can print
+    (``minigrad.output``).  A stochastic node shows its rule, what the rule needs, and the number of replays
+    (evaluations of the graph below it) that the rule took in the last backward pass.
 
     Raises
     ------
     ValueError
-        An unknown format or suffix.
+        The format or suffix is unknown.
     TypeError
-        An output, or what a name is given to, is not a Tensor.
+        An output, or a value of ``names``, is not a Tensor.
 
     >>> import minigrad as mg
     >>> a = mg.tensor([[0.0, 0.0]], requires_grad=True)
@@ -73,7 +82,7 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
                         'Use names={"x": x}')
     for x in (*outputs, *names.values()):
         if not isinstance(x, Tensor):
-            raise TypeError(f"draw: expected Tensors, got {described(x)}. Pass each output by itself: draw(x, y)")
+            raise TypeError(f"draw: expected Tensors, got {described(x)}. Pass each output as an argument: draw(x, y)")
     graph = items(outputs, values, names)
     drawn = FORMATS[format](graph)
     if path is not None:
@@ -82,64 +91,66 @@ def draw(*outputs, format=None, path=None, values=False, names=None):
     return Drawing(output.shown(drawn) if format == "text" else drawn, graph)
 
 
-def items(outputs, values, names):
-    """An Item for each leaf and node, before its first use; its number is its place in the list."""
-    numbers = {}
+def items(outputs: Sequence[Tensor], values: bool, names: Mapping[str, Tensor]) -> list[Item]:
+    """An Item for each leaf and node.  Its number is its index in the list; it comes before all nodes that use it."""
+    numbers: dict[Any, int] = {}
     for node in ancestors(outputs):
         for _, x, _ in node.parents:
             numbers.setdefault(x, len(numbers))
         numbers.setdefault(node, len(numbers))
     for x in outputs:
         numbers.setdefault(x, len(numbers))
-    names = {x: name for name, x in names.items()}
+    name_of = {x: name for name, x in names.items()}
     cotangents = cotangents_of(outputs) if values else {}
-    found = []
+    graph = []
     for x in numbers:
         shown = {"value": x.value} if values else {}
         if x in cotangents:
             shown["cotangent"] = cotangents[x]
-        found.append(item(x, names.get(x), numbers, {name: summary(array) for name, array in shown.items()}))
-    return found
+        graph.append(item(x, name_of.get(x), numbers, {name: summary(array) for name, array in shown.items()}))
+    return graph
 
 
-def cotangents_of(outputs):
-    """The cotangents that a backward pass from ones at the outputs computes, by Tensor."""
+def cotangents_of(outputs: Sequence[Tensor]) -> dict[Any, Any]:
+    """The cotangents of a backward pass that starts with ones at the outputs: a dict from Tensor to array."""
     evaluation = Evaluation(outputs, [np.ones_like(ops.dense(x.value)) for x in outputs], rules_learn=False)
     nodes = evaluation.nodes()
     _, wanted = evaluation.plan(nodes, keepers(outputs, nodes))
     return evaluation.backward(list(wanted))
 
 
-def item(x, name, numbers, shown):
+def item(x: Any, name: str | None, numbers: Mapping[Any, int], shown: dict[str, str]) -> Item:
+    """The Item of a leaf or node x.  ``numbers`` has the number of each Tensor."""
     shape = f"{x.shape} {x.dtype}"
     if x.primitive is None:
         return Item("parameter" if x.requires_grad else "constant", name or "leaf", (), shape, shown)
     tensors = {i: numbers[parent] for i, parent, _ in x.parents}
-    arguments = [tensors.get(i, constant(value)) for i, value in enumerate(x.operands)]
+    arguments: list[int | str] = [tensors.get(i, constant(value)) for i, value in enumerate(x.operands)]
     arguments += [f"{option}={value!r}" for option, value in x.options.items() if value is not None]
-    made = f"{name} = {x.primitive.name}" if name else x.primitive.name
+    heading = f"{name} = {x.primitive.name}" if name else x.primitive.name
     if not x.primitive.stochastic:
-        return Item("primitive", made, tuple(arguments), shape, shown)
+        return Item("primitive", heading, tuple(arguments), shape, shown)
     rule, replays = x.primitive.rule, x.primitive.replays
     needs = f"needs {', '.join(sorted(rule.needs)) or 'nothing'}"
-    return Item("stochastic", made, tuple(arguments), shape, shown,
+    return Item("stochastic", heading, tuple(arguments), shape, shown,
                 (repr(rule), needs, f"{replays} replay{'' if replays == 1 else 's'}"))
 
 
-def constant(value):
+def constant(value: Any) -> str:
+    """An argument that is not a Tensor, in a few characters."""
     return f"array{value.shape}" if getattr(value, "ndim", 0) else repr(value)
 
 
-def summary(array):
-    """An array in a few characters: its entries, or from where to where they go."""
+def summary(array: Array) -> str:
+    """An array in a few characters: its entries, or the smallest and the largest."""
     array = devices.put(ops.dense(array), "cpu")
     if array.size <= MOST:
-        form = number if array.dtype.kind == "f" else str
-        words = np.array2string(array, separator=" ", formatter={"all": form}).replace("\n", "")
+        form: Any = {"all": number if array.dtype.kind == "f" else str}
+        words = np.array2string(array, separator=" ", formatter=form).replace("\n", "")
         if len(words) <= MOST:
             return words
     return f"{array.min():.3g} … {array.max():.3g}"
 
 
-def number(x):
-    return f"{x + 0:.4g}"       # the sum makes 0 of −0
+def number(x: float) -> str:
+    return f"{x + 0:.4g}"       # −0 + 0 is 0

@@ -1,5 +1,13 @@
 """A graph in the language of Graphviz."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minigrad.draw.item import Item
+
 STYLES = {
     "constant": "shape=ellipse",
     "parameter": "shape=ellipse, style=bold",
@@ -8,7 +16,7 @@ STYLES = {
 }
 
 
-def dot(graph):
+def dot(graph: Sequence[Item]) -> str:
     """The Items of a graph as a DOT document."""
     lines = ["digraph {", "  node [fontname=Helvetica];"]
     for number, x in enumerate(graph):

@@ -1,21 +1,36 @@
 """What ``draw`` returns: text that a notebook shows as a picture."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from minigrad.draw.svg import svg
+
+if TYPE_CHECKING:
+    from minigrad.draw.item import Item
 
 
 class Drawing(str):
-    """A drawing as a string, which prompts show as it prints and notebooks as the picture of its graph."""
+    """A drawing as a string.  The Python prompt shows it without quotes, and a notebook as the picture of its graph.
 
-    def __new__(cls, text, graph):
+    Attributes
+    ----------
+    graph : the Items of the graph.
+    """
+
+    graph: Sequence[Item]
+
+    def __new__(cls, text: str, graph: Sequence[Item]) -> Drawing:
         drawing = super().__new__(cls, text)
         drawing.graph = graph
         return drawing
 
-    def __getnewargs__(self):
+    def __getnewargs__(self) -> tuple[str, Sequence[Item]]:
         return str(self), self.graph
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return str(self)
 
-    def _repr_svg_(self):
+    def _repr_svg_(self) -> str:
         return svg(self.graph)

@@ -1,39 +1,42 @@
-"""What a drawing says about one node, whatever its format."""
+"""The content of a drawing for one node, in all formats."""
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
 
 class Item(NamedTuple):
-    """A leaf or node of a graph, in words.
+    """A leaf or node of a graph, as strings.
 
     Attributes
     ----------
-    kind : "constant" or "parameter" for leaves; "primitive"; "stochastic".
+    kind : "constant" or "parameter" for leaves; "primitive" or "stochastic" for nodes.
     name : of the leaf or the primitive.
-    arguments : of the primitive; the number of another item, or words.
-    shape : with the dtype.
-    shown : value and cotangent, as far as they are shown, by these names.
-    rule : of a stochastic node: the rule, what it asks for, the replays it took.
+    arguments : of the primitive: for a Tensor the number of its item, for anything else a string.
+    shape : shape and dtype.
+    shown : dict with "value" and "cotangent", if they are shown.
+    rule : for a stochastic node: the rule, what it needs, and the replays it took.
     """
 
     kind: str
     name: str
-    arguments: tuple
+    arguments: tuple[int | str, ...]
     shape: str
-    shown: dict
-    rule: tuple = ()
+    shown: dict[str, str]
+    rule: tuple[str, ...] = ()
 
     @property
-    def parents(self):
+    def parents(self) -> list[int]:
+        """The numbers of the items that are arguments."""
         return [x for x in self.arguments if isinstance(x, int)]
 
-    def call(self, tensor):
-        """The call that made the node; ``tensor`` is the format of the number of an argument."""
+    def call(self, tensor: str) -> str:
+        """The call that computed the node.  ``tensor`` is the format for the number of an argument, such as "%{}"."""
         arguments = [tensor.format(x) if isinstance(x, int) else x for x in self.arguments]
         return f"{self.name}({', '.join(arguments)})" if arguments else self.name
 
-    def lines(self):
-        """The words of a picture, where arrows show the arguments: the first line is its heading."""
+    def lines(self) -> list[str]:
+        """The lines of text in a picture, where arrows show the arguments.  The first line is the heading."""
         plain = len(self.parents) == len(self.arguments)
         numbers = [f"{name} {number}" for name, number in self.shown.items()]
         return [self.name if plain else self.call("·"), *self.rule, self.shape, *numbers]

@@ -1,9 +1,16 @@
 """A graph as a picture: SVG, with text that can be selected, and colours for light and dark pages."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from minigrad.draw.layers import Layers
 from minigrad.draw.text import text
+
+if TYPE_CHECKING:
+    from minigrad.draw.item import Item
 
 LETTER, LINE = 7.3, 17      # width and height of a character of the font below
 PAD, MARGIN, TIP = 10, 16, 8
@@ -32,8 +39,8 @@ STYLE = """
 """
 
 
-def svg(graph):
-    """The Items of a graph as an SVG document: leaves are round, stochastic nodes have six corners."""
+def svg(graph: Sequence[Item]) -> str:
+    """The Items of a graph as an SVG document.  Leaves have round ends, and stochastic nodes have six corners."""
     places = Layers([x.parents for x in graph], [size(x) for x in graph])
     width, height = round(places.width + 2 * MARGIN), round(places.height + 2 * MARGIN)
     random = sum(x.kind == "stochastic" for x in graph)
@@ -52,13 +59,15 @@ def svg(graph):
     return "\n".join(parts) + "\n"
 
 
-def size(x):
+def size(x: Item) -> tuple[float, float]:
+    """The width and height of the box of an item."""
     lines = x.lines()
-    sides = LINE if x.kind == "stochastic" else 0       # the slanting ones
+    sides = LINE if x.kind == "stochastic" else 0       # the width of its slanted sides
     return LETTER * max(map(len, lines)) + 2 * (PAD + sides), LINE * len(lines) + PAD
 
 
-def node(x, centre, middle):
+def node(x: Item, centre: float, middle: float) -> str:
+    """The box of an item with its text; (centre, middle) is its centre."""
     width, height = size(x)
     left, top = centre - width / 2, middle - height / 2
     if x.kind == "stochastic":
@@ -77,8 +86,8 @@ def node(x, centre, middle):
     return "\n".join([f'<g class="{x.kind}">', box, *words, "</g>"])
 
 
-def link(places, upper, lower, arrow):
-    """A line down from one box or bend to the next, and on through the layer of a bend; or into an arrow."""
+def link(places: Layers, upper: int, lower: int, arrow: bool) -> str:
+    """A line from one box or bend down to the next.  At a box it ends with a tip; at a bend it crosses the layer."""
     (x, y), (to, end) = ((places.x[i], places.y[i]) for i in (upper, lower))
     y += places.sizes[upper][1] / 2
     end -= places.sizes[lower][1] / 2 + TIP * arrow

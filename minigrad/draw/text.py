@@ -1,8 +1,16 @@
 """A graph as text: one line per node."""
 
+from __future__ import annotations
 
-def text(graph):
-    """The Items of a graph, each line a node with its number."""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minigrad.draw.item import Item
+
+
+def text(graph: Sequence[Item]) -> str:
+    """The Items of a graph, one per line, with their numbers."""
     lines = []
     for number, x in enumerate(graph):
         more = ", requires grad" * (x.kind == "parameter") + "".join(f", {name} {n}" for name, n in x.shown.items())

@@ -51,7 +51,7 @@ class Surrogate(Estimator):
 
     needs = frozenset({"grad"})
 
-    def __init__(self, psi: str | Callable[[Tensor], Tensor] = "fast sigmoid") -> None:
+    def __init__(self, psi: str | Callable[[Tensor], Any] = "fast sigmoid") -> None:
         if not callable(psi) and not (isinstance(psi, str) and psi in SURROGATES):
             raise ValueError(f"Surrogate: expected a function or one of {', '.join(SURROGATES)}, got {psi!r}")
         self.psi = psi
