@@ -72,7 +72,7 @@ def fitting(case, positions):
     """Integers for some inputs of a row, small ones where it takes no others, as a change of its float64 arrays."""
     for values in ([3, 1, 20, 0, 2], [1, 0, 1]):
         inputs = [changed(x, whole(values)) if i in positions else x for i, x in enumerate(case.inputs)]
-        floats = [changed(x, np.float64) if i in positions else x for i, x in enumerate(inputs)]
+        floats = [changed(x, as_types(np.float64)) if i in positions else x for i, x in enumerate(inputs)]
         if value_of(case.call, *floats) is not ValueError:
             return inputs
     raise AssertionError(f"no integers fit {case}")

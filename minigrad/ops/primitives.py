@@ -69,7 +69,7 @@ class Primitive:
         self.forward = forward
         self.name = self.__name__ = forward.__name__
         self.__doc__ = forward.__doc__
-        self.__module__ = forward.__module__
+        self.__module__ = getattr(forward, "__module__", __name__)     # ufuncs of older NumPys have none
         self.__wrapped__ = forward      # for help() and doctest
         for name, value in traits.items():
             setattr(self, name, value)
