@@ -133,6 +133,15 @@ def test_a_learned_baseline_learns():
         pytorch.check_estimator(lambda: mg.torch.expected(5 + mg.torch.bernoulli(logits, rule).sum(1)), logits)
 
 
+def test_each_pass_has_its_own_costs():
+    logits = torch.tensor(LOGITS, requires_grad=True)
+    bits = mg.torch.bernoulli(logits, mg.estimators.Reinforce())
+    first, second = (torch.autograd.grad(mg.torch.expected(bits.sum(1) * 0 + c), logits, retain_graph=True)[0]
+                     for c in (1.0, 5.0))
+    torch.testing.assert_close(second, 5 * first)
+    assert first.abs().min() > 0
+
+
 def test_a_context_reaches_the_rule():
     rule = mg.estimators.Nvil()
     logits = torch.tensor(LOGITS, requires_grad=True)

@@ -10,6 +10,8 @@ import pytest
 
 from minigrad.testing import EstimatorReport
 from minigrad.testing.programs import numpy as programs
+from minigrad.testing.programs.check import Check
+from minigrad.testing.programs.report import ProgramMoments, ProgramReport, coordinates
 from minigrad.testing.programs.script import MOST_CHOICES, Script
 from minigrad.testing.programs.session import Session, within
 
@@ -158,6 +160,24 @@ def test_continuous_noise_is_sampled_with_its_power():
     assert np.all(report.detectable < 1e-3)        # the differences use the same noise: no error of sampling is left
     with pytest.raises(AssertionError, match=r"biased at gradient\[0\].* The noise of normal numbers was sampled"):
         programs.assert_unbiased(*gaussian(np.array([0.5, -0.2]), 1.9), samples=3000, seed=1)
+
+
+@pytest.mark.parametrize(("first", "second", "unbiased"), [
+    ([1.0, 0.0], [1.0, 0.0], False), ([1.0, 1e-4], [0.0, 1.0], True), ([1.0, 0.0], [-1.0, 0.0], True),
+    ([0.0, 0.0], None, True)])
+def test_samples_reject_only_what_others_confirm(monkeypatch, first, second, unbiased):
+    """The same coordinate must be biased in both, in the same direction."""
+    reports = []
+    for bias in (first, second):
+        if bias is not None:
+            moments = ProgramMoments(np.array(bias), np.ones(2), np.ones(2), 1.0, 100, False, error=np.full(2, 1e-3))
+            reports.append(ProgramReport(coordinates("x", [np.zeros(2)], 1e-9), np.zeros(2), moments, 1e-6,
+                                         uncertainty=np.zeros(2)))
+    monkeypatch.setattr(Check, "sampled", lambda self, *arguments: reports.pop(0))
+    check = object.__new__(Check)
+    check.coordinates, check.significance = reports[0].problem, 1e-6
+    assert check.repeated(100).unbiased is unbiased
+    assert not reports
 
 
 def test_power_is_as_stated():

@@ -89,6 +89,7 @@ TWO_BITS = {
     "logit of rand": lambda p: (torch.logit(p) - torch.logit(torch.rand(2)) >= 0).to(p.dtype),
     "logistic noise": lambda p: logistic(torch.logit(p), torch.rand(2, dtype=p.dtype)),
     "logistic noise in one": lambda p: logistic_in_one(torch.logit(p), torch.rand(2)),
+    "1 - rand, scaled": lambda p: ((1 - torch.rand(2)) * 3 < 3 * p).to(p.dtype),
     "where": lambda p: torch.where(torch.rand(2) < p, torch.ones_like(p), torch.zeros_like(p)),
     "one by one": lambda p: torch.stack([torch.tensor(float(bool(torch.rand(()) < q)), dtype=p.dtype) for q in p]),
     "in a loop": lambda p: torch.stack([torch.bernoulli(q) for q in p]),
@@ -280,6 +281,24 @@ def test_a_number_that_is_compared_first_and_used_then():
     # E[(b − t)²] + E[b u] = p (0.8² − 0.2²) + 0.2² + p²/2
     p = torch.sigmoid(logits.detach())
     np.testing.assert_allclose(report.gradient, p * (1 - p) * (0.6 + p), rtol=0.05)
+
+
+def test_a_number_that_is_used_first_and_compared_then():
+    """Once it has been computed with, it is what it is: the comparison has one answer."""
+    logits = leaf([0.4])
+    seen = []
+
+    def cost():
+        p = torch.sigmoid(logits)
+        u = torch.rand(1, dtype=torch.float64)
+        before = torch.sin(u).item()
+        bit = (u < p).double()
+        seen.append((before, np.sin(u.item()), bit.item(), u.item() < p.item()))
+        return (bit * p * before).sum()
+
+    report = pytorch.check_estimator(cost, logits, samples=300, seed=0)
+    assert (report.noise, report.moments.outcomes) == (("torch.rand",), 1)
+    assert all(before == pytest.approx(after) and bool(bit) is below for before, after, bit, below in seen)
 
 
 def test_a_second_comparison_knows_of_the_first():
@@ -561,7 +580,10 @@ class State:
 @pytest.fixture
 def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)        # a check uses one
     yield
+    torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, before)
 
 
