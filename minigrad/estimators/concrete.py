@@ -52,6 +52,11 @@ class GumbelSigmoid(Concrete):
     ----------
     temperature : τ.
 
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0.
+
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0, 0.0, 0.0]], requires_grad=True)
     >>> y = mg.bernoulli(logits, mg.estimators.GumbelSigmoid(), rng=mg.Generator(1))
@@ -79,6 +84,11 @@ class GumbelStraightThrough(Concrete):
     Parameters
     ----------
     temperature : τ.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0.
     """
 
     def backward(self, node: BinaryNode) -> Array:
@@ -102,6 +112,11 @@ class GumbelRao(Concrete):
     ----------
     temperature : τ.
     samples : how many times the noise is drawn.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0, or ``samples`` is below 1.
     """
 
     def __init__(self, temperature: float = 0.5, samples: int = 16) -> None:

@@ -103,6 +103,11 @@ class Rebar(Scaled):
     rate : learning rate of log τ; 0 keeps τ.  log τ moves against the relative slope of the variance,
         E[ĝ dĝ/dlog τ] / E[ĝ²] for the estimate ĝ.  The slope is a difference of h at two temperatures nearby, so
         it takes two more evaluations and no second derivative of the cost.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0, ``decay`` is outside [0, 1), or ``rate`` is negative.
     """
 
     needs = frozenset({"cost", "cost_and_grad_at"})
@@ -163,6 +168,11 @@ class DoubleControlVariate(Scaled):
     samples : K, two or more.
     scale : c; None learns for each unit the c of least variance.
     decay : of the averages from which c is learned, per pass.
+
+    Raises
+    ------
+    ValueError
+        ``samples`` is below 2, or ``decay`` is outside [0, 1).
     """
 
     needs = frozenset({"grad", "cost", "cost_and_grad_at"})
