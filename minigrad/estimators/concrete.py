@@ -1,8 +1,8 @@
 """Concrete rules: the step 1[logit + L > 0] is replaced by the smooth σ((logit + L) / τ).
 
 Every sample comes from logistic noise: with the uniform u of the node, L = log((1 − u)/u), and
-b = 1[u < p] = 1[logit + L > 0].  The sigmoid of (logit + L) / τ is a smooth version of this step.  It has a
-slope.  As the temperature τ goes to 0, it becomes the step: its slope is then large near 0 and almost 0
+b = 1[u < p] = 1[logit + L > 0].  The sigmoid of (logit + L) / τ is a smooth version of this step, and its slope can
+be used.  As the temperature τ goes to 0, the sigmoid becomes the step: its slope is then large near 0 and almost 0
 elsewhere.  (For two classes, Gumbel noise is logistic noise.)
 """
 
