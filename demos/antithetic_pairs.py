@@ -2,9 +2,9 @@
 
     python -m demos.antithetic_pairs
 
-REINFORCE uses one cost, and cannot know whether this cost is high or low.  With two costs, their difference can be
-used, and everything that they have in common cancels.  The second cost does not need a second run of the
-program.  ``mg.replay`` evaluates the graph below the bits again, with other bits in their place.
+REINFORCE uses one cost, which does not show whether it is high or low.  With two costs, their difference can be used,
+and everything that they have in common cancels.  The second cost does not need a second run of the program.
+``mg.replay`` evaluates the part of the graph that depends on the bits again, with other bits in their place.
 
     leave-one-out    ½ (f(b) − f(b')) (b − b'), with bits b' from new noise
     DisARM           ½ (f(b) − f(b̃)) (b − b̃) max(p, 1 − p), with b̃ = 1[1 − u < p], from the mirrored noise 1 − u

@@ -11,7 +11,7 @@ for unit i (Corollary 1 of Bengio, Léonard & Courville 2013).  This is a weight
 in which unit i had its less likely value have a larger weight.  At p = ½ all weights are equal, and c_i = E[L].
 
 The two means are not known beforehand.  So each unit keeps two moving averages, of (b − p)² L and of (b − p)²,
-and divides one by the other.  A throw uses the averages of the earlier throws, and updates them afterwards.  A
+and divides one by the other.  An estimate uses the averages of the earlier throws, which are then updated.  A
 baseline that contained the cost of its own throw would depend on the sample, and the estimate would be biased.
 """
 

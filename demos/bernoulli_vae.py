@@ -10,7 +10,7 @@ have one linear layer each.  The prior p(b) is learned too.  Training maximises 
     ELBO = E_q[log p(x|b)] − KL(q(b|x) ‖ p(b)).
 
 Bits are independent in q and in p(b).  So the divergence is a formula of the logits, and ordinary differentiation
-gives its gradient.  The expectation needs a rule.  The rule only sees the cost −log p(x|b).  Pixels are black or white:
+gives its gradient.  The expectation needs a rule.  The rule only uses the cost −log p(x|b).  Pixels are black or white:
 1 if the grey value is above ½.  This is deterministic, so it is an easier task than with sampled pixels.
 
 Every rule starts from the same weights, gets the same minibatches and takes the same number of steps of Adam.

@@ -50,7 +50,7 @@ class Machine(mg.nn.Module):
         return pictures @ self.weight + self.bias
 
     def score(self, pictures):
-        """log P(x) up to a constant.  The hidden units are independent given x, so their sum is a formula."""
+        """log P(x) up to a constant.  The hidden units are independent given x, so the sum over them is a formula."""
         return mg.softplus(self.logits(pictures)).sum(axis=1)
 
     def log_likelihood(self):

@@ -9,8 +9,8 @@ the gradient of the block's output.  For a closed gate these units were not comp
 
     REINFORCE and the other rules that use only costs do not need this gradient.  Closed blocks stay skipped.
     Straight-through and similar rules use the gradient at b = 0 too.  Without it they still train, but with a
-    different estimate, and there is no error.  So in minigrad a rule declares ``needs_closed_gates``.  For such a rule
-    the layer computes the skipped blocks in backward, and half of the saving is lost.
+    different estimate, and nothing reports this.  So in minigrad a rule declares ``needs_closed_gates``.  For such a
+    rule the layer computes the skipped blocks in backward, and half of the saving is lost.
     The gates of Gumbel-sigmoid are never exactly 0, so no block is skipped.
 
 Left panel: the time of a training step with each rule, divided by that of the same step computed densely (NumPy or
@@ -116,7 +116,7 @@ def draw(ratios, changes):
     figure, (left, right) = lesson.figure(1, 2, height=5.8)
     for (name, ratio), colour, marker in zip(ratios.items(), (lesson.BLUE, lesson.RED), "os", strict=True):
         left.plot(DENSITIES, ratio, color=colour, marker=marker, markersize=5, label=name)
-    left.plot(DENSITIES, DENSITIES, ":", color=lesson.GREY, label="ideal: time / dense = density")
+    left.plot(DENSITIES, DENSITIES, ":", color=lesson.GREY, label="ideal: work in proportion")
     left.axhline(1, color="black", linewidth=0.8)
     left.set(xscale="log", yscale="log", xlabel="density of open gates", ylabel="time / time of the dense step")
     for axis, ticks in ((left.xaxis, DENSITIES), (left.yaxis, (0.02, 0.05, 0.1, 0.2, 0.5, 1))):
@@ -130,8 +130,8 @@ def draw(ratios, changes):
         right.plot(size, place, "o", markersize=5, color=lesson.RED if declared else lesson.BLUE)
     right.set_yticks(range(len(names)), names)
     right.tick_params(axis="y", labelsize=8)
-    right.set(xlabel="relative change of the estimate", ylim=(len(names) - 0.4, -0.6))
-    right.set_title("Without the gradients of closed gates\n(red: the rule declares that it needs them)", fontsize=11)
+    right.set(xlabel="change of the estimate, relative", ylim=(len(names) - 0.4, -0.6))
+    right.set_title("Closed gates' gradients left out:\nred where the rule says that it needs them", fontsize=11)
     return figure
 
 

@@ -4,7 +4,7 @@
 
     Darn       (2014)   (b − ½)(b − p) g             REINFORCE with a linear control variate about ½
     ReinMax    (2023)   (2π(1 − π) − ½p(1 − p)) g    Heun's second-order method, π = ½(σ(logit/τ) + b)
-    Zgr        (2023)   ½(p(1 − p) + (b − p)²) g     half straight-through, half DARN about p
+    Zgr        (2023)   ½(p(1 − p) + (b − p)²) g     mean of straight-through and DARN about p
     GumbelRao  (2021)   the slope of a relaxed bit   averaged over the noise, given b
 
 Here g is the gradient of the cost at the sample.  At τ = 1, π = ½(p + b).  Since b² = b for a bit, the first three

@@ -13,7 +13,7 @@ temperature τ and apply a sigmoid: y = σ((logit + L)/τ).  This is the relaxed
 At a high temperature the ramp is smooth, but far from the step.  At a low temperature it is close to the step, but
 steep.  So the first two rules have less bias and more variance at low temperatures.  (As τ → 0, the mean of the second
 tends to the mean of Darn: see demos.one_rule_four_names.)  The other two are unbiased at any temperature, so
-it can be chosen for a small variance.
+the temperature can be chosen for a small variance.
 
 One bit has the cost exp(b).  The values of u are spaced evenly instead of drawn.  So the means and variances below are
 integrals, correct to six digits.  (With one bit there is little to predict, and RELAX learns to remove almost all

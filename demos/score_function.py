@@ -8,9 +8,9 @@ does not exist.  But the mean over the noise, E[cost], is smooth in θ.  Its slo
 
     d E[cost] / dθ = Σ_b cost(b) dP(b)/dθ = E[cost · d log P(b)/dθ] = E[cost · Σ_i (b_i − p)].
 
-So throw the coins once, and multiply the cost by the score Σ (b_i − p).  The result is right on average.  It
-needs no derivative of the cost, so the cost can be any program.  This is REINFORCE (Williams 1992; Theorem 1
-of Bengio, Léonard & Courville 2013).  Its disadvantage is variance: in the picture, single estimates (grey
+So throw the coins once, and multiply the cost by the score Σ (b_i − p).  The result is unbiased: it is right on
+average.  It needs no derivative of the cost, so the cost can be any program.  This is REINFORCE (Williams 1992;
+Theorem 1 of Bengio, Léonard & Courville 2013).  Its disadvantage is variance: in the picture, single estimates (grey
 dots) are far from the mean.
 """
 

@@ -4,7 +4,7 @@
 
 A training run does not answer this, because training can also make progress with a wrong gradient.  This lesson
 writes a new rule in a few lines and tests it on two layers of random bits.  Their exact gradient is computed by
-enumeration.  Then the lesson puts three typical mistakes into the rule, and the tests must find each one.
+enumeration.  Then three wrong versions of the rule, each with a typical mistake, are tested too.
 
 The rule flips one bit of each row and looks at the change of the cost.  The gradient of unit i is
 v_i (f(b_i = 1) − f(b_i = 0)), where v = p (1 − p).  A unit that is nearly always 0 or nearly always 1 has a small v_i.

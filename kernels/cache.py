@@ -1,7 +1,7 @@
-"""Numba's cache on disk, where a file is damaged, or where there is no room for one.
+"""Numba's cache on disk, when a file is damaged or cannot be written.
 
 A full disk or a crash may leave files that are cut off, empty or full of zeros. Numba then fails with an error of
-the module pickle, at every start, until somebody deletes them.
+the module pickle, at every start, until somebody deletes these files.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import sys
 
 
 def tolerant(compiled):
-    """Have a compiled function replace damaged files of its cache, and do without a cache that cannot be written."""
+    """Let a compiled function replace damaged files of its cache, and work without a cache that cannot be written."""
     cache = compiled._cache
     load, save = cache.load_overload, cache.save_overload
 

@@ -1,6 +1,6 @@
-"""What computes on the CPU: kernels that Numba compiles, or what takes their place.
+"""What computes on the CPU: kernels that Numba compiles, or what takes their place where it cannot.
 
-Only `serving` imports Numba, and it is called when a kernel is first needed.
+Numba is imported when a kernel is first needed, not before.
 """
 
 import functools
@@ -15,9 +15,9 @@ def serving():
     """What serves in this process: "numba", "python" or "numpy".
 
     numba   : kernels are compiled.
-    python  : Numba was told not to compile (NUMBA_DISABLE_JIT=1). The loops of `plain` run as they are, slowly, and
-              can be stepped through; random numbers and Adam's step are NumPy's.
-    numpy   : Numba cannot be imported. `uncompiled` computes every block, open or closed. It is said once.
+    python  : Numba was told not to compile (NUMBA_DISABLE_JIT=1). The loops of `cpu.plain` run as Python code, slowly,
+              and a debugger can step through them. Random numbers and Adam's step are computed in NumPy.
+    numpy   : Numba cannot be imported. `cpu.uncompiled` computes every block, open or closed. A message says so once.
     """
     try:
         numba = on_worker(importlib.import_module, "numba")       # an import that is interrupted breaks Numba

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits until a step is done."""
+"""Ctrl-C waits until a step is done, so that no step is done by half."""
 
 import functools
 from _signal import SIGINT, getsignal, signal
@@ -7,12 +7,11 @@ from threading import main_thread
 
 
 def uninterrupted(function):
-    """Have every call of `function` run to its end before Ctrl-C raises KeyboardInterrupt.
+    """A decorator: each call of `function` runs to its end before Ctrl-C raises KeyboardInterrupt.
 
-    For functions that change several arrays, which fit together only before the first change and after the last.
-    What they compute must not take long. While the function runs in the main thread, which alone is ever
-    interrupted, SIGINT is only noted; afterwards the handler that was there before is called. Where that is not
-    a function (the signal is ignored, or ends the process), nothing changes.
+    This is for functions that change several arrays which belong together. They must not run long. Python interrupts
+    only the main thread. While the function runs there, SIGINT is noted, and afterwards the handler that was set before
+    is called. If that handler is not a function (the signal is ignored, or ends the process), nothing is changed.
 
     >>> import signal
     >>> @uninterrupted

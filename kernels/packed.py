@@ -168,7 +168,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         if np.ndim(item) == 0:
             return item, item.dtype.type(0)
         dense = np.broadcast_to(item, self.shape)
-        return self.blocks.gather(dense, self.block), dense.dtype.type(0)
+        return Packed.gather(dense, self.blocks, self.block).values, dense.dtype.type(0)
 
 
 def _reduction(name, of_open_blocks):

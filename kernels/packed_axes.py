@@ -79,7 +79,7 @@ def std(x, axis=None, keepdims=False, ddof=0):
 
 def gathered(x, dense):
     """The entries of a dense array (B, G·block) at the open blocks of x."""
-    return x.blocks.gather(dense, x.block)
+    return type(x).gather(dense, x.blocks, x.block).values
 
 
 # -- rows ----------------------------------------------------------------------------------------------

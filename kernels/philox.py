@@ -2,7 +2,7 @@
 
 `cpu.philox` and `cuda.philox` have the same functions, and give the same bits.
 
-A counter-based generator is a function from (counter, key) to bits, without state: any number of
+A counter-based generator is a function from (counter, key) to bits. It has no state, so any number of
 any sample can be drawn alone, in any order, by any thread, on any device. Source: Salmon, Moraes,
 Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 

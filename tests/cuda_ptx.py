@@ -59,7 +59,7 @@ def stand_ins():
     from numba import cuda
     from numba.cuda import dispatcher
 
-    from minigrad.kernels.cuda import launch, wide
+    from minigrad.kernels.cuda import grid, wide
     from minigrad.kernels.device import arrays
 
     device = SimpleNamespace(MULTIPROCESSOR_COUNT=MULTIPROCESSORS, compute_capability=CAPABILITIES[0])
@@ -67,8 +67,8 @@ def stand_ins():
     cuda.get_current_device = dispatcher.get_current_device = lambda: device
     noted = []
     arrays.simulated = lambda: True
-    launch.view = lambda array: array.memory
-    launch.configured = lambda kernel, grid, threads: lambda *given: noted.append((kernel, threads, given))
+    grid.view = lambda array: array.memory
+    grid.configured = lambda kernel, grid, threads: lambda *given: noted.append((kernel, threads, given))
     wide._start = lambda array: array.memory.ctypes.data
     return noted
 

@@ -24,6 +24,7 @@ FRAMEWORKS = {
     "minigrad.testing.programs.jax_samplers": "jax",
     "minigrad.testing.programs.pytorch": "torch",
     "minigrad.testing.programs.torch_samplers": "torch",
+    "minigrad.torch": "torch",
 }
 
 

@@ -6,6 +6,7 @@ modules that are loaded by name (``loaded("cpu.driver")``).  Imports for type ch
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def called(call):
 
 
 def edges(name, source, known):
-    """(imported module, whether inside a function) for every import of one of our modules."""
+    """(imported module, whether inside a function) for every import of ours; a name counts for its module."""
     package = name if MODULES.get(name, Path()).name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(source)
     inner, unused = in_functions(tree), for_type_checkers(tree)
@@ -121,6 +122,7 @@ def circle(imports):
     return next(filter(None, map(visit, imports)), None)
 
 
+@functools.cache
 def kernels():
     return {name: targets for name, targets in graph(MODULES).items() if name.startswith("minigrad.kernels.")}
 
@@ -149,6 +151,13 @@ def test_packed_units_need_neither_backend():
     for part in ("blocks", "packed", "checks"):
         assert {short(target).split(".")[0] for target in kernels()[f"minigrad.kernels.{part}"]}.isdisjoint(
             {"cpu", "cuda"})
+
+
+def test_a_module_and_a_function_of_the_kernels_never_share_a_name_in_one_package():
+    shared = {(name, node.name) for name in kernels() for node in ast.parse(MODULES[name].read_text("utf-8")).body
+              if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+              and f"{name.rpartition('.')[0]}.{node.name}" in kernels()}
+    assert shared == set()
 
 
 def level(name):

@@ -224,7 +224,7 @@ def test_the_section_says_what_was_measured_and_leaves_the_rest_blank():
     noise = cells(text, "Does noise help rectifier gates?")
     assert noise[2:] == ["paper", "+1.15 ± 0.64", "2", "worse"]
     assert cells(text, "Is √p (the paper) better than p (its code)?")[2:] == ["–", "–", "–", "–"]
-    assert "finished 2026-11-21, with minigrad 0.1.0 on a machine" in text
+    assert "each on one core, with minigrad 0.1.0 on a machine" in text
     assert "or after 20 minutes of processor time." in text
     assert table.section({}) == "No run has finished yet."
 
@@ -314,6 +314,8 @@ def test_results_on_real_digits_are_published(tmp_path, published):
     assert command.main(arguments) == 0
     text = published.read_text(encoding="utf-8")
     assert "5.89" in text
+    assert "$ python -m demos.paper_table --parts table\n" in text
+    assert "The runs finished on 2026-11-21." in text
     assert "](../pictures/paper_table.png)" in text
     assert (tmp_path / "pictures" / "paper_table.png").exists()
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import minigrad as mg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,10 +24,15 @@ def test_the_first_two_commands_run_the_experiment_and_the_tests():
     assert "pytest" in test
 
 
-def test_the_examples_run(capsys):
-    for example in blocks("python"):
-        exec(example, {})
-    assert capsys.readouterr().out
+@pytest.mark.parametrize("example", blocks("python"), ids=range(1, 1 + len(blocks("python"))))
+def test_an_example_runs(example, capsys):
+    if "import torch" in example:
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    exec(example, {})
+    said = capsys.readouterr().out
+    assert said
+    followed = re.search(re.escape(example) + r"```\n\n```text\n(.*?)```", README, re.DOTALL)
+    assert followed is None or said.split() == followed[1].split()
 
 
 def test_the_table_has_every_rule_with_what_it_needs_and_claims():

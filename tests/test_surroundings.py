@@ -9,15 +9,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 
 import minigrad as mg
 from demos import __main__ as course
 from minigrad import output
-from minigrad.kernels import cache
-from minigrad.kernels.cpu.jit import exact
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}     # what demos with timings start again with
@@ -266,43 +263,3 @@ def test_the_report_says_what_serves(how, words):
     else:
         text = printed("-c", code, NUMBA_DISABLE_JIT="1")
     assert re.search(words, text)
-
-
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("damage", [
-    lambda data: b"", lambda data: data[:20], lambda data: data[:-1], lambda data: bytes(len(data)),
-    lambda data: b"garbage" * 9, lambda data: data[:-30] + bytes(30),
-], ids=["empty", "cut", "one byte short", "zeros", "garbage", "zeros at the end"])
-def test_a_damaged_cache_is_removed_and_built_again(suffix, damage, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    cache._say.cache_clear()
-    assert exact(twice)(2.5) == 5
-    (path,) = tmp_path.rglob(f"*{suffix}")
-    whole = path.read_bytes()
-    path.write_bytes(damage(whole))
-    again = exact(twice)
-    assert again(2.5) == 5
-    assert len(path.read_bytes()) > len(whole) // 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.startswith(f"minigrad: removed damaged files from the cache of compiled kernels, {path.parent}")
-    read = exact(twice)
-    assert read(2.5) == 5
-    assert sum(read.stats.cache_hits.values()) == 1
-    assert capsys.readouterr().err == ""
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, capsys, monkeypatch):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", full)
-    cache._say.cache_clear()
-    assert exact(twice)(2.5) == 5
-    told = capsys.readouterr().err
-    assert told.startswith("minigrad: cannot keep compiled kernels in ")
-    assert "No space left on device" in told
-
-
-def twice(x):
-    return x + x

@@ -60,7 +60,7 @@ def main(arguments=None):
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 64], help="examples")
     parser.add_argument("--units", type=int, nargs="+", default=[50, 200], help="binary units, D")
     parser.add_argument("--rounds", type=int, default=7, help="number of turns of each way")
-    parser.add_argument("--burst", type=float, default=0.2, help="minimum length of a turn in seconds")
+    parser.add_argument("--burst", type=float, default=0.2, help="approximate length of a turn in seconds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     options = parser.parse_args(arguments)

@@ -34,7 +34,7 @@ class Layer:
         self.block = block
         self.weight = rng.standard_normal((units, inputs), dtype)
         self.bias = rng.standard_normal(units, dtype)
-        # One example opens few blocks.  A pool of inputs avoids that always the same weights are used from a cache.
+        # One example opens few blocks.  Several inputs are used in turn, so that their weights do not stay in a cache.
         self.pool = range(16 if batch == 1 else 2)
         self.x = [rng.standard_normal((batch, inputs), dtype) for _ in self.pool]
         entries = batch * units // block

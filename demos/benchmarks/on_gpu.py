@@ -83,7 +83,7 @@ def steps(quick):
     python, pytest = sys.executable, ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
     # Most of the time of the tests goes into compiling, which takes a core for each process.
     workers = ["-n", str(min(8, os.cpu_count()))] if find_spec("xdist") and not arrays.simulated() else []
-    products = ["tests/cuda/test_products.py", "-k", "not any_shape and not float64"]
+    products = ["tests/cuda/test_cuda_dispatch.py", "-k", "not any_shape and not float64"]
     sanitizer = shutil.which("compute-sanitizer", path=os.pathsep.join(
         [os.environ.get("PATH", ""), "/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer"]))
     lacks = "the simulator is no GPU" if arrays.simulated() else (

@@ -27,6 +27,10 @@ PARTS = {"table": table, "timing": timing, "sizes": sizes, "gradients": gradient
 TITLES = {"table": "The paper's experiment", "timing": "Time per step and per answer",
           "sizes": "More units, with a fixed number of open units",
           "gradients": "The gradient of every rule in the paper's network"}
+QUESTIONS = {"table": "Which errors do the paper's methods reach, and do the paper's claims hold?",
+             "timing": "How much time does skipping save in the paper's network?",
+             "sizes": "How do error and time change if the number of units grows, but not the number of open units?",
+             "gradients": "Which rule gives the gater the best gradient?"}
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED, PICTURES = ROOT / "demos" / "benchmarks" / "RESULTS.md", ROOT / "demos" / "pictures"
@@ -91,7 +95,8 @@ def write_report(given, folder, results, pictures):
     sections = {}
     for name in given.parts:
         part, records = PARTS[name], study.records(folder / name)
-        sections[name] = f"## {TITLES[name]}\n\n{part.section(records)}"
+        heading = f"## {TITLES[name]}\n\n{QUESTIONS[name]}\n\n```\n$ python -m demos.paper_table --parts {name}\n```"
+        sections[name] = "\n\n".join([heading, *report.finished(records), part.section(records)])
         if records:
             path = pictures / f"paper_{name}.png"
             part.picture(records, path)

@@ -12,7 +12,7 @@ noise of the reference is part of every comparison.  For each rule:
     along         ⟨E ĝ, g⟩ / |g|²: the part of the gradient that the mean estimate contains; 1 for an unbiased rule
     cosine        of the angle between E ĝ and g: whether it has the right direction, for any length
     bias          |E ĝ − g| / |g|
-    variance      of one estimate, summed over the coordinates, / |g|²; and for one coordinate
+    variance      of one estimate, summed over the coordinates, / |g|²
     signal        ⟨E ĝ, g⟩² / (|g|² E|ĝ|²), between 0 and 1: the fraction of E|ĝ|² that is gradient
 
 The signal measures how useful an estimate is for a training step.  Suppose that the cost has the same curvature in all
@@ -309,7 +309,7 @@ def state_section(state, record):
         f"error.  A bias below {SURE:g} standard errors is given as an upper bound, and a cosine is left out if the "
         f"mean is not significant.  A rule with a memory first learned from {settings['warm_up']} other minibatches.  "
         "Per ms: signal per millisecond, relative to straight-through.",
-        table(["rule", "claims", "found", "along", "cosine", "bias", "variance", "of a coordinate", "signal",
+        table(["rule", "claims", "found", "along", "cosine", "bias", "variance", "signal",
                "evaluations", "samples", "ms", "per ms"], [line(name, row, base) for name, row in rows]),
     ])
 
@@ -318,8 +318,7 @@ def line(name, row, base):
     per_ms = row["signal"][0] / row["ms"] * base["ms"] / base["signal"][0]
     return [f"`{name}`", "unbiased" if row["unbiased"] else "biased",
             "biased" if row["biased"] else "no significant bias", plus_minus(*row["along"]), plus_minus(*row["cosine"]),
-            bias(*row["squared_bias"]), f"{row['variance'][0]:.3g}",
-            f"{row['variance'][0] / row['coordinates']:.2g}", plus_minus(*row["signal"]),
+            bias(*row["squared_bias"]), f"{row['variance'][0]:.3g}", plus_minus(*row["signal"]),
             f"{row['evaluations']:g}", row["samples"], f"{row['ms']:.1f}", f"{per_ms:.3g}"]
 
 

@@ -76,6 +76,17 @@ def write(path, sections):
         file.write(text.encode())
 
 
+def span(values):
+    """The first and the last of sorted values, or one value if they are equal."""
+    return f"{values[0]}" if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
+
+
+def finished(records):
+    """A sentence with the dates of the runs, as a list; an empty list if there are no runs."""
+    dates = sorted(record["finished"][:10] for record in records.values())
+    return [f"The runs finished on {span(dates)}."] if dates else []
+
+
 def table(heads, rows):
     """A Markdown table.  None in a row becomes a dash.
 

@@ -170,7 +170,8 @@ def train(training, checkpoint, minutes, patience):
 
     Returns
     -------
-    spent : dict of "seconds" of wall time and "core seconds" of processor time, summed over all interruptions.
+    spent : dict of "seconds" of wall time and "core seconds" of processor time, including the time before
+        interruptions.
     stopped : str, the limit that ended the run: "epochs", "patience" or "minutes".
     """
     spent = {"seconds": 0.0, "core seconds": 0.0}

@@ -58,9 +58,9 @@ CLAIMS = [
     Claim("Does training the gater with REINFORCE help?", "sbn", "sbn-fixed"),
     Claim("Is √p (the paper) better than p (its code)?", "sts", "sts-code"),
     Claim("Does the penalty cost accuracy? Binary gates", "straight-through", "straight-through-unpenalised"),
-    Claim("The same for rectifier gates", "baseline-rectifier", "rectifier-unpenalised"),
+    Claim("Does the penalty cost accuracy? Rectifier gates", "baseline-rectifier", "rectifier-unpenalised"),
     Claim("Are 200 open units better than 2000 with smooth gates?", "straight-through", "sigmoid-2000"),
-    Claim("Are they better than a layer of 2000 rectifiers?", "straight-through", "ordinary-rectifier"),
+    Claim("Are 200 open units better than 2000 rectifiers?", "straight-through", "ordinary-rectifier"),
     Claim("Are gates better than a linear layer?", "straight-through", "ordinary-linear"),
 ]
 
@@ -130,30 +130,24 @@ def rows_of(results):
 
 
 def about(records, digits):
-    """A paragraph: what was run, where and when."""
+    """A paragraph: what was run, and where."""
     results = [record["result"] for record in records.values()]
-    finished = sorted(record["finished"][:10] for record in records.values())
     minutes = sorted({record["settings"]["minutes"] for record in records.values()} - {None})
     lengths = {recipe: sorted({record["settings"]["epochs"] for record in records.values()
                                if record["settings"]["recipe"] == recipe}) for recipe in EPOCHS}
-    text = [f"Runs on {digits}: {len(results)}, each on one core, finished {span(finished)}, with minigrad "
-            f"{span(sorted({record['minigrad'] for record in records.values()}))} on "
+    text = [f"Runs on {digits}: {len(results)}, each on one core, with minigrad "
+            f"{report.span(sorted({record['minigrad'] for record in records.values()}))} on "
             f"{'; '.join(sorted({result['machine'] for result in results}))}."]
     if digits != report.REAL:
         text.append("They are not results of the paper's experiment, which uses MNIST.")
     if minutes:
         text.append(f"With the recipe \"paper\" a run ends when its validation error has not decreased for {PATIENCE} "
-                    f"epochs, or after {span([f'{limit:g}' for limit in minutes])} minutes of processor time.")
-    text += [f"With the recipe \"{recipe}\" a run has {span(counts)} epochs, and the learning rate decreases to 0."
+                    f"epochs, or after {report.span([f'{limit:g}' for limit in minutes])} minutes of processor time.")
+    text += [f"With the recipe \"{recipe}\" a run has {report.span(counts)} epochs; the learning rate decreases to 0."
              for recipe, counts in lengths.items() if counts]
     text.append("The epoch and the threshold θ of the gates were chosen on validation data.  The test error was then "
                 "measured once.")
     return "\n".join(text)
-
-
-def span(values):
-    """The first and the last of sorted values, or one value if they are equal."""
-    return f"{values[0]}" if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
 
 
 def errors(records, rows, recipes):

@@ -1,17 +1,17 @@
-"""Where a product over fewer blocks is not faster: one table of densities.
+"""From which density on BLAS is faster than skipping closed blocks: one table.
 
 Measured on one core of an AMD EPYC 9004 (AVX-512) with OpenBLAS under NumPy 2.4, float32, over 1 to
 512 examples of 784x2048 and 1024x4096, as the fastest of several interleaved runs of each:
 
-- sdd, dsd, dw: the density at which Packed.gather(x @ weight.T), Packed.to_dense() @ weight and
-  Packed.to_dense().T @ x by BLAS take as long as the kernel of that name, by units per block.
+- sdd, dsd, dw: the density at which BLAS takes as long as the kernel of that name, packing included; by
+  units per block.
 - both: the density of a packed x at which the kernels for a layer gated on both sides take as long
-  as those for a dense x, made of it first; by inputs per block.
+  as unpacking x and using the kernels for a dense x; by inputs per block.
 
-One exception is left alone: one example at a density near 1 takes up to a quarter longer than BLAS.
+One case is not covered: one example at a density near 1 takes up to a quarter longer than BLAS.
 
-The ratios carry over between machines better than the times do; where an entry is off by a little,
-little is lost, since both sides are then about as fast.
+Ratios differ less between machines than times do. Where an entry is slightly wrong, little is lost,
+because both ways are then about as fast.
 """
 
 from .vectors import VECTOR_BYTES
@@ -33,8 +33,8 @@ _PLAIN_TILE = {
 }
 _TABLE = _VECTOR_TILE if VECTOR_BYTES else _PLAIN_TILE
 
-# Below this many examples BLAS reads every weight for little work; below this many columns it spends
-# its time preparing.
+# With fewer examples BLAS reads every weight for little work. With fewer columns it spends most of its time
+# on preparations.
 _EXAMPLES = {"sdd": 64, "dsd": 1, "dw": 64, "both": 1}
 _COLUMNS = 64
 

@@ -1,4 +1,4 @@
-"""Small passes over packed values, shared by both tiles: bias, gates, and their gradients."""
+"""Small passes over packed values, the same for `plain` and `tile`: bias, gates, and their gradients."""
 
 from .jit import kernel
 

@@ -1,11 +1,13 @@
 """The one decorator under which kernels are compiled.
 
-Serial code that releases the GIL, kept on disk between processes. `reassoc` and `contract` allow
-sums to be vectorised and multiply-adds to be fused; infinities and NaN keep their meaning.
-Division by 0 gives them, as in NumPy: a check for it would keep loops from being vectorised.
+Kernels are serial code that releases the GIL. Compiled code is kept on disk between processes.
+`reassoc` and `contract` allow LLVM to vectorise sums and to fuse multiply-adds. Infinities and NaN
+keep their meaning, and division by 0 gives them, as in NumPy: a check for 0 would prevent
+vectorised loops.
 
-The cache notices a change of the file a kernel is in, not of one that it calls into: after editing
-`tile`, say, remove the cache or name a fresh folder in NUMBA_CACHE_DIR.
+The cache notices when the file of a kernel changes, but not when a file changes from which the kernel
+calls functions. After editing `vectors`, for example, remove the cache, or name a new folder in
+NUMBA_CACHE_DIR.
 """
 
 import atexit
@@ -39,9 +41,9 @@ def exact(function):
 
 
 def compiled_on_worker(dispatcher):
-    """Have what Numba does at the first call for some types, compile or load, done by a worker (`threads`).
+    """Let a worker (`threads`) do what Numba does at the first call with some types: compile, or load.
 
-    An interrupt while Numba compiles would leave it with a lock held, or crash the process.
+    An interrupt during compilation would leave a lock of Numba's held, or crash the process.
     """
     if here := getattr(dispatcher, "_compile_for_args", None):      # a plain function under NUMBA_DISABLE_JIT
         dispatcher._compile_for_args = functools.partial(on_worker, here)
@@ -50,12 +52,12 @@ def compiled_on_worker(dispatcher):
 
 @atexit.register
 def _finish():
-    """Wait for a compilation that goes on after an interrupt: LLVM must not be taken down under it."""
+    """Wait for a compilation that goes on after an interrupt, since it needs LLVM to the end."""
     with global_compiler_lock:
         pass
 
 
-if hasattr(os, "register_at_fork"):     # a child that is made meanwhile would wait for ever for Numba's lock
+if hasattr(os, "register_at_fork"):     # a child that is forked during a compilation would wait for ever
     os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release,
                         after_in_child=global_compiler_lock.release)
 

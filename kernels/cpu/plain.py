@@ -1,14 +1,13 @@
-"""The tile that can be read: plain loops, compiled by Numba, vectorised as far as LLVM sees fit.
+"""The products as they can be read: plain loops, compiled by Numba, and vectorised where LLVM finds how.
 
-It computes the same three products as the vector tile (`tile`), which it stands in for on machines
-without wide vectors:
+`tile` has the same functions on vectors. This file takes its place on processors without wide vectors.
 
-    sdd   sampled product   values[open] = x weightᵀ     dense · dense, sampled at open blocks
-    dsd   sparse times dense   out += values weight       sparse · dense = dense
-    dw    weight gradient   out = valuesᵀ x               one block of rows at a time
+    sdd   values[open] = x weightᵀ     sparse = dense · dense, computed at open blocks only
+    dsd   out += values weight         dense = sparse · dense
+    dw    out = valuesᵀ x              gradient of a weight, one block of rows at a time
 
-and the same products where x is packed too (`*_both`). `block_indptr, examples, positions` are the
-block-wise lists of `gates.OpenBlocks`; arrays have contiguous rows.
+`*_both` are the same products where x is packed too. `block_indptr`, `examples` and `positions` are the
+block-wise lists of `blocks.OpenBlocks`. Arrays have contiguous rows.
 """
 
 import numpy as np
@@ -17,7 +16,7 @@ from .jit import kernel
 
 
 def prepared(array):
-    """An array these kernels can take: contiguous and aligned (a copy where it is not)."""
+    """The array in a form that these kernels take: contiguous and aligned. It is copied if it is neither."""
     return np.require(array, requirements="CA")
 
 

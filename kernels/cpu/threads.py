@@ -27,8 +27,8 @@ call as well. The locks of Python's ``threading`` stop waiting when a signal arr
 below them, ``PyThread_acquire_lock``. To import Numba or to compile a kernel cannot be one such call, so a worker
 does it: only the main thread is ever interrupted.
 
-One thing can still break in: a tracer, such as a debugger, which runs Python code everywhere. For its sake every
-offer holds the arrays that the kernel works on, so that their memory is not freed under a worker's hands.
+One thing can still interrupt: a tracer, such as a debugger, which runs Python code everywhere. So every offer holds
+the arrays that the kernel works on, and their memory is not freed while a worker uses it.
 """
 
 import ctypes

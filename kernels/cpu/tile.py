@@ -1,8 +1,8 @@
-"""The kernels of `plain` on the vector tile: the same names, arguments and results.
+"""The products of `plain` on vectors: the same names, arguments and results, with tiles of sums in registers.
 
 Matrices come as (address, stride of a row in bytes, columns), so one compiled kernel per dtype
 serves arrays of any layout with contiguous rows. The loops here decide in which order tiles visit
-memory; the arithmetic is in `tile` and `tile_both`.
+memory. The arithmetic of a tile is in `vectors` and `vectors_both`.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from .vectors_both import RUNS, packed_dot_tile, packed_gradient_tile, packed_up
 
 
 def prepared(array):
-    """An array these kernels can take: its rows contiguous and aligned (a copy where they are not)."""
+    """The array in a form that these kernels take: rows contiguous and aligned. It is copied if they are not."""
     if (array.strides[1] == array.itemsize or array.shape[1] <= 1) and array.flags.aligned:
         return array
     return np.require(array, requirements="CA")
@@ -73,8 +73,8 @@ def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
 def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, out):
     """See `plain.dsd`.
 
-    A panel of the result is summed in a buffer of its own, and added to `out` when it is done: the
-    rows of `out` may lie a power of two apart, where few of them fit into a cache at the same time.
+    A panel of the result is summed in a buffer of its own, and added to `out` when it is done. The
+    rows of `out` may be a power of two apart, and then few of them fit into a cache at the same time.
     """
     w_address, w_stride, columns = weight
     zero = values.dtype.type(0)

@@ -1,19 +1,19 @@
-"""The vector tile: the innermost loops of all kernels, written as LLVM vectors.
+"""The innermost loops of `tile`, written as LLVM instructions on vectors.
 
-A matrix product is fast when numbers stay in registers: a tile of ROWS x UNITS sums (or ROWS x
-VECTORS of a result) is held in vector registers while one loop runs over the dimension that is
-summed, so each vector that is loaded is used several times. Compilers do not find such tiles in
-plain loops (`plain` has these), so the three functions below write the LLVM instructions of a tile
-directly; Numba inlines them into the kernels of `vector`.
+A matrix product is fast if numbers stay in registers. A tile of ROWS x UNITS sums (or of ROWS x
+VECTORS vectors of a result) is held in vector registers while one loop runs over the dimension that
+is summed. So each vector that is loaded is used several times. Compilers do not find such tiles in
+plain loops like those of `plain`. So the three functions below write the LLVM instructions of a tile
+themselves, and Numba inlines them into the kernels of `tile`.
 
     dot_tile       sums[r, u] = x[row r] · weight[unit u]             rows through an index list
     update_tile    out[row r] += the sum over units of value · weight[unit]
     gradient_tile  sums[u] = the sum over rows of value · x[row]
 
-They take addresses (int64) and strides in bytes, as BLAS takes pointers and leading dimensions, and
-never touch memory outside the rows and columns they are given: the last columns, fewer than a
-vector, are loaded and stored under a mask. Every sum runs in one order, whatever the tile it falls
-in, so results do not depend on how rows are grouped into tiles.
+They take addresses (int64) and strides in bytes, as BLAS takes pointers and leading dimensions. They
+never touch memory outside the rows and columns that they are given: the last columns, fewer than a
+vector, are loaded and stored under a mask. Each sum has one order, in every tile, so results do not
+depend on how rows are grouped into tiles.
 """
 
 from llvmlite import ir
@@ -25,7 +25,7 @@ ROWS = 6
 
 
 def host_vector_bytes():
-    """Bytes of the widest vectors the host multiplies and adds well: 64, 32, or 0 for none."""
+    """The size in bytes of the widest vectors that this processor computes well with: 64, 32, or 0 for none."""
     if config.DISABLE_JIT:  # these instructions have no meaning in Python
         return 0
     features = config.CPU_FEATURES
@@ -38,7 +38,7 @@ def host_vector_bytes():
 
 
 VECTOR_BYTES = host_vector_bytes()
-# Sums of a tile must leave registers for what is multiplied: of 32 registers 24, of 16 registers 12.
+# The sums of a tile take 24 of 32 registers, or 12 of 16. The others hold the numbers that are multiplied.
 UNITS = VECTORS = 4 if VECTOR_BYTES == 64 else 2
 WIDE = 4  # vectors of a row of a gradient, 2 · WIDE where the tile is one unit high
 
@@ -99,7 +99,7 @@ class Writer:
         store.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(INT32, 1)]))
 
     def prefetch(self, address):
-        """Ask for a cache line, into the second cache (the first is full); harmless at any address."""
+        """Ask for a cache line, into the second cache, since the first is full. Any address is allowed."""
         pointer = self.builder.inttoptr(address, _BYTE_POINTER)
         read, locality, data = (ir.Constant(INT32, value) for value in (0, 2, 1))
         self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, locality, data)
@@ -205,7 +205,7 @@ def each_size(builder, rows, row_sizes, columns, column_sizes, write):
 
 
 def described(number, count, write):
-    """What an intrinsic returns: its signature, and a function that writes its instructions."""
+    """What an intrinsic has to return: its signature, and a function that writes its instructions."""
     def generate(context, builder, signature, arguments):
         write(Writer(builder, number), *arguments)
         return context.get_dummy_value()
@@ -218,8 +218,8 @@ def dot_tile(typingctx, zero, rows, units, x, x_stride, examples, weight, weight
              values, values_stride, positions):
     """values[position r, u] = x[example r] · weight[u], for rows <= ROWS and units in (UNITS, 1).
 
-    `examples` and `positions` are addresses of int32 lists, `zero` carries the dtype, and `ahead` is
-    how far ahead of the weights the ones to fetch next begin.
+    `examples` and `positions` are addresses of int32 lists. `zero` is a number of the dtype. `ahead` is the
+    distance in bytes from these weights to the next ones, which are fetched meanwhile.
     """
     def write(w, zero, rows, units, x, x_stride, examples, weight, weight_stride, columns, ahead, values,
               values_stride, positions):
@@ -299,10 +299,10 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                   positions, rows, out, out_stride, keep):
     """out[u] = keep · out[u] + rate · the sum over r < rows of values[position r, u] · x[example r].
 
-    For units in (UNITS, 1), in columns that fill `vectors` in (2 · WIDE, WIDE) vectors, or for
-    `vectors` 1, in `lanes` columns, at most one vector. With keep 0 the rate must be 1; such sums
-    replace `out`, and go past the caches where they fill aligned vectors: nothing reads them soon.
-    Rows that are kept are fetched while the sums are formed.
+    For units in (UNITS, 1), in as many columns as fill `vectors` vectors, 2 · WIDE or WIDE; or with
+    `vectors` 1, in `lanes` columns, at most one vector. With keep 0 the rate must be 1. Such sums replace
+    `out`. They are stored past the caches where they fill aligned vectors, since nothing reads them soon.
+    Rows that are kept are fetched while the sums are computed.
     """
     def write(w, rate, units, vectors, lanes, x, x_stride, examples, values, values_stride, positions,
               rows, out, out_stride, keep):

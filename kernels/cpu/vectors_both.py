@@ -1,9 +1,9 @@
 """Tiles for layers gated on both sides, where the input is packed too.
 
-Of a row of the weight only the columns under open input blocks take part: short runs of `x_block`
-numbers, which two examples rarely share. So a tile belongs to one example, and is `count` runs wide:
-`indices` is the address of its open input blocks, `x` that of their packed values, which lie one
-after another. Addresses, strides and masks are as in `tile`.
+Of a row of the weight, only the columns under open input blocks take part: short runs of `x_block`
+numbers. Two examples rarely have the same runs. So a tile belongs to one example, and is `count` runs
+wide. `indices` is the address of the example's open input blocks, and `x` that of their packed values,
+which lie one after another. Addresses, strides and masks are as in `vectors`.
 """
 
 from numba.extending import intrinsic

@@ -5,7 +5,7 @@ import numpy as np
 from ..blocks import OpenBlocks
 from ..device import arrays, transfer, work
 from . import epilogue, layout, lists
-from .launch import for_each
+from .grid import for_each
 from .views import contiguous
 
 

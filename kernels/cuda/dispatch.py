@@ -16,7 +16,7 @@ from numba import config
 
 from ..device import arrays, work
 from . import both, layout, masked, pairs, tile
-from .launch import for_each, launch, resident
+from .grid import for_each, launch, resident
 from .plain import dsd_both  # noqa: F401 (a thread for each number is as good as a tile there)
 from .wide import fits
 

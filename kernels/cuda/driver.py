@@ -10,7 +10,7 @@ from ..device import arrays, transfer, work
 from . import dispatch, epilogue, lists, philox
 from .blocks import DeviceBlocks, zeros
 from .errors import marks
-from .launch import THREADS, for_each, launch, resident
+from .grid import THREADS, for_each, launch, resident
 from .views import contiguous
 
 __all__ = ["add_bias", "bernoulli_gates", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty", "gate_products",

@@ -12,8 +12,8 @@ from numba import cuda
 from ..device import arrays, work
 from . import layout
 from .errors import GATES, marks
+from .grid import SCAN, for_each, launch
 from .jit import device, kernel
-from .launch import SCAN, for_each, launch
 
 SCAN_THREADS = 512
 

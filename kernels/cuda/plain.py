@@ -2,19 +2,19 @@
 
 `dispatch` has the same functions, which compute the same with tiles of results in registers:
 
-    sdd   sampled product   values[open] = x weightᵀ         dense · dense, sampled at open blocks
-    dsd   sparse times dense   out += values weight          sparse · dense = dense
-    dw    weight gradient   out = keep · out + rate · valuesᵀ x
+    sdd   values[open] = x weightᵀ                  sparse = dense · dense, computed at open blocks only
+    dsd   out += values weight                      dense = sparse · dense
+    dw    out = keep · out + rate · valuesᵀ x       gradient of a weight
 
-and the same where x is packed too (`*_both`, whose `x` are its values). A thread takes its sums in order, so
-results do not depend on the number of threads.
+`*_both` are the same products where x is packed too; their `x` are its values. Each thread adds up its sums in order,
+so results do not depend on the number of threads.
 """
 
 from numba import cuda
 
 from . import layout
+from .grid import for_each
 from .jit import kernel
-from .launch import for_each
 
 
 def sdd(x, weight, blocks, values):

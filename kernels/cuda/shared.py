@@ -15,8 +15,8 @@ import math
 from numba import config, cuda
 
 from . import layout
+from .grid import launch, resident
 from .jit import kernel
-from .launch import launch, resident
 
 TILE = 2 if config.ENABLE_CUDASIM else 16
 

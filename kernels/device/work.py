@@ -1,4 +1,4 @@
-"""Counters that show how much work and memory the kernels really used."""
+"""Counts of the work and the memory that kernels used, to show that both follow the density of open gates."""
 
 import contextlib
 import contextvars
@@ -10,10 +10,12 @@ import numpy as np
 
 @dataclass
 class Work:
-    """bytes: allocated for results; blocks: open blocks (or pairs of them) that kernels touched; transfers:
-    copies between host and device, each of which waits for the device.
+    """What was counted.
 
-    How many blocks are open on a device is looked up when `blocks` is asked for, which takes transfers.
+    bytes : allocated for results.
+    blocks : open blocks (or pairs of them) that kernels touched. How many are open on a device is looked up when
+        this attribute is read, which takes transfers.
+    transfers : copies between host and device. Each waits for the device.
     """
 
     bytes: int = 0
@@ -37,8 +39,8 @@ _ALIGN_FROM = 1 << 16  # bytes; below, aligning costs more than it gains
 def count_work():
     """Count the bytes allocated, the blocks touched and the transfers made by kernels inside the `with`.
 
-    Calls made by this thread count, with what the kernels' own helper threads do for them; calls made by other
-    threads of yours do not. Counts may be nested: what an inner one counts, the outer one counts too.
+    Only calls made by this thread count, including what the kernels' own threads do for them. Counts may be nested:
+    the outer one counts all that the inner one counts.
 
     >>> import numpy as np
     >>> from minigrad.kernels import count_work, open_blocks
@@ -56,7 +58,7 @@ def count_work():
 
 
 def touched(blocks):
-    """Report blocks touched by a kernel: their number, or a function that finds it out later."""
+    """Report blocks touched by a kernel: their number, or a function that returns it later."""
     for work in _active.get():
         if callable(blocks):
             work._unknown.append(blocks)
@@ -77,7 +79,7 @@ def allocated(nbytes):
 
 
 def empty(shape, dtype):
-    """np.empty, counted; arrays of some size begin at a multiple of 64 bytes, as wide vectors like."""
+    """np.empty, counted. Larger arrays start at a multiple of 64 bytes, where wide vectors are loaded fastest."""
     size = math.prod(shape) * dtype.itemsize
     allocated(size)
     if size < _ALIGN_FROM:

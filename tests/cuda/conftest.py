@@ -15,7 +15,7 @@ each of the GPU's, so it shows wrong indices and wrong sums. What it does not sh
 | memory                                             |                                                             |
 | gives threads that ask at once different arrays,   | repaired (`cuda.simulator`), and full of rubbish, as are    |
 | and arrays that are often full of zeros            | empty arrays of the stand-in for CuPy                       |
-| `kernel[grid, threads]` changes the kernel         | launches name grid and threads each time (`cuda.launch`)    |
+| `kernel[grid, threads]` changes the kernel         | launches name grid and threads each time (`cuda.grid`)    |
 | exchanges the name `cuda` file by file, for all    | device functions that use it stand in their kernel's file:  |
 | threads at once                                    | by review                                                   |
 | runs blocks of a grid one after another, and has   | no kernel waits for another block; a number is written by   |

@@ -5,7 +5,7 @@ import pytest
 
 from minigrad import kernels
 from minigrad.kernels import specification
-from minigrad.kernels.cuda import launch, layout, lists
+from minigrad.kernels.cuda import grid, lists
 from minigrad.kernels.device.arrays import simulated
 from minigrad.kernels.device.transfer import to_device, to_host
 
@@ -48,7 +48,7 @@ def test_extreme_densities(density):
 @pytest.mark.parametrize("threads", [1, 2, 16])
 def test_any_number_of_threads(monkeypatch, threads):
     monkeypatch.setattr(lists, "SCAN", threads)
-    monkeypatch.setattr(launch, "THREADS", threads)
+    monkeypatch.setattr(grid, "THREADS", threads)
     gates = random_gates((37, 34))
     blocks = kernels.open_blocks(to_device(gates))
     assert_lists_of(blocks, gates)
@@ -76,51 +76,6 @@ def test_any_strides():
     gates = random_gates((12, 10))
     assert_lists_of(kernels.open_blocks(to_device(gates)[::3, 1:]), gates[::3, 1:])
     assert_lists_of(kernels.open_blocks(to_device(gates).T), gates.T)
-
-
-def test_bits_tell_whether_and_where_an_entry_is():
-    gates = random_gates((35, 40))
-    blocks = kernels.open_blocks(to_device(gates))
-    masks = layout.bits.py_func(to_host(blocks.masks), *gates.shape)[0]
-    starts = layout.starts.py_func(to_host(blocks.lists), *gates.shape)[0]
-    positions = np.cumsum(gates.ravel()) - 1
-    for (i, j), gate in np.ndenumerate(gates):
-        word, bit = masks[j // 32 * 35 + i], np.uint32(j % 32)
-        assert (word >> bit) & np.uint32(1) == gate
-        if gate:
-            below = int(word) & ((1 << int(bit)) - 1)
-            assert starts[j // 32 * 35 + i] + below.bit_count() == positions[i * 40 + j]
-
-
-def test_only_questions_take_transfers():
-    gates = to_device(random_gates((6, 5)))
-    with kernels.count_work() as work:
-        blocks = kernels.open_blocks(gates)
-        blocks.tiles(4)
-        assert work.transfers == 0
-        assert work.bytes == blocks.nbytes + blocks.tiles(4).nbytes + 4 * (5 + 1)
-        n_open = blocks.n_open
-        assert work.transfers == 1
-        assert "density" in repr(blocks)
-        assert blocks.density == n_open / 30
-        assert work.transfers == 1
-        assert blocks.same_as(blocks)
-        assert work.transfers == 1
-        assert blocks.same_as(kernels.open_blocks(gates))
-        assert not blocks.same_as(kernels.open_blocks(gates * 0))
-        assert work.transfers == 5
-    assert not blocks.same_as(kernels.open_blocks(to_host(gates)))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_gates_that_are_not_finite_are_told_at_the_next_transfer(bad):
-    gates = random_gates((3, 4))
-    gates[1, 2] = bad
-    x, weight = to_device(np.ones((3, 2), np.float32)), to_device(np.ones((4, 2), np.float32))
-    out = kernels.gated_linear(x, weight, None, to_device(gates), 1)
-    with pytest.raises(ValueError, match="gates: expected finite"):
-        to_host(out.values)
-    to_host(out.values)     # told once
 
 
 @pytest.mark.parametrize(("gates", "error", "words"), [

@@ -108,32 +108,6 @@ def test_strides(name):
     assert_close(stepped, a["weight"] - dtype(0.5) * gradient)
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    ({"block": 3}, ValueError, "divisor"),
-    ({"block": 0}, ValueError, "at least 1"),
-    ({"gates": np.ones((4, 3))}, ValueError, "one gate per example"),
-    ({"gates": np.ones(4)}, ValueError, "examples, blocks"),
-    ({"gates": np.ones((4, 2), int)}, TypeError, "float32, float64 or bool"),
-    ({"gates": np.full((4, 2), 0.5, np.float32)}, TypeError, "as the input"),
-    ({"gates": np.array([[1.0, np.nan]] * 4)}, ValueError, "finite"),
-    ({"gates": np.array([[1.0, -np.inf]] * 4)}, ValueError, "finite"),
-    ({"x": np.ones((4, 6))}, ValueError, "units, 6"),
-    ({"x": np.ones((4, 5), np.float32)}, TypeError, "as the input"),
-    ({"x": np.ones((4, 5), np.int64)}, TypeError, "float32 or float64"),
-    ({"x": np.ones(5)}, ValueError, "examples, inputs"),
-    ({"x": [[1.0]]}, TypeError, "asarray"),
-    ({"weight": [[1.0]]}, TypeError, "asarray"),
-    ({"bias": np.ones(3)}, ValueError, "bias"),
-    ({"blocks": kernels.OpenBlocks((4, 1), *specification.open_blocks(np.ones((4, 1))), True)}, ValueError,
-     "open_blocks"),
-])
-def test_bad_input(change, error, words):
-    arguments = {"x": np.ones((4, 5)), "weight": np.ones((8, 5)), "bias": None, "gates": np.ones((4, 2)),
-                 "block": 4}
-    with pytest.raises(error, match=words):
-        kernels.gated_linear(**{**arguments, **change})
-
-
 def test_read_only_arrays_are_never_written():
     x, weight, gates = np.ones((1, 3)), np.ones((4, 3)), np.ones((1, 2))
     out = kernels.gated_linear(x, weight, None, gates, 2)

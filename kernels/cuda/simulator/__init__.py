@@ -1,1 +1,1 @@
-"""What stands in for a GPU where there is none: a strict stand-in for CuPy, and one repair of Numba's simulator."""
+"""What is used in place of a GPU: a strict stand-in for CuPy (`cupy`, `cupyx`), and a repair of Numba's simulator."""

@@ -1,13 +1,13 @@
-"""A strict stand-in for CuPy where Numba's CUDA simulator stands in for a GPU.
+"""A strict stand-in for CuPy, for Numba's CUDA simulator.
 
-Its arrays live in ordinary memory, but refuse what CuPy's refuse: to become NumPy arrays without being asked,
-to be mixed with them, and every function or keyword that CuPy has not got.  Where CuPy differs from NumPy
-it follows CuPy: reductions and single entries are arrays of no axes, whose value is known to the device only,
-and an index out of range wraps round.  Whatever brings entries to the host, or to the device, is counted
-(``work``), also where CuPy does it unasked, as for ``float(x)`` or an index that is a NumPy array.
+Its arrays live in ordinary memory, but they refuse what CuPy's arrays refuse: to become NumPy arrays unless asked,
+to be mixed with NumPy arrays, and every function or keyword that CuPy does not have.  Where CuPy differs from NumPy,
+this module follows CuPy: reductions and single entries are arrays without axes, whose value only the device knows,
+and an index out of range wraps round.  Every copy between host and device is counted (``device.work``), also those
+that CuPy makes by itself, as for ``float(x)`` or for an index that is a NumPy array.
 
-Written from CuPy 14's documentation and behaviour; a test compares the names below with a CuPy that is
-installed.  Only what this project uses is here.
+It was written from the documentation and behaviour of CuPy 14.  Where CuPy is installed, a test compares the names
+below with it.  Only what this project uses is here.
 """
 
 from types import SimpleNamespace
@@ -135,8 +135,8 @@ class ndarray(NDArrayOperatorsMixin):
         options = {key: to_memory(x) for key, x in options.items()}
         if out:
             options["out"] = to_memory(out)
-        found = getattr(ufunc, method)(*map(to_memory, inputs), **options)
-        return out[0] if out else to_array(found)
+        result = getattr(ufunc, method)(*map(to_memory, inputs), **options)
+        return out[0] if out else to_array(result)
 
     def __array_function__(self, function, types, args, options):
         if function.__name__ not in FUNCTIONS or not all(issubclass(t, (ndarray, np.ndarray)) for t in types):
@@ -343,7 +343,7 @@ def ascontiguousarray(a, dtype=None):
 
 
 def empty(shape, dtype=float, order="C"):
-    """Full of NaN or a large number, as memory of a device may be, so that nobody relies on zeros."""
+    """An array full of NaN or of a large number, as memory of a device may be, so that no code relies on zeros."""
     memory = np.empty(shape, dtype, order)
     if memory.dtype.kind in "fiu":
         memory[...] = np.nan if memory.dtype.kind == "f" else np.iinfo(memory.dtype).max

@@ -1,4 +1,4 @@
-"""The special functions that CuPy has (``cupyx.scipy.special``), for arrays of ``simulated_cupy``."""
+"""The special functions that CuPy has (``cupyx.scipy.special``), for arrays of ``cupy`` beside this file."""
 
 from .cupy import to_array, to_memory
 

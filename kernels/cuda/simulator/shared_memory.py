@@ -1,8 +1,8 @@
-"""One repair of Numba's simulator: threads that ask for a shared array at the same time all get the same.
+"""A repair of Numba's simulator: threads that ask for a shared array at the same time get the same array.
 
-Numba looks an array up and makes it if it is not there, and a thread that is interrupted between the two gets one
-of its own. Here both are one step. New arrays are full of NaN or of a large number, as a GPU's may be, so that
-nobody relies on zeros.
+Numba first looks whether the array is there, and then makes it. A thread that is interrupted between these steps gets
+an array of its own. Here both are one step. New arrays are full of NaN or of a large number, as they may be on a GPU,
+so that no kernel relies on zeros.
 """
 
 import sys

@@ -11,54 +11,12 @@ from hypothesis import strategies as st
 
 from minigrad import kernels
 from minigrad.kernels import specification
-from minigrad.kernels.cuda import dispatch, launch, masked, shared, wide
+from minigrad.kernels.cuda import dispatch, grid, wide
 from minigrad.kernels.device.arrays import device_library, simulated
-from minigrad.kernels.device.transfer import to_device, to_host
+from minigrad.kernels.device.transfer import to_device
+from tests.cuda.product_checks import DENSITIES, assert_close, check_products, packed, problem
 
 SCALE = 1 if simulated() else 8
-DENSITIES = 0.0, 0.1, 0.5, 1.0
-
-
-def problem(examples, count, block, width, density, dtype, seed=0):
-    """Gates, x, weight and a cotangent; NumPy arrays."""
-    rng = np.random.default_rng(seed)
-    gates = (rng.random((examples, count)) < density).astype(dtype)
-    return gates, *(rng.standard_normal(shape).astype(dtype) for shape in (
-        (examples, width), (count * block, width), (examples, count * block)))
-
-
-def packed(dense, gates, block):
-    """The open blocks of a dense array, then zeros: (examples · blocks, block)."""
-    values = np.zeros((gates.size, block), dense.dtype)
-    found = dense.reshape(*gates.shape, block)[gates != 0]
-    values[:len(found)] = found
-    return values
-
-
-def assert_close(got, wanted):
-    got = to_host(got)
-    assert got.dtype == wanted.dtype
-    scale = max(1, np.nanmax(np.abs(wanted), initial=1))
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=200 * np.finfo(wanted.dtype).eps * scale)
-
-
-def check(shape, density, dtype, seed=0, products=dispatch):
-    """sdd, dsd and dw of a case; shape (examples, blocks, block, width)."""
-    examples, count, block, width = shape
-    gates, x, weight, g = problem(*shape, density, dtype, seed)
-    blocks = kernels.open_blocks(to_device(gates))
-    values = device_library().zeros((gates.size, block), x.dtype)
-    products.sdd(to_device(x), to_device(weight), blocks, values)
-    assert_close(values, packed(specification.packed_linear_dh(x, weight.T, gates, block), gates, block))
-    values = to_device(packed(g, gates, block))
-    out = to_device(np.ones((examples, width), dtype))
-    products.dsd(values, to_device(weight), blocks, out)
-    assert_close(out, 1 + specification.gated_linear_dx(g, weight, gates, block))
-    dw = specification.gated_linear_dw(g, x, gates, block)
-    for keep, rate in ((0, 1), (1, -0.5)):
-        out = to_device(np.ones((count * block, width), dtype))
-        products.dw(values, to_device(x), blocks, out, keep, rate)
-        assert_close(out, (keep + rate * dw).astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -73,39 +31,31 @@ def check(shape, density, dtype, seed=0, products=dispatch):
     (8, 2, 3, 1), (2, 1, 1, 1),         # one input
 ])
 def test_products(shape, density, dtype):
-    check(shape, density, dtype)
+    check_products(dispatch, shape, density, dtype)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(1, 40 * SCALE), st.integers(1, 5), st.integers(1, 12 * SCALE), st.integers(1, 20 * SCALE),
        st.floats(0, 1), st.sampled_from(["float32", "float64"]), st.integers(0, 2**32 - 1))
 def test_products_of_any_shape(examples, count, block, width, density, dtype, seed):
-    check((examples, count, block, width), density, dtype, seed)
+    check_products(dispatch, (examples, count, block, width), density, dtype, seed)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2, 4), (0, 3, 8, 4), (3, 0, 2, 4), (3, 2, 2, 0), (9, 2, 8, 0)])
 def test_nothing_to_compute(shape):
-    check(shape, 1, "float32")
-
-
-@pytest.mark.parametrize("slices", [2, 3, 7])
-@pytest.mark.parametrize("shape", [(9, 35, 1, 8), (5, 6, 8, 5), (2, 1, 40, 4)])
-def test_slices_of_a_tile(monkeypatch, shape, slices):
-    """More blocks of threads to a tile than it has windows, too."""
-    monkeypatch.setattr(dispatch, "slices_for", lambda tiles, windows: slices)
-    check(shape, 0.4, "float64")
+    check_products(dispatch, shape, 1, "float32")
 
 
 def test_slices_are_used_where_tiles_are_few():
-    assert dispatch.slices_for(1000 * launch.resident(), 1000) == 1
+    assert dispatch.slices_for(1000 * grid.resident(), 1000) == 1
     assert dispatch.slices_for(1, 7) == 1
-    assert simulated() or 1 < dispatch.slices_for(1, 1000) <= launch.resident()
+    assert simulated() or 1 < dispatch.slices_for(1, 1000) <= grid.resident()
 
 
 @pytest.mark.parametrize("shape", [(9, 5, 1, 7), (12, 3, 8, 12)])
 def test_one_block_of_threads_does_all_the_work(monkeypatch, shape):
     monkeypatch.setattr(dispatch, "resident", lambda: 1)
-    check(shape, 0.5, "float32")
+    check_products(dispatch, shape, 0.5, "float32")
 
 
 @pytest.mark.parametrize("shape", [(9, 5, 1, 8), (12, 3, 8, 12)])
@@ -168,38 +118,3 @@ def test_what_is_closed_is_not_read(block):
     out = device_library().zeros(weight.shape, weight.dtype)
     dispatch.dw(packed_g, to_device(x), blocks, out, 0, 1)
     assert_close(out, dw)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize("shape", [(5, 3, 2, 6), (18, 2, 1, 9), (3, 2, 17, 4)])
-def test_the_tile_of_textbooks(shape, density, dtype):
-    check(shape, density, dtype, products=shared)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize("shape", [(9, 4, 2, 3, 3), (3, 2, 5, 34, 1), (34, 5, 1, 2, 2)])
-def test_products_of_packed_inputs(shape, density, dtype):
-    """Shape: examples, x blocks, x block, blocks, block."""
-    examples, x_count, x_block, count, block = shape
-    gates, x, weight, g = problem(examples, count, block, x_count * x_block, density, dtype)
-    x_gates = problem(examples, x_count, 1, 1, density, dtype, seed=1)[0]
-    x = x * specification.per_unit(x_gates, x_block)
-    blocks, x_blocks = kernels.open_blocks(to_device(gates)), kernels.open_blocks(to_device(x_gates))
-    x_values, values = to_device(packed(x, x_gates, x_block)), to_device(packed(g, gates, block))
-    found = device_library().zeros(values.shape, values.dtype)
-    dispatch.sdd_both(x_values, to_device(weight), blocks, x_blocks, found)
-    assert_close(found, packed(specification.packed_linear_dh(x, weight.T, gates, block), gates, block))
-    out = to_device(np.ones_like(weight))
-    dispatch.dw_both(values, x_values, blocks, x_blocks, out, -0.5)
-    assert_close(out, (1 - 0.5 * specification.gated_linear_dw(g, x, gates, block)).astype(dtype))
-
-
-def test_windows():
-    for block in range(1, 70):
-        pitch, groups = masked.window(block)
-        assert groups & (groups - 1) == 0, "windows must not run across words"
-        assert pitch * groups <= 32
-        assert pitch >= min(block, 32)
-        assert pitch < 3 or pitch % 4 == 0

@@ -9,7 +9,6 @@ from minigrad.kernels import count_work
 from minigrad.kernels.cuda.simulator import cupy as simulated_cupy
 from minigrad.kernels.cuda.simulator import cupyx as simulated_cupyx
 from minigrad.kernels.cuda.simulator.cupy import FUNCTIONS, UFUNCS
-from minigrad.kernels.device import arrays
 
 PLUMBING = {"memory"}       # of the simulator's kernels
 
@@ -103,17 +102,6 @@ def test_what_crosses_is_counted(x, call, transfers):
     with count_work() as work:
         call(x)
     assert work.transfers == transfers
-
-
-def test_a_registered_type_is_an_array(monkeypatch, x):
-    assert not arrays.is_device(x)
-    monkeypatch.setattr(arrays, "device_types", {simulated_cupy.ndarray})
-    assert arrays.is_device(x)
-    assert arrays.is_array(x)
-    assert arrays.number(x[0, 1]) is not None
-    assert arrays.is_array(np.ones(2))
-    assert not arrays.is_array([1.0])
-    assert arrays.number(np.float32(2)) == 2.0
 
 
 def test_special_functions(x):

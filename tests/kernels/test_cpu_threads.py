@@ -310,3 +310,20 @@ import time; time.sleep(.1)
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120,
                          check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("count", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)])
+def test_bad_thread_counts(count, error):
+    with pytest.raises(error):
+        kernels.set_num_threads(count)
+
+
+def test_an_error_in_a_thread_is_raised():
+    kernels.set_num_threads(2)
+
+    def fails_early(start, stop):
+        if start == 0:
+            raise RuntimeError("in a thread")
+
+    with pytest.raises(RuntimeError, match="in a thread"):
+        threads.run(fails_early, [(0, 1), (1, 2)])

@@ -1,0 +1,20 @@
+"""The kernels of `cpu.tile`, range by range. (`test_layers` has those for packed inputs, and all layouts.)"""
+
+import numpy as np
+import pytest
+
+from minigrad.kernels.cpu import tile
+from minigrad.kernels.cpu.vectors import VECTOR_BYTES
+from tests.kernels.product_checks import SHAPES, check_a_range_touches_its_blocks_alone, check_products
+
+pytestmark = pytest.mark.skipif(not VECTOR_BYTES, reason="this processor has no wide vectors")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_products(shape, dtype):
+    check_products(tile, shape, dtype)
+
+
+def test_a_range_touches_its_blocks_alone():
+    check_a_range_touches_its_blocks_alone(tile)
