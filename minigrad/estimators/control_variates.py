@@ -27,8 +27,9 @@ class MuProp(Estimator):
 
     The tangent of the cost at the means p predicts the cost.  The score-function estimate is used for the rest
     only.  The gradient of the tangent, f'(p) p(1 − p), is known and added.  Unbiased for every slope f'(p), also
-    where rules below make it biased: the term that is added is the mean of the term that is subtracted.  If the cost is linear in the sample, the estimate is exact and has no variance.  Needs the cost, and cost and gradient at the
-    means: one evaluation and its backward pass.
+    where rules below make it biased: the term that is added is the mean of the term that is subtracted.
+    If the cost is linear in the sample, the estimate is exact and has no variance.  Needs the cost, and cost and
+    gradient at the means: one evaluation and its backward pass.
     Gu, Levine, Sutskever & Mnih (2016), arXiv 1511.05176.
     """
 
