@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "save", "whole_file"]
 
 FORMAT = "minigrad checkpoint"
-VERSION = 1  # a number higher for each format that older code cannot read
+VERSION = 1  # increased for each new format that older code cannot read
 LONGEST = 255  # bytes of a file's name, on all common file systems
 
 

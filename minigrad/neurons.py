@@ -77,8 +77,8 @@ def noisy_rectifier(a: TensorLike, noise: str = "gaussian", scale: float = 1.0, 
 def noisy_sigmoid(a: TensorLike, scale: float = 1.0, *, rng: Generator | None = None) -> Tensor:
     """h = σ(a + z), with Gaussian noise z of standard deviation ``scale`` before the non-linearity.
 
-    A unit in training learns large pre-activations |a|, because noise changes h little there.  So h is close to a bit
-    (§4, the smooth baseline of the paper).  P(h > ½) = Φ(a / scale).  At test time: ``sigmoid(a)``.
+    Noise changes h little where |a| is large.  So units learn large |a|, and h is close to 0 or 1 (§4, the smooth
+    baseline of the paper).  P(h > ½) = Φ(a / scale).  At test time: ``sigmoid(a)``.
 
     Parameters and errors are those of ``noisy_rectifier``.
 
@@ -138,7 +138,7 @@ def stochastic_binary(a: TensorLike, estimator: Estimator | None = None, *, rng:
 
 
 def straight_through(a: TensorLike, slope: bool = False, *, rng: Generator | None = None) -> Tensor:
-    """h = 1[u < p], u uniform.  The gradient of a is that of h (Eq 13).
+    """h = 1[u < p], u uniform.  The gradient of the cost by a is taken to be the gradient by h (Eq 13).
 
     E[h] = P(h > 0) = p.  At test time: 1[p > θ], as for ``stochastic_binary``.
 

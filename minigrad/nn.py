@@ -90,8 +90,8 @@ class Module:
     def to(self, device: str) -> Module:
         """Move everything to ``device``, "cpu" or "cuda": parameters, other leaves, the memories of rules.
 
-        The Tensors stay the same objects.  Their gradients are dropped.  Make an optimiser afterwards: it keeps its
-        arrays on the device where the parameters are when it is made.  Returns the module.
+        The Tensors stay the same objects.  Their gradients are dropped.  Make the optimiser afterwards, so that its
+        arrays are on the same device.  Returns the module.
         """
         devices.usable(device)
         for x in named(self, Tensor, every=True).values():
@@ -158,6 +158,11 @@ class Linear(Module):
     dtype : float32 or float64.
     device : "cpu" or "cuda"; the initial values are the same.
 
+    Raises
+    ------
+    TypeError
+        ``rng`` is not a Generator, a size is not an int, ``gain`` is not a number, or ``dtype`` is another.
+
     Source: Glorot & Bengio (2010), Eq 16.
 
     >>> import minigrad as mg
@@ -171,7 +176,7 @@ class Linear(Module):
         self.weight, self.bias = initial(inputs, units, rng, gain, dtype, "F" if gated_inputs else "C", device)
 
     def __call__(self, x: TensorLike) -> Tensor:
-        """(..., units), for x (..., inputs): a Tensor, an array, or the packed units of a gated layer."""
+        """Returns (..., units).  x is (..., inputs): a Tensor, an array, or the packed units of a gated layer."""
         return ops.linear(x, self.weight, self.bias)
 
 
@@ -204,7 +209,7 @@ class GatedLinear(Module):
         self.weight, self.bias = initial(inputs, units, rng, 1.0, dtype, "C", device)
 
     def __call__(self, x: TensorLike, gates: TensorLike) -> Tensor:
-        """(batch, units), for x (batch, inputs) and gates (batch, units / block), binary or real."""
+        """Returns (batch, units).  x is (batch, inputs), and gates are (batch, units / block), binary or real."""
         return ops.gated_linear(x, self.weight, self.bias, gates, block=self.block)
 
 
@@ -266,6 +271,11 @@ class LayerNorm(Module):
     dtype : float32 or float64.
     device : "cpu" or "cuda".
 
+    Raises
+    ------
+    ValueError
+        ``features`` is below 1, or ``epsilon`` is not above 0.
+
     Source: Ba, Kiros & Hinton (2016).
 
     >>> import minigrad as mg
@@ -285,7 +295,13 @@ class LayerNorm(Module):
         self.bias = tensor(np.zeros(features, dtype), requires_grad=True, device=device)
 
     def __call__(self, x: TensorLike) -> Tensor:
-        """An array like x (..., features), a Tensor or an array."""
+        """Returns the shape of x, which is (..., features), a Tensor or an array.
+
+        Raises
+        ------
+        ValueError
+            The last axis of x has another length.
+        """
         if x.shape[-1:] != self.weight.shape:
             raise ValueError(f"LayerNorm: expected x (..., {self.weight.size}), got {x.shape}")
         if x.dtype.kind != "f":
@@ -310,6 +326,11 @@ class Dropout(Module):
     ----------
     rate : probability that a unit is set to 0, in [0, 1).
 
+    Raises
+    ------
+    ValueError
+        ``rate`` is outside [0, 1).
+
     Source: Srivastava et al. (2014).
 
     >>> import minigrad as mg
@@ -324,9 +345,14 @@ class Dropout(Module):
         self.rate = rate
 
     def __call__(self, x: TensorLike, rng: Generator | None = None) -> TensorLike:
-        """x, floating, with or without a mask.  Its last axis are the units of one example.
+        """Returns the shape of x, which is floating.  The last axis of x has the units of one example.
 
         Packed units stay packed.
+
+        Raises
+        ------
+        TypeError
+            ``rng`` is given and x is not floating.
         """
         if rng is None or self.rate == 0:
             return x
@@ -446,7 +472,7 @@ def initial(inputs: int, units: int, rng: Generator, gain: float, dtype: DTypeLi
 def named(root: Any, kind: type | tuple[type, ...], every: bool = False) -> dict[str, Any]:
     """The objects of a class in a module, or in a list of modules: a dict from name to object.
 
-    Of the Tensors, only leaves that require a gradient are included, unless ``every`` is true.
+    Tensors are included only if they are leaves and require a gradient, unless ``every`` is true.
     """
     objects, seen, stack = {}, set(), [("", root)]
     while stack:

@@ -1,9 +1,9 @@
 """The terms of a loss: weighted means over samples, and other terms.
 
-    loss = expected(costs) + 0.1 · penalty          costs[i] depends on row i alone of every binary node
+    loss = expected(costs) + 0.1 · penalty          costs[i] depends only on row i of each binary node
 
-A rule that works from costs must know which costs depend on a sample, and with what weight they enter
-the loss.  ``Objective`` finds this in the recorded graph, so the user need not state it.
+A rule that works from costs must know which costs depend on a sample, and the weight of each cost in the loss.
+``Objective`` finds this in the recorded graph.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 def expected(costs: TensorLike, over: int | None = None) -> Tensor:
     """The mean of the costs over samples.
 
-    By calling it, you state that ``costs[i]`` depends on row i alone of every binary node.
+    By calling it you promise that ``costs[i]`` depends only on row i of each binary node.
+
+    A loss may have several such terms, each with a weight.  Any other term is added, as a whole, to the cost of every
+    row.  So is an ``expected`` whose weight depends on a binary node.
 
     Parameters
     ----------
@@ -39,15 +42,12 @@ def expected(costs: TensorLike, over: int | None = None) -> Tensor:
         the logits without the last ``event_ndim``.  Average over other axes first: ``costs.mean(axis=1)``.
     over : the last axis of ``costs``, if the samples of one example lie along it.  ``costs`` are then their
         log-weights ℓ.  The result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis.  This is the
-        importance-weighted bound, which is to be maximised.  You state that ℓ[i, k] depends on sample k of
-        example i alone.  The rule ``Vimco`` uses this.
+        importance-weighted bound, which is to be maximised.  You promise that ℓ[i, k] depends only on sample k of
+        example i.  The rule ``Vimco`` needs this.
 
     Returns
     -------
     Tensor with one entry, of the dtype of the costs.
-
-    A loss may have several such terms, each with a weight.  Any other term counts whole for every row.  So does an
-    ``expected`` whose weight depends on a binary node.
 
     Raises
     ------
@@ -142,7 +142,7 @@ class Objective:
     """The loss of a backward pass as a sum of terms.
 
     A walk from the loss through sums, differences and products with constants finds every ``expected`` that
-    enters the loss linearly, and its weight.  Every other summand is a term as a whole.
+    enters the loss linearly, and its weight.  Any other part of the sum is one term.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class Objective:
         self.outputs = evaluation.outputs
         self.cotangents = [g.value if isinstance(g, Tensor) else g for g in evaluation.cotangents]
         self.binary = [node for node in self.nodes if node.primitive.stochastic]
-        self.claims: Any = None         # what the rules claim (``claims``), once somebody has asked for it
+        self.claims: Any = None         # set by ``claims``, when a claim is first needed
         self.warned = False
         self.random = self.descendants(set(self.binary))
         self.terms: list[Term] = []
@@ -221,7 +221,7 @@ class Objective:
                     "as in (n, 1) - (n,)?")
 
     def parts(self, x: Any, weight: Any) -> list[tuple[Any, Any]] | None:
-        """The random arguments of the node x, with their weights, if x is a number and linear in them; else None.
+        """The random arguments of x and their weights, if x is a number and linear in them; otherwise None.
 
         The vector-Jacobian products of the primitive give the weights.
         """
@@ -242,7 +242,7 @@ class Objective:
         return dependent
 
     def next_below(self, node: Any) -> list[Any]:
-        """The first binary nodes on the paths from a node down to the loss: its gradient passes through their rules."""
+        """The first binary nodes on the paths from a node to the loss.  Its gradient passes through their rules."""
         reached, binary = {node}, []
         for x in self.nodes:
             if any(parent in reached for _, parent, product in x.parents if product is not None):
@@ -270,7 +270,7 @@ class Objective:
         Raises
         ------
         ValueError
-            Neither the axes of a cost nor the sample axes of the node begin with the other.
+            The axes of a cost do not begin with the sample axes of the node, nor these with the axes of the cost.
         """
         for term in terms:
             shared = term.prefix(axes)

@@ -5,10 +5,10 @@
     loss.backward()
     optimiser.step()
 
-A step first checks every gradient.  If one is missing or not finite, it raises an error that names the parameter,
-and nothing is changed.  On a GPU this check would make every step wait for the GPU.  So there a gradient that is
-not finite is reported when a value, such as the loss, is next fetched.  The error names parameter and step, but the
-gradient has been used by then.
+A step first checks every gradient.  If one is missing or not finite, the step raises an error that names the
+parameter, and nothing is changed.  On a GPU the check would make every step wait.  So a gradient on a GPU is checked
+later, when a value such as the loss is next fetched.  The error then names the parameter and the step, but the
+gradient has already been used.
 """
 
 from __future__ import annotations
@@ -215,6 +215,11 @@ class SGD(Optimiser):
     nesterov : whether to use Nesterov's momentum; needs a momentum above 0.
     parameters, lr, max_norm : as for every ``Optimiser``.
 
+    Raises
+    ------
+    ValueError
+        ``momentum`` is outside [0, 1), or it is 0 with ``nesterov``.
+
     Source: Polyak (1964) and Nesterov (1983), as written in Sutskever et al. (2013), Eq 1 and 3, with x the point at
     which the gradient is taken.
 
@@ -240,7 +245,7 @@ class SGD(Optimiser):
     def update(self, x: Tensor, lr: float, velocity: Array | None = None) -> None:
         if velocity is None and isinstance(x.gradient, Factored):
             x.gradient.descend(x.value, lr)
-            x.data = x.value        # the assignment counts the change
+            x.data = x.value        # assigning to .data counts as a change of x
             return
         gradient: Any = x.grad
         if velocity is None:
@@ -263,6 +268,11 @@ class Adam(Optimiser):
     betas : (β₁, β₂), each in [0, 1).
     epsilon : ε, above 0.
     parameters, lr, max_norm : as for every ``Optimiser``.
+
+    Raises
+    ------
+    ValueError
+        A beta is outside [0, 1), or ``epsilon`` is not above 0.
 
     Source: Kingma & Ba (2015), Algorithm 1.
 
@@ -290,7 +300,7 @@ class Adam(Optimiser):
     def update(self, x: Tensor, lr: float, mean: Array, square: Array) -> None:
         (beta1, beta2), t = self.betas, self.steps + 1
         adam_step(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
-        x.data = x.value            # the assignment counts the change
+        x.data = x.value            # assigning to .data counts as a change of x
 
 
 class AdamW(Adam):
@@ -302,6 +312,11 @@ class AdamW(Adam):
     ----------
     weight_decay : at least 0.  It applies to all parameters.
     parameters, lr, betas, epsilon, max_norm : as for ``Adam``.
+
+    Raises
+    ------
+    ValueError
+        ``weight_decay`` is negative or not finite.
 
     Source: Loshchilov & Hutter (2019), Algorithm 2.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _WORD = 0xFFFFFFFF
 _FORKS = _WORD              # the stream from which the seeds of forks are taken; draws use stream 0
 
-#: The first step in the path of the forks that rules draw from, so that no other fork has the same seed.
+#: Rules draw from forks whose path begins with this number, so that they differ from the forks of users.
 RULES = 2**64 - 1
 
 # Held while a generator counts a draw.  One lock serves all, since generators are copied and pickled.
@@ -64,8 +64,8 @@ class Generator:
     Parameters
     ----------
     seed : int in [0, 2**64)
-    sample_offset : the number of the first sample (row) of each draw.  Example: for the second half of a batch of
-        ten, a generator of the same state with offset 5 draws the last five rows of the whole batch.
+    sample_offset : the number of the first sample (row) of each draw.  Example: with offset 5, a draw of five rows
+        has the last five rows of a draw of ten rows with offset 0.
     device : "cpu" or "cuda": where draws are computed, unless a draw names another device.  The bits are the same.
 
     Attributes
@@ -111,7 +111,7 @@ class Generator:
         return number
 
     def name(self) -> tuple[int, int, int]:
-        """Seed, sample offset and number of draws: with its shape, they determine the next draw."""
+        """Seed, sample offset and number of draws.  These and its shape determine the next draw."""
         return self.seed, self.sample_offset, self.draws
 
     def uniform(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
@@ -202,13 +202,13 @@ class Generator:
         return f"Generator(seed={self.seed}, draws={self.draws})"
 
 
-#: The generator of every function that gets none, unless ``default_generator`` names another.
+#: A function uses this generator if you pass none, and if no ``default_generator`` block names another.
 default: Generator = Generator(0)
 _named: ContextVar[Generator | None] = ContextVar("default generator", default=None)
 
 
 def current() -> Generator:
-    """The default generator, which every function uses that gets none."""
+    """The default generator.  A function uses it if you pass no generator."""
     named = _named.get()
     return default if named is None else named
 

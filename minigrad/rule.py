@@ -1,4 +1,4 @@
-"""What a rule is: how it estimates a gradient, what it may ask for, and how it remembers.
+"""What a rule is: how it estimates a gradient, what it may ask for, and what it remembers.
 
 A rule may learn: for example the mean of past costs, or the weights of a small network.  What it has learnt is
 its memory, a dict of arrays.  Draws and backward passes use it in turn:
@@ -8,11 +8,11 @@ its memory, a dict of arrays.  Draws and backward passes use it in turn:
     next draw       commits them, and so on
 
 So rules learn under any optimiser.  A second pass over a graph reads the same snapshot and gives the
-same estimates.  The memory that an estimate is computed with never contains the cost of its own sample.
+same estimates.  The snapshot of a sample never contains the cost of this sample.
 
 The dict of a memory is never changed: each commit makes a new dict.  So a snapshot is a reference to a dict, and
-this dict is also the version of the memory.  A proposal is accepted only while the rule still has the dict that the
-pass has read.  So a pass over an old graph cannot undo what newer passes have learnt.
+this dict is also the version of the memory.  The rule accepts a proposal only if its memory is still the dict that
+the pass has read.  So a pass over an old graph cannot undo what newer passes have learnt.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Estimator:
             cls.needs = checked_needs(cls.__name__, cls.needs)
 
     def sample(self, logits: Array, u: Array) -> Array:
-        """The value of the node: 1[u < σ(logits)].  A relaxation overrides this method."""
+        """The value of the node: 1[u < σ(logits)].  A relaxed rule overrides this method."""
         if not is_array(u):         # objects of the test harness, which support comparison only
             return (u < ops.sigmoid(logits.astype(float))).astype(logits.dtype)
         return bernoulli_gates(logits, u)
@@ -236,7 +236,7 @@ class Estimator:
             self.proposed = None
 
     def to(self, device: str) -> None:
-        """Move the memory to ``device``, where the samples are.  Draws call it when they must.
+        """Move the memory to ``device``.  A draw on another device calls it.
 
         Numbers, such as counts of passes, stay on the host.
         """
@@ -256,7 +256,7 @@ def placed(value: Any, device: str) -> Any:
 
 
 def checked_needs(name: str, needs: Any) -> frozenset[str]:
-    """The needs of the rule of this name, as a frozenset.
+    """``needs`` as a frozenset; ``name`` is the rule, for messages.
 
     Raises
     ------

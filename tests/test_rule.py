@@ -66,7 +66,7 @@ def names_of_a_node():
 
 def test_help_lists_what_a_node_has():
     text = pydoc.render_doc(mg.Estimator, renderer=pydoc.plaintext)
-    section = text[text.index("What ``backward`` finds"):text.index("Examples")]
+    section = text[text.index("``backward`` gets a ``node``"):text.index("Examples")]
     for name in names_of_a_node():
         assert name in section, name
     for need in NEEDS:

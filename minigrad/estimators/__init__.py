@@ -5,17 +5,17 @@ A rule estimates ∂E[cost]/∂logit from one sample.  Choose by what you can do
     differentiate it        StraightThrough, …Slope, …Clipped,      low variance, biased
                             …Annealed, Surrogate
                             Darn, ReinMax, Zgr                      less bias; none for quadratic costs
-                            GumbelStraightThrough, GumbelRao,       a temperature trades bias
-                            GumbelSigmoid                           for variance
+                            GumbelStraightThrough, GumbelRao,       biased; the temperature trades
+                            GumbelSigmoid                           bias for variance
     only observe it         Reinforce                               unbiased, high variance
-                            Nvil, Relax                             less variance, by what they learn
+                            Nvil, Relax                             less variance, once they have learned
                             Vimco                                   for importance-weighted bounds
                             Correlation                             biased, since it is not centred
     evaluate it elsewhere   ARM, DisARM, BitFlip, PrunedFlip        unbiased, one evaluation more
                             LeaveOneOut, ARMS                       unbiased, K − 1 evaluations more
                             SPSA                                    almost unbiased, two evaluations more
                             LocalExpectation, Enumerate             least variance, many evaluations
-    the first two           LearnedCorrection                       learns to correct the bias
+    differentiate, observe  LearnedCorrection                       learns to correct the bias
     all three               MuProp, Rebar, DoubleControlVariate,    unbiased, less variance
                             Rodeo
     bypass the sample       Stop                                    passes no gradient

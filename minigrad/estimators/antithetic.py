@@ -1,8 +1,7 @@
 """Antithetic rules: compare the sample with a second one, drawn with the mirrored uniforms 1 − u.
 
-What both costs have in common cancels in their difference; most of all, their size.  The rules take one
-evaluation besides that of the sample, however many units there are.  The cost may be a step function or a
-black box.
+What the two costs have in common, such as their size, cancels in the difference.  The rules take one evaluation
+besides that of the sample, however many units there are.  The cost may be a step function or a black box.
 """
 
 from __future__ import annotations

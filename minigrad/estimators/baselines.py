@@ -2,7 +2,7 @@
 
 The score has the mean 0.  So a baseline L̄ that does not depend on the sample h changes the variance of
 (h − p)(L − L̄) and not its mean.  A baseline that contains the current cost would change the mean.  Therefore
-a rule reads the memory of the time when the sample was drawn, and learns afterwards.
+a rule reads its memory as it was when the sample was drawn, and learns afterwards.
 
 A baseline is an object with these methods:
 
@@ -36,7 +36,7 @@ class Baseline(Protocol):
 
 @dataclass
 class Constant:
-    """The same number for every sample and unit; 0 is no baseline."""
+    """The same number for every sample and unit.  0 means no baseline."""
 
     number: float = 0.0
 
@@ -55,8 +55,8 @@ class Constant:
 class MeanCost:
     """L̄ ≈ E[L]: a moving average of the costs of past passes, and 0 before the first pass.
 
-    It is the ratio avg[w L] / avg[w] of two averages with the same decay, where w = 1.  Both start at 0, and
-    the ratio is a true mean of costs from the first update on.
+    It is the ratio avg[w L] / avg[w] of two averages with the same decay, where w = 1.  Both averages start at 0.
+    So the ratio is a weighted mean of costs from the first update on.
     """
 
     decay: float = 0.9

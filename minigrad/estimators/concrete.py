@@ -1,8 +1,8 @@
 """Concrete rules: the step 1[logit + L > 0] is replaced by the smooth σ((logit + L) / τ).
 
 Every sample comes from logistic noise: with the uniform u of the node, L = log((1 − u)/u), and
-b = 1[u < p] = 1[logit + L > 0].  The sigmoid of (logit + L) / τ is a smooth version of this step.  It has a
-slope.  As the temperature τ goes to 0, it becomes the step: its slope is then large near 0 and almost 0
+b = 1[u < p] = 1[logit + L > 0].  The sigmoid of (logit + L) / τ is a smooth version of this step, and its slope can
+be used.  As the temperature τ goes to 0, the sigmoid becomes the step: its slope is then large near 0 and almost 0
 elsewhere.  (For two classes, Gumbel noise is logistic noise.)
 """
 
@@ -52,6 +52,11 @@ class GumbelSigmoid(Concrete):
     ----------
     temperature : τ.
 
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0.
+
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0, 0.0, 0.0]], requires_grad=True)
     >>> y = mg.bernoulli(logits, mg.estimators.GumbelSigmoid(), rng=mg.Generator(1))
@@ -79,6 +84,11 @@ class GumbelStraightThrough(Concrete):
     Parameters
     ----------
     temperature : τ.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0.
     """
 
     def backward(self, node: BinaryNode) -> Array:
@@ -102,6 +112,11 @@ class GumbelRao(Concrete):
     ----------
     temperature : τ.
     samples : how many times the noise is drawn.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0, or ``samples`` is below 1.
     """
 
     def __init__(self, temperature: float = 0.5, samples: int = 16) -> None:

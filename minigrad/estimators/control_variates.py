@@ -26,8 +26,8 @@ class MuProp(Estimator):
     """d cost / d logit = (f − f(p) − ⟨f'(p), b − p⟩)(b − p) + f'(p) p(1 − p), ⟨·,·⟩ over the units of the node.
 
     The tangent of the cost at the means p predicts the cost.  The score-function estimate is used for the rest
-    only.  The tangent itself contributes f'(p) p(1 − p) to the gradient, which is computed.  Unbiased for every
-    slope f'(p), also where rules below make f'(p) biased: the mean of the term subtracted is the term added.
+    only.  The gradient of the tangent, f'(p) p(1 − p), is known and added.  Unbiased for every slope f'(p), also
+    where rules below make it biased: the term that is added is the mean of the term that is subtracted.
     If the cost is linear in the sample, the estimate is exact and has no variance.  Needs the cost, and cost and
     gradient at the means: one evaluation and its backward pass.
     Gu, Levine, Sutskever & Mnih (2016), arXiv 1511.05176.
@@ -80,8 +80,8 @@ class Rebar(Scaled):
     """d cost / d logit = f (b − p) − c h,  h = (b − p) (f(y) − f'(y) y(1 − y) / (τ (b − u))).
 
     h is the score-function estimate for a relaxed cost, minus the exact gradient of this relaxed cost.  The
-    relaxed cost is f at y = σ((logit + L)/τ), L = log((1 − u)/u).  The paper has y and a second relaxed value ỹ,
-    drawn given the sample b:
+    relaxed cost is f at y = σ((logit + L)/τ), L = log((1 − u)/u).  The paper uses two relaxed values: y, and ỹ, which
+    is drawn given the sample b:
 
         h = f(ỹ)(b − p) − d/dlogit [f(y) − f(ỹ)].
 
@@ -103,6 +103,11 @@ class Rebar(Scaled):
     rate : learning rate of log τ; 0 keeps τ.  log τ moves against the relative slope of the variance,
         E[ĝ dĝ/dlog τ] / E[ĝ²] for the estimate ĝ.  The slope is a difference of h at two temperatures nearby, so
         it takes two more evaluations and no second derivative of the cost.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0, ``decay`` is outside [0, 1), or ``rate`` is negative.
     """
 
     needs = frozenset({"cost", "cost_and_grad_at"})
@@ -151,8 +156,8 @@ class DoubleControlVariate(Scaled):
     """d cost / d logit = cov(f, b) − c (cov(ℓ, b) − ḡ p(1 − p)),  ℓ_k = ⟨mean of the other g, b_k − p⟩.
 
     Leave-one-out with two baselines for each of K samples: the mean cost f of the other samples, and a linear
-    function ℓ of the sample.  Its slope is the mean of the slopes at the other samples, g_j = f'(b_j).  cov is the
-    sample covariance over the K samples.  A slope is never multiplied by its own sample in ℓ.  So E[ℓ_j (b_k − p)]
+    function ℓ, whose slope is the mean of the slopes at the other samples, g_j = f'(b_j).  cov is the sample
+    covariance over the K samples.  A slope is never multiplied by its own sample in ℓ.  So E[ℓ_j (b_k − p)]
     is 0 for j ≠ k, and E[g] p(1 − p) for j = k; the term ḡ p(1 − p) makes up for this.  Unbiased for all slopes,
     also where rules below make them biased.  With c = 1 and a cost that is linear in the sample, the estimate is
     exact and has no variance.  Needs cost and gradient at K samples: K − 1 evaluations and their backward passes.
@@ -163,6 +168,11 @@ class DoubleControlVariate(Scaled):
     samples : K, two or more.
     scale : c; None learns for each unit the c of least variance.
     decay : of the averages from which c is learned, per pass.
+
+    Raises
+    ------
+    ValueError
+        ``samples`` is below 2, or ``decay`` is outside [0, 1).
     """
 
     needs = frozenset({"grad", "cost", "cost_and_grad_at"})

@@ -31,6 +31,11 @@ class LearnedCorrection(Estimator):
     rate : learning rate of the regression, in (0, 1].  The step of each input is divided by its scale, the
         largest mean square of recent passes.
     decay : of this scale, per pass.
+
+    Raises
+    ------
+    ValueError
+        ``rate`` is outside (0, 1], or ``decay`` is outside [0, 1].
     """
 
     needs = frozenset({"grad", "cost"})

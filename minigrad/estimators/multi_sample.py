@@ -1,9 +1,9 @@
 """Multi-sample rules: draw the node several times, and let each sample be the baseline of the others.
 
 The gradient is a covariance: d E[f] / d logit = E[f (b − p)] = Cov(f, b).  Both rules start from the sample
-covariance of bit and cost, with costs f_k of samples b_k, k = 1 … K:
+covariance of bit and cost.  With the costs f_k of the samples b_k, k = 1 … K, it can be written in two ways:
 
-    cov = Σ_k (f_k − f̄)(b_k − b̄) / (K − 1) = (1/K) Σ_k (f_k − mean of the other costs) (b_k − p)     (in the mean)
+    cov = Σ_k (f_k − f̄)(b_k − b̄) / (K − 1) = (1/K) Σ_k (f_k − mean of the other costs) (b_k − p).
 
 The first of the K samples is that of the forward pass.  Each other sample takes a replay of the graph below the
 node.
@@ -36,6 +36,11 @@ class LeaveOneOut(Estimator):
     Parameters
     ----------
     samples : K, two or more.
+
+    Raises
+    ------
+    ValueError
+        ``samples`` is below 2.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0]], requires_grad=True)
@@ -81,6 +86,11 @@ class ARMS(LeaveOneOut):
     Parameters
     ----------
     samples : K, two or more.
+
+    Raises
+    ------
+    ValueError
+        ``samples`` is below 2.
     """
 
     def __init__(self, samples: int = 4) -> None:

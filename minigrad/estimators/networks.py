@@ -37,6 +37,11 @@ class Network:
     hidden : number of tanh units.
     rate : learning rate.
     seed : of W, the only parameter that does not start at 0.
+
+    Raises
+    ------
+    ValueError
+        ``hidden`` is below 1, or ``rate`` is not above 0.
     """
 
     hidden: int = 16

@@ -62,6 +62,11 @@ class Nvil(Reinforce):
     hidden : units of the network, which has one hidden layer.
     rate : learning rate of the network.
     seed : of its first weights.
+
+    Raises
+    ------
+    ValueError
+        ``hidden`` is below 1, or ``rate`` is not above 0.
     """
 
     def __init__(self, hidden: int = 16, rate: float = 0.01, seed: int = 0) -> None:

@@ -26,6 +26,11 @@ class SPSA(Estimator):
     Parameters
     ----------
     c : size of the step in each logit, above 0.
+
+    Raises
+    ------
+    ValueError
+        ``c`` is not above 0.
     """
 
     needs = frozenset({"cost_at"})

@@ -31,6 +31,11 @@ class Relax(Estimator):
     hidden : units of the network, which has one hidden layer.
     rate : learning rate of the network.
     seed : of its first weights.
+
+    Raises
+    ------
+    ValueError
+        ``hidden`` is below 1, or ``rate`` is not above 0.
     """
 
     needs = frozenset({"cost"})

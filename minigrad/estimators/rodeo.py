@@ -42,6 +42,11 @@ class Rodeo(Estimator):
     hidden : units of the network, which has one hidden layer.
     rate : learning rate of the network.
     seed : of its first weights.
+
+    Raises
+    ------
+    ValueError
+        ``samples`` is below 2, ``hidden`` is below 1, or ``rate`` is not above 0.
     """
 
     needs = frozenset({"grad", "cost", "cost_and_grad_at"})

@@ -34,6 +34,11 @@ class Reinforce(Estimator):
         least variance), or an object like those of ``minigrad.estimators.baselines``.  The averages are the
         rule's memory.  Each pass adds its costs to them, for the next draw.
 
+    Raises
+    ------
+    ValueError
+        ``baseline`` is none of these, or a number that is not finite.
+
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0]], requires_grad=True)
     >>> h = mg.bernoulli(logits, mg.estimators.Reinforce(baseline=1.0), rng=mg.Generator(2))

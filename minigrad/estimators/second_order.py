@@ -29,6 +29,11 @@ class Darn(Estimator):
     Parameters
     ----------
     centre : "half" or "mean".
+
+    Raises
+    ------
+    ValueError
+        ``centre`` is another word.
     """
 
     needs = frozenset({"grad"})
@@ -76,6 +81,11 @@ class ReinMax(Estimator):
     Parameters
     ----------
     temperature : τ > 0.
+
+    Raises
+    ------
+    ValueError
+        ``temperature`` is not above 0.
     """
 
     needs = frozenset({"grad"})

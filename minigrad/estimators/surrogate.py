@@ -41,6 +41,11 @@ class Surrogate(Estimator):
         (Zenke & Ganguli 2018); "arctan", with the slope 1 / (1 + x²); "gaussian", the normal distribution
         function.
 
+    Raises
+    ------
+    ValueError
+        ``psi`` is neither a function nor one of these names.
+
     >>> import minigrad as mg
     >>> logits = mg.tensor([[1.0, -3.0]], requires_grad=True)
     >>> b = mg.bernoulli(logits, mg.estimators.Surrogate(), rng=mg.Generator(1))
@@ -79,6 +84,11 @@ class StraightThroughAnnealed(Estimator):
     slope : the first a.
     growth : what each pass adds to a.
     most : the largest a.
+
+    Raises
+    ------
+    ValueError
+        Not 0 < slope <= most, or ``growth`` is negative.
     """
 
     needs = frozenset({"grad"})
