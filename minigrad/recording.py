@@ -7,9 +7,11 @@ the node, so a graph is freed as soon as its outputs are dropped.
 
 import functools
 import inspect
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from itertools import count
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +25,10 @@ from minigrad.ops.primitives import FLOAT32, FLOAT64, FLOATS, converted, integer
 #: How many ``no_grad`` blocks are open, in each thread and each asynchronous task.
 paused = ContextVar("paused", default=0)
 tick = count(1).__next__            # the clock that orders the nodes
+
+
+#: A function that ``no_grad`` decorates.
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class no_grad:
@@ -51,17 +57,17 @@ class no_grad:
     False
     """
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: object) -> None:
         if arguments:
             raise TypeError("no_grad: expected no argument. Write @mg.no_grad(), with parentheses")
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         paused.set(paused.get() + 1)
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         paused.set(paused.get() - 1)
 
-    def __call__(self, function):
+    def __call__(self, function: Function) -> Function:
         inner = getattr(function, "__func__", function)         # of a staticmethod
         if any(kind(body) for body in (inner, type(inner).__call__) for kind in (
                 inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)):
@@ -73,7 +79,7 @@ class no_grad:
         def unrecorded(*args, **options):
             with no_grad():
                 return function(*args, **options)
-        return unrecorded
+        return unrecorded  # type: ignore[return-value]
 
 
 #: Types of operands that nobody can change.

@@ -16,6 +16,7 @@ copied there.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ COPIED = 1024
 COMPARED = 32
 
 
-def plain(x, caller):
+def plain(x: Any, caller: str) -> Any:
     """x as it is; an array of a subclass of NumPy's, such as a memmap, as an ordinary array.
 
     Raises
@@ -52,7 +53,7 @@ def plain(x, caller):
     return x.view(np.ndarray) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
 
 
-def read_only(x):
+def read_only(x: Any) -> Any:
     """A NumPy array as a view that cannot be written to; anything else as it is."""
     if type(x) is np.ndarray:
         x = x.view()
@@ -99,7 +100,7 @@ def keep(operands, places):
         elif type(x) is Packed and not x.on_device:
             watched += ((place, x.values, entries(x.values)),)
         elif arrays.is_device(x):
-            operands[place] = x.copy("K")
+            operands[place] = np.copy(x)
     return watched
 
 

@@ -14,10 +14,13 @@ sum of the terms below the node, before averaging.  The engine divides by the nu
 once, here.
 """
 
+from __future__ import annotations
+
 import warnings
 from copy import copy
 from functools import cached_property
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,8 +36,13 @@ from minigrad.recording import record
 from minigrad.rule import checked_rule
 from minigrad.tensor import Tensor, tensor
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Array, ArrayLike, TensorLike
+    from minigrad.rule import Estimator
 
-def bernoulli(logits, estimator, *, rng=None, event_ndim=1, name=None, context=None):
+
+def bernoulli(logits: ArrayLike | Tensor, estimator: Estimator, *, rng: random.Generator | None = None,
+              event_ndim: int = 1, name: str | None = None, context: TensorLike | None = None) -> Tensor:
     """Binary samples b = 1[u < σ(logits)], with ``estimator`` as their backward rule.
 
     u has 32 bits, in float32 graphs too.  P(b = 1) is σ(logit) to 1 % for logits of −18 and more, and
@@ -236,33 +244,33 @@ class BinaryNode:
         return sharing.read_only(self._evaluation.value(x).reshape(self.shape))
 
     @cached_property
-    def logits(self):
+    def logits(self) -> Any:
         return in_dtype(self._rows(self._node.parents[0][1]), np.float64)
 
     @cached_property
-    def probs(self):
+    def probs(self) -> Any:
         return ops.sigmoid(self.logits)
 
     @property
-    def value(self):
+    def value(self) -> Any:
         return self._rows(self._node)
 
     @property
-    def context(self):
+    def context(self) -> Array | None:
         if len(self._node.parents) < 2:
             return None
         context = self._evaluation.value(self._node.parents[1][1])
         return sharing.read_only(context.reshape(self.shape[0], prod(context.shape[len(self._axes):])))
 
     @cached_property
-    def rng(self):
+    def rng(self) -> random.Generator:
         primitive = self._node.primitive
         rng = primitive.rng.fork(random.RULES, primitive.draw, *self._evaluation.path)
         rng.device = self._node.device
         return rng
 
     @property
-    def grad(self):
+    def grad(self) -> Any:
         """Gradient of each row's cost at the sample, (rows, units), through the rules below."""
         self._declared("grad")
         if self._g is None:
@@ -271,12 +279,12 @@ class BinaryNode:
         return g.reshape(self.shape) * self.samples
 
     @property
-    def cost(self):
+    def cost(self) -> Array:
         """The cost that each row led to, (rows, 1)."""
         self._declared("cost")
         return self._cost(self._evaluation)
 
-    def cost_at(self, value, rows="together"):
+    def cost_at(self, value: Array, rows: str = "together") -> Array:
         """The cost of each row, (rows, 1), had the sample been ``value``, an array of (rows, units).
 
         K alternatives, (K, rows, units), give costs (K, rows, 1), of as many replays made at once.
@@ -303,7 +311,7 @@ class BinaryNode:
             costs[:, member] = self._cost(self._replay(mixed)).reshape(shape[:2])[:, member]
         return costs.reshape(-1, 1)
 
-    def cost_flipped(self, units):
+    def cost_flipped(self, units: Array) -> Array:
         """The costs, (K, rows, 1), had one bit of each row been the other: in alternative k unit units[k, r].
 
         ``units`` is (K, rows), or (K, 1) for the same unit in every row.  Where a cost depends on several
@@ -314,7 +322,7 @@ class BinaryNode:
         flips = Flips(value, 1 - value[np.arange(self.shape[0], like=value), units], units)
         return self.cost_at(stack(flips), rows="one by one") if self.coupled else self._costs(flips)
 
-    def cost_and_grad_at(self, value):
+    def cost_and_grad_at(self, value: Array) -> tuple[Array, Array]:
         """The cost of each row, (rows, 1), and its gradient, (rows, units), at a relaxed ``value``.
 
         The rules of the nodes below run again there.
@@ -327,7 +335,7 @@ class BinaryNode:
         return self._cost(evaluation), found[self._node].reshape(self.shape) * self.samples
 
     @property
-    def inner(self):
+    def inner(self) -> list[tuple[Any, Array]]:
         """The log-weights that the costs of rows were made of: a list of (weight, array of (examples, K)).
 
         One for each term below that is an ``expected(log_weights, over=axis)`` with one log-weight for
@@ -339,12 +347,12 @@ class BinaryNode:
                 for term in self._terms if term.log_weights is not None and term.log_weights.shape == self._axes]
 
     @property
-    def memory(self):
+    def memory(self) -> Any:
         """What the rule remembered when the sample was drawn, a dict; None for a rule without memory."""
         memory = self._node.primitive.memory
         return None if memory is None else {name: sharing.read_only(value) for name, value in memory.items()}
 
-    def propose(self, **values):
+    def propose(self, **values: Any) -> None:
         """Propose new values for the memory; the next draw commits those of the last pass.
 
         Proposals of a pass that fails, or of one that is part of another, are dropped.

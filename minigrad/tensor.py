@@ -4,12 +4,15 @@ A Tensor that the user made is a leaf: it has a value and, if it requires one, a
 made is a node of the graph as well (``recording``).
 """
 
+from __future__ import annotations
+
 import operator
 from collections import deque
 from copy import deepcopy
 from functools import wraps
 from inspect import signature
 from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +23,11 @@ from minigrad.ops.errors import foreign
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOATS, table
 from minigrad.recording import paused, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from minigrad.aliases import Array, DTypeLike, Shape, TensorLike
 
 
 class Tensor(Node):
@@ -57,14 +65,14 @@ class Tensor(Node):
     # -- the value ---------------------------------------------------------------------------------
 
     @property
-    def data(self):
+    def data(self) -> Array:
         if self.is_view:
             sharing.check_fresh(self)
             return self.value.copy()
         return ops.dense(self.value)
 
     @data.setter
-    def data(self, value):
+    def data(self, value: Any) -> None:
         self.check_leaf("data")
         value = value if arrays.is_device(value) else np.asarray(sharing.plain(value, "data"))
         self.check_like(value, "data")
@@ -97,22 +105,36 @@ class Tensor(Node):
         self.born = self.changes[0]
 
     @property
-    def grad(self):
+    def grad(self) -> Array | None:
         self.gradient = ops.dense(self.gradient)
         return self.gradient
 
     @grad.setter
-    def grad(self, gradient):
+    def grad(self, gradient: TensorLike | None) -> None:
         gradient = None if gradient is None else cotangent_of(self, gradient, "grad")
         self.gradient = np.copy(gradient.data) if isinstance(gradient, Tensor) else gradient
 
-    shape = property(lambda self: self.value.shape)
-    ndim = property(lambda self: self.value.ndim)
-    dtype = property(lambda self: self.value.dtype)
-    size = property(lambda self: self.value.size)
-    device = property(lambda self: devices.of(self.value))
+    @property
+    def shape(self) -> Shape:
+        return self.value.shape
 
-    def numpy(self):
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+    @property
+    def device(self) -> str:
+        return devices.of(self.value)
+
+    def numpy(self) -> Array:
         """The value as a NumPy array that cannot be written to, on every device.
 
         Of a leaf it is a copy, so that it stays as it is when the leaf is changed.  Of the result of a
@@ -133,22 +155,22 @@ class Tensor(Node):
         array.setflags(write=False)
         return array
 
-    def item(self):
+    def item(self) -> Any:
         """The single entry as a Python number, likewise invisible to backward and replay."""
         if self.size != 1:
             raise ValueError(f"item: expected a tensor with one entry, got shape {self.shape}. "
                              "Index it first, or use .numpy()")
         return devices.put(self.data, "cpu").item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """The value as nested lists of Python numbers, likewise invisible to backward and replay."""
         return self.numpy().tolist()
 
-    def to_dense(self):
+    def to_dense(self) -> Tensor:
         """Packed units as an ordinary array, with zeros for closed blocks; recorded."""
         return ops.to_dense(self)
 
-    def detach(self):
+    def detach(self) -> Tensor:
         """The same value, which passes no gradient back.  A replay still sees it change.
 
         Of a leaf it is a copy, so that it keeps its value when the leaf is changed.
@@ -163,7 +185,7 @@ class Tensor(Node):
         """
         return ops.stop_gradient(self)
 
-    def to(self, device):
+    def to(self, device: str) -> Tensor:
         """This tensor on ``device``, "cpu" or "cuda"; recorded, so gradients find their way back.
 
         What is on its device already is returned as it is.  To move parameters, which are to stay
@@ -173,7 +195,7 @@ class Tensor(Node):
 
     # -- the gradient ------------------------------------------------------------------------------
 
-    def backward(self, gradient=None, create_graph=False, free=False):
+    def backward(self, gradient: TensorLike | None = None, create_graph: bool = False, free: bool = False) -> None:
         """Add the gradient of this scalar to ``.grad`` of every leaf it was made of.
 
         It changes nothing else, so it can run again.  A graph keeps the values of all its nodes until the last
@@ -219,7 +241,7 @@ class Tensor(Node):
         # One call of a C function, which an interrupt cannot break: no gradient is set, or all are.
         deque(map(setattr, found, repeat("gradient"), gradients), maxlen=0)
 
-    def retain_grad(self):
+    def retain_grad(self) -> Tensor:
         """Have ``backward`` keep this node's cotangent in ``.grad``.  Returns the tensor."""
         if not self.requires_grad:
             raise ValueError("retain_grad: expected a tensor that requires a gradient, got one that does not")
@@ -228,71 +250,112 @@ class Tensor(Node):
 
     # -- operators ---------------------------------------------------------------------------------
 
-    def __add__(self, other): return record(ops.add, (self, other), {})
-    def __radd__(self, other): return record(ops.add, (other, self), {})
-    def __sub__(self, other): return record(ops.subtract, (self, other), {})
-    def __rsub__(self, other): return record(ops.subtract, (other, self), {})
-    def __mul__(self, other): return record(ops.multiply, (self, other), {})
-    def __rmul__(self, other): return record(ops.multiply, (other, self), {})
-    def __truediv__(self, other): return record(ops.divide, (self, other), {})
-    def __rtruediv__(self, other): return record(ops.divide, (other, self), {})
-    def __pow__(self, other): return record(ops.power, (self, other), {})
-    def __rpow__(self, other): return record(ops.power, (other, self), {})
-    def __matmul__(self, other): return record(ops.matmul, (self, other), {})
-    def __rmatmul__(self, other): return record(ops.matmul, (other, self), {})
-    def __mod__(self, other): return record(ops.remainder, (self, other), {})
-    def __rmod__(self, other): return record(ops.remainder, (other, self), {})
-    def __floordiv__(self, other): return record(ops.floor_divide, (self, other), {})
-    def __rfloordiv__(self, other): return record(ops.floor_divide, (other, self), {})
-    def __divmod__(self, other): return self // other, self % other
-    def __rdivmod__(self, other): return other // self, other % self
-    def __and__(self, other): return record(ops.bitwise_and, (self, other), {})
-    def __rand__(self, other): return record(ops.bitwise_and, (other, self), {})
-    def __or__(self, other): return record(ops.bitwise_or, (self, other), {})
-    def __ror__(self, other): return record(ops.bitwise_or, (other, self), {})
-    def __xor__(self, other): return record(ops.bitwise_xor, (self, other), {})
-    def __rxor__(self, other): return record(ops.bitwise_xor, (other, self), {})
-    def __invert__(self): return record(ops.invert, (self,), {})
-    def __neg__(self): return record(ops.negative, (self,), {})
-    def __abs__(self): return record(ops.absolute, (self,), {})
-    def __round__(self, decimals=None): return ops.round(self, decimals=decimals or 0)
-    def __lt__(self, other): return record(ops.less, (self, other), {})
-    def __le__(self, other): return record(ops.less_equal, (self, other), {})
-    def __gt__(self, other): return record(ops.greater, (self, other), {})
-    def __ge__(self, other): return record(ops.greater_equal, (self, other), {})
-    def __eq__(self, other): return record(ops.equal, (self, other), {})
-    def __ne__(self, other): return record(ops.not_equal, (self, other), {})
+    def __add__(self, other: Any) -> Tensor: return record(ops.add, (self, other), {})
+    def __radd__(self, other: Any) -> Tensor: return record(ops.add, (other, self), {})
+    def __sub__(self, other: Any) -> Tensor: return record(ops.subtract, (self, other), {})
+    def __rsub__(self, other: Any) -> Tensor: return record(ops.subtract, (other, self), {})
+    def __mul__(self, other: Any) -> Tensor: return record(ops.multiply, (self, other), {})
+    def __rmul__(self, other: Any) -> Tensor: return record(ops.multiply, (other, self), {})
+    def __truediv__(self, other: Any) -> Tensor: return record(ops.divide, (self, other), {})
+    def __rtruediv__(self, other: Any) -> Tensor: return record(ops.divide, (other, self), {})
+    def __pow__(self, other: Any) -> Tensor: return record(ops.power, (self, other), {})
+    def __rpow__(self, other: Any) -> Tensor: return record(ops.power, (other, self), {})
+    def __matmul__(self, other: Any) -> Tensor: return record(ops.matmul, (self, other), {})
+    def __rmatmul__(self, other: Any) -> Tensor: return record(ops.matmul, (other, self), {})
+    def __mod__(self, other: Any) -> Tensor: return record(ops.remainder, (self, other), {})
+    def __rmod__(self, other: Any) -> Tensor: return record(ops.remainder, (other, self), {})
+    def __floordiv__(self, other: Any) -> Tensor: return record(ops.floor_divide, (self, other), {})
+    def __rfloordiv__(self, other: Any) -> Tensor: return record(ops.floor_divide, (other, self), {})
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]: return self // other, self % other
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]: return other // self, other % self
+    def __and__(self, other: Any) -> Tensor: return record(ops.bitwise_and, (self, other), {})
+    def __rand__(self, other: Any) -> Tensor: return record(ops.bitwise_and, (other, self), {})
+    def __or__(self, other: Any) -> Tensor: return record(ops.bitwise_or, (self, other), {})
+    def __ror__(self, other: Any) -> Tensor: return record(ops.bitwise_or, (other, self), {})
+    def __xor__(self, other: Any) -> Tensor: return record(ops.bitwise_xor, (self, other), {})
+    def __rxor__(self, other: Any) -> Tensor: return record(ops.bitwise_xor, (other, self), {})
+    def __invert__(self) -> Tensor: return record(ops.invert, (self,), {})
+    def __neg__(self) -> Tensor: return record(ops.negative, (self,), {})
+    def __abs__(self) -> Tensor: return record(ops.absolute, (self,), {})
+    def __round__(self, decimals: int | None = None) -> Tensor: return ops.round(self, decimals=decimals or 0)
+    def __lt__(self, other: Any) -> Tensor: return record(ops.less, (self, other), {})
+    def __le__(self, other: Any) -> Tensor: return record(ops.less_equal, (self, other), {})
+    def __gt__(self, other: Any) -> Tensor: return record(ops.greater, (self, other), {})
+    def __ge__(self, other: Any) -> Tensor: return record(ops.greater_equal, (self, other), {})
+    def __eq__(self, other: Any) -> Any: return record(ops.equal, (self, other), {})
+    def __ne__(self, other: Any) -> Any: return record(ops.not_equal, (self, other), {})
     __hash__ = object.__hash__
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Tensor:
         if isinstance(index, tuple):
             return ops.getitem(self, *(list(i) if isinstance(i, (tuple, range)) else i for i in index))
         return ops.getitem(self, list(index) if isinstance(index, range) else index)
 
     # -- NumPy's method names: these, and those of METHODS below ------------------------------------
 
-    def abs(self): return ops.absolute(self)
-    def astype(self, dtype): return ops.astype(self, dtype=dtype)
-    def flatten(self): return ops.reshape(self, shape=(-1,))
-    def ravel(self): return ops.reshape(self, shape=(-1,))
-    T = property(lambda self: ops.transpose(self))
+    if TYPE_CHECKING:       # those of METHODS
+        all: Callable[..., Tensor]
+        any: Callable[..., Tensor]
+        argmax: Callable[..., Tensor]
+        argmin: Callable[..., Tensor]
+        argsort: Callable[..., Tensor]
+        clip: Callable[..., Tensor]
+        cos: Callable[..., Tensor]
+        cumprod: Callable[..., Tensor]
+        cumsum: Callable[..., Tensor]
+        diagonal: Callable[..., Tensor]
+        dot: Callable[..., Tensor]
+        exp: Callable[..., Tensor]
+        log: Callable[..., Tensor]
+        log_softmax: Callable[..., Tensor]
+        logsumexp: Callable[..., Tensor]
+        max: Callable[..., Tensor]
+        mean: Callable[..., Tensor]
+        min: Callable[..., Tensor]
+        norm: Callable[..., Tensor]
+        prod: Callable[..., Tensor]
+        relu: Callable[..., Tensor]
+        repeat: Callable[..., Tensor]
+        round: Callable[..., Tensor]
+        sigmoid: Callable[..., Tensor]
+        sin: Callable[..., Tensor]
+        softmax: Callable[..., Tensor]
+        sort: Callable[..., Tensor]
+        sqrt: Callable[..., Tensor]
+        square: Callable[..., Tensor]
+        squeeze: Callable[..., Tensor]
+        std: Callable[..., Tensor]
+        sum: Callable[..., Tensor]
+        swapaxes: Callable[..., Tensor]
+        tanh: Callable[..., Tensor]
+        trace: Callable[..., Tensor]
+        var: Callable[..., Tensor]
 
-    def reshape(self, *shape):
+    def abs(self) -> Tensor: return ops.absolute(self)
+    def astype(self, dtype: DTypeLike) -> Tensor: return ops.astype(self, dtype=dtype)
+    def flatten(self) -> Tensor: return ops.reshape(self, shape=(-1,))
+    def ravel(self) -> Tensor: return ops.reshape(self, shape=(-1,))
+
+    @property
+    def T(self) -> Tensor:
+        return ops.transpose(self)
+
+    def reshape(self, *shape: Any) -> Tensor:
         if not shape:
             raise TypeError("reshape: expected a shape, got none. Use x.reshape(()) for a scalar, x.reshape(-1) for "
                             "one axis")
         return ops.reshape(self, shape=tuple(shape[0]) if isinstance(shape[0], (tuple, list)) else shape)
 
-    def transpose(self, *axes):
-        axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
-        return ops.transpose(self, axes=tuple(axes) or None)
+    def transpose(self, *axes: Any) -> Tensor:
+        order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+        return ops.transpose(self, axes=tuple(order) or None)
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len: expected a tensor with at least one axis, got a scalar tensor")
         return self.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
     # -- what a Tensor is not ----------------------------------------------------------------------
@@ -342,7 +405,7 @@ class Tensor(Node):
                             "its entries, or use np.array2string(x.numpy(), precision=...)")
         return format(self.item(), spec) if spec else str(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if self.changes[0] != self.born:
             return f"tensor(view of a leaf that was changed since, shape={self.shape}, dtype={self.dtype})"
         text = np.array2string(devices.put(self.data, "cpu"), separator=", ", prefix="tensor(")
@@ -411,7 +474,8 @@ def added(gradient, cotangent):
     return cotangent if isinstance(cotangent, ops.Factored) else np.copy(ops.dense(cotangent))
 
 
-def tensor(data, requires_grad=False, dtype=None, device=None):
+def tensor(data: Any, requires_grad: bool = False, dtype: DTypeLike | None = None,
+           device: str | None = None) -> Tensor:
     """A leaf Tensor holding a copy of ``data``.
 
     Parameters

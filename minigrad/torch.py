@@ -17,18 +17,21 @@ if __name__ == "torch":
     raise ImportError("this file is minigrad.torch, but Python was started in its folder, where it hides PyTorch; "
                       "start Python in another folder")
 
+from typing import Any
+
 import numpy as np
 
 try:
     import torch
 except ImportError as error:
-    raise ImportError("minigrad.torch needs PyTorch: pip install minigrad-neurons[torch]") from error
+    raise ImportError("minigrad.torch needs PyTorch: in a checkout, pip install -e .[torch]") from error
 from torch.autograd.function import once_differentiable
 
 from minigrad import objective, random, stochastic
 from minigrad.arguments import described
-from minigrad.rule import checked_rule
-from minigrad.tensor import grad, tensor
+from minigrad.functional import grad
+from minigrad.rule import checked_rule, gates_of
+from minigrad.tensor import tensor
 
 __all__ = ["bernoulli", "expected"]
 
@@ -122,18 +125,22 @@ def expected(costs, samples=()):
 class Noise(np.ndarray):
     """Uniform numbers of PyTorch.  Whoever computes with them does so in PyTorch's eyes, too."""
 
+    bits: Any
+
     def __array_finalize__(self, other):
         self.source = getattr(other, "source", None)
-
-    def bernoulli_gates(self, logits):
-        """The bits that PyTorch has drawn with these numbers."""
-        return self.bits.astype(logits.dtype)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         return getattr(ufunc, method)(*map(seen, inputs), **options)
 
     def __array_function__(self, function, types, args, kwargs):
         return function(*map(seen, args), **kwargs)
+
+
+@gates_of.register
+def bits_of(u: Noise, logits):
+    """The bits that PyTorch has drawn with these numbers."""
+    return u.bits.astype(logits.dtype)
 
 
 def seen(x):

@@ -2,6 +2,7 @@
 
 import functools
 from numbers import Number
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def with_words_checked(function):
     return checked
 
 
-def foreign(name, operands):
+def foreign(name: str, operands: Any) -> Any:
     """A TypeError for the first operand that no primitive can compute with; None if there is none."""
     for x in operands:
         library = type(x).__module__.partition(".")[0]
@@ -61,7 +62,7 @@ def foreign(name, operands):
     return None
 
 
-def no_array(name, operands):
+def no_array(name: str, operands: Any) -> TypeError:
     """A TypeError for the operands of a primitive that needs arrays, where one is a number or None."""
     got = [described(x) for x in operands if not hasattr(x, "shape")]
     return TypeError(f"{name}: expected Tensors or arrays, got {' and '.join(got)}. Use mg.tensor(x) or np.array(x)")

@@ -21,6 +21,7 @@ compute with, but an index, a label or a condition, and stays as it is.
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Primitive:
         for name, value in traits.items():
             setattr(self, name, value)
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args: Any, **options: Any) -> Any:
         if options and not FOREIGN.isdisjoint(options):
             check_words(self.name, self.forward.__code__.co_varnames, options)
         for x in (*args, *options.values()):
@@ -314,7 +315,7 @@ def sum_to(x, shape):
     return x.sum(axis=stretched, keepdims=True) if stretched else x
 
 
-def primitive(forward=None, **traits):
+def primitive(forward: Any = None, **traits: Any) -> Any:
     """Enter ``forward`` into the table as a primitive; its products follow with ``.vjps``.
 
     ``@primitive(integers=True)`` sets attributes of ``Primitive`` as well.
@@ -326,5 +327,5 @@ def primitive(forward=None, **traits):
 
 
 #: Decorators for a function of single entries, and for a function over ``axis``.
-elementwise = partial(primitive, carries=alternatives.elementwise)
-along_axes = partial(primitive, carries=alternatives.over_axes)
+elementwise: Any = partial(primitive, carries=alternatives.elementwise)
+along_axes: Any = partial(primitive, carries=alternatives.over_axes)

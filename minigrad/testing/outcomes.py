@@ -15,7 +15,8 @@ from math import prod
 
 import numpy as np
 
-from minigrad import random
+from minigrad import ops, random
+from minigrad.rule import gates_of
 
 SAME = 4 * np.finfo(float).eps      # thresholds this close are one
 MOST_INTEGERS = 1024                # of one draw, before it counts as continuous
@@ -268,3 +269,9 @@ class Uniforms:
 
     def __array__(self, dtype=None, copy=None):
         raise Continuous("noise was used as a number")
+
+
+@gates_of.register
+def gates_of_uniforms(u: Uniforms, logits):
+    """Samples 1[u < σ(logits)] in the dtype of the logits."""
+    return u.below(ops.sigmoid(np.asarray(logits, float))).astype(logits.dtype)
