@@ -124,7 +124,7 @@ class Generated:
     (lambda: mg.testing.check_estimator(loss, x(), samples="9"), ValueError, "samples to be an int .* got '9'"),
     (lambda: mg.testing.exact_gradient(loss, None), TypeError, "exact_gradient: expected params that are Tensors"),
     (lambda: mg.testing.gradcheck(x(), [x()]), TypeError, r"expected a function of the inputs, got a .* of shape"),
-    (lambda: mg.testing.gradcheck(lambda x: x, x()), TypeError, r"expected a list of inputs, got .* Use \[x\]"),
+    (lambda: mg.testing.gradcheck(lambda x: x, "x"), TypeError, r"expected a list of inputs, got .* Use \[x\]"),
     (lambda: mg.Generator(0, device=np.ones(2)), ValueError, "device: expected one of 'cpu', 'cuda'"),
     (lambda: mg.sort(x(), axis=None), TypeError, r"sort: expected axis as an int, got None. .* use x.reshape\(-1\)"),
     (lambda: mg.sort(mg.tensor(1.0)), ValueError, "sort: expected at least one axis, got a scalar"),

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import ops
 from minigrad.ops.primitives import Primitive
 from minigrad.tensor import tensor
@@ -87,16 +88,56 @@ def test_a_product_that_is_not_linear_in_the_cotangent_is_found():
 
 
 @pytest.mark.parametrize(("fn", "x"), [
-    (ops.relu, 0.0), (ops.relu, 4e-6), (ops.relu, 2e-6), (ops.relu, -3e-6),
-    (lambda x: ops.maximum(x, 2), 2 + 1e-6), (lambda x: x * (x > 1), 1.0),
+    (ops.relu, 0.0), (lambda x: x * (x > 1), 1.0),
+    (made(lambda x: np.maximum(x, 0), lambda g, out, x: 0 * g), 2e-6),
 ])
 def test_a_kink_or_jump_within_the_step_is_called_a_kink(fn, x):
     assert ": kink." in verdict(fn, [np.array([x])])
 
 
-@pytest.mark.parametrize("x", [0.3, 0.7, 1.9])
-def test_a_function_that_varies_within_the_step_is_called_so(x):
-    assert ": step too coarse." in verdict(lambda x: ops.sin(5e4 * x), [np.array([x])])
+@pytest.mark.parametrize(("fn", "x"), [
+    (ops.relu, 4e-6), (ops.relu, 2e-6), (ops.relu, -3e-6), (lambda x: ops.maximum(x, 2), 2 + 1e-6),
+    (lambda x: ops.sin(5e4 * x), 0.3), (lambda x: ops.sin(5e4 * x), 1.9), (ops.sin, 1e6), (ops.sin, 2e6),
+    (ops.log, 1e-7), (ops.log, 1e-12), (ops.reciprocal, 1e-5),
+])
+def test_a_function_that_varies_within_the_step_is_compared_with_finer_steps(fn, x):
+    assert gradcheck(fn, [np.array([x])])
+
+    def slope(x):
+        leaf = mg.tensor(x, requires_grad=True)
+        return mg.grad(fn(leaf), leaf).data
+    wrong = made(lambda x: fn(x), lambda g, out, x: g * (1.001 * slope(x) + 1e-3))
+    with pytest.raises(AssertionError, match=r"wrong|kink|step too coarse"):
+        gradcheck(wrong, [np.array([x])])
+
+
+@pytest.mark.parametrize("slope", [1e-3, 0.0])
+def test_an_offset_that_hides_the_slopes_is_said(slope):
+    offset = made(lambda x: 1e7 + 1e-3 * x, lambda g, out, x: slope * g)
+    with pytest.raises(AssertionError, match=r"cannot tell\. .* hide slopes below 0\.0015"):
+        gradcheck(offset, [np.array([0.7])])
+    constant = made(lambda x: 1e3 + 0 * x, lambda g, out, x: 0 * g)
+    assert gradcheck(constant, [np.array([0.7])])
+
+
+def test_a_step_of_ones_own():
+    sine = made(np.sin, lambda g, out, x: g * np.cos(x) * (1 + 1e-5))
+    assert "wrong" in verdict(sine, [np.array([0.7])])
+    assert gradcheck(ops.sin, np.array([0.7]), step=1e-4, rtol=1e-5)
+    for bad in (0, -1e-3, "1"):
+        with pytest.raises(ValueError, match="expected a step above 0"):
+            gradcheck(ops.sin, [np.array([0.7])], step=bad)
+
+
+def test_random_bits_are_refused_with_what_helps():
+    def fn(x):
+        return mg.expected(mg.bernoulli(x, mg.estimators.ARM(), rng=mg.Generator(0), name="gate").sum(axis=1))
+    with pytest.raises(ValueError, match=r"without random bits, got node 'gate' .*exact_gradient .*assert_unbiased"):
+        gradcheck(fn, [np.zeros((2, 1))])
+    dropout = mg.nn.Dropout(0.5)
+    assert gradcheck(lambda x: dropout(x, mg.Generator(1)), [np.ones((2, 3))])
+    with pytest.raises(ValueError, match=r"same result each time, .*rng=mg.Generator\(0\)"):
+        gradcheck(lambda x: dropout(x, mg.random.current()), [np.ones((20, 30))])
 
 
 def test_second_derivatives_are_checked_on_their_own():

@@ -3,7 +3,9 @@
     (f(x + h) - f(x - h)) / 2h = f'(x) + O(h²)
 
 in float64, with a step h = 6e-6 · max(1, |x|), the cube root of the rounding error, at which truncation
-and rounding both cost about eleven digits.
+and rounding both cost about eleven digits.  Where a function varies faster than that, as sin(x) at 10⁶ or log(x)
+at 10⁻⁷, smaller steps are tried as well.  Where a function is so large that rounding hides its slopes, nothing can
+be told, and that is said.
 """
 
 import math
@@ -20,10 +22,14 @@ from minigrad.tensor import Tensor, tensor
 STEP = 6e-6
 MOST_ENTRIES = 10_000       # of a Jacobian that is compared in full
 DIRECTIONS = 5              # along which a larger one is
-ROUNDING = 4 * np.finfo(np.float64).eps / STEP      # error of a difference, relative to the function
+#: Factors of the step that are tried where products and differences disagree.
+FINER = 10.0 ** -np.arange(1, 13)
+HIDDEN = 1e-5               # of a slope: what rounding may cost at a finer step
+EPS = np.finfo(np.float64).eps
+ROUNDING = 4 * EPS / STEP      # error of a difference, relative to the function
 
 
-def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
+def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0, step=None):
     """Compare the gradients of ``fn`` with central differences, in float64.
 
     A Jacobian of at most 10,000 entries is compared entry by entry, and once more weighted by a
@@ -35,11 +41,12 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
     Parameters
     ----------
     fn : function of the inputs that returns one Tensor, always the same for the same inputs.
-    inputs : list of Tensors or arrays.  Floating ones are converted to float64 and differentiated;
+    inputs : Tensor or array, or a list of them.  Floating ones are converted to float64 and differentiated;
         others are handed to ``fn`` as they are.
     rtol, atol : the values may differ by atol + rtol · (the larger), beside the rounding of ``fn``.
     order : 2 compares second derivatives as well, taken through ``create_graph``.
     seed : of the random cotangent and directions.
+    step : of the differences, in units of max(1, |x|); 6e-6 by default.
 
     Returns
     -------
@@ -49,32 +56,44 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0):
     ------
     AssertionError
         They disagree.  The message says "wrong", "kink" or "step too coarse", and names primitive,
-        argument, index, both values and the seed.
+        argument, index, both values and the seed.  Or the function is so large that its rounding errors hide
+        all slopes, so that nothing can be told.
     TypeError
         ``fn`` does not return a float64 Tensor.
     ValueError
-        No floating inputs, two results of ``fn`` for the same ones, or an ``order`` other than 1 and 2.
+        No floating inputs, two results of ``fn`` for the same ones, an ``order`` other than 1 and 2, a ``step`` that
+        is not above 0, or random bits whose logits depend on the inputs.
 
     >>> import minigrad as mg
     >>> gradcheck(lambda x: mg.exp(x) * x, [mg.tensor([0.5, 1.0])], order=2)
     True
     """
     function("gradcheck", "a function of the inputs", fn, "Use lambda x: ...")
+    if isinstance(inputs, (Tensor, np.ndarray)):
+        inputs = [inputs]
     if not isinstance(inputs, (list, tuple)):
         raise TypeError(f"gradcheck: expected a list of inputs, got {described(inputs)}. Use [x]")
+    if step is not None and (not is_real(step) or not step > 0):
+        raise ValueError(f"gradcheck: expected a step above 0 or None, got {described(step)}")
     if not is_whole(order, 1) or order > 2:
         raise ValueError(f"gradcheck: expected order 1 or 2, got {described(order)}")
     if not is_real(rtol) or not is_real(atol):
         raise TypeError(f"gradcheck: expected numbers as rtol and atol, got {described(rtol)} and {described(atol)}")
-    check = Comparison(rtol, atol, np.random.default_rng(seed))
+    check = Comparison(rtol, atol, np.random.default_rng(seed), step or STEP)
     arguments = [leaf(x) for x in inputs]
     if not any(map(is_leaf, arguments)):
         raise ValueError("gradcheck: expected floating Tensors or arrays among the inputs, got none. "
                          "Integers have no gradient")
     out = evaluate(fn, arguments)
+    random = [node.primitive for node in ancestors([out]) if node.primitive.stochastic]
+    if any(node.primitive.stochastic and node.requires_grad for node in ancestors([out])):
+        raise ValueError(f"gradcheck: expected a function without random bits, got node {random[0].name!r} with the "
+                         f"rule {random[0].rule!r}. A sample jumps, so differences do not give its gradient. Use "
+                         "mg.testing.exact_gradient for the exact one, or mg.testing.assert_unbiased to test the rule")
     if not np.array_equal(out.data, evaluate(fn, arguments).data, equal_nan=True):
         raise ValueError("gradcheck: expected a function that gives the same result each time, got two "
-                         "different ones. Make the random numbers outside of it")
+                         "different ones. Make the random numbers outside of it" + (
+                             ", or in it from a generator that starts there: rng=mg.Generator(0)" if random else ""))
     found = check.locate(fn, arguments)
     if found is None and order == 2:
         cotangent = leaf(check.rng.standard_normal(out.shape))
@@ -181,8 +200,8 @@ class Disagreement:
 class Comparison:
     """Products against differences, within a tolerance."""
 
-    def __init__(self, rtol, atol, rng):
-        self.rtol, self.atol, self.rng = rtol, atol, rng
+    def __init__(self, rtol, atol, rng, step=STEP):
+        self.rtol, self.atol, self.rng, self.step = rtol, atol, rng, step
 
     def locate(self, fn, arguments, prefix=""):
         """A disagreement of ``fn``, laid to the first of its primitives that has one by itself."""
@@ -225,10 +244,17 @@ class Comparison:
 
     def in_full(self, line, out, x, jacobian, weights, products):
         """Compare every entry of the Jacobian, then its product with a random cotangent."""
-        steps = STEP * np.maximum(1, np.abs(x)).ravel()
+        steps = self.step * np.maximum(1, np.abs(x)).ravel()
+        steps = (x.ravel() + steps) - x.ravel()     # so that x + step is a float
         columns = np.zeros((out.size, x.size))
         for j in range(x.size):
             columns[:, j] = line(unit(j, x.shape), weights).slopes(steps[j]).ravel()
+        tolerance = self.tolerance(np.abs(columns), np.abs(out).reshape(-1, 1))
+        self.refuse_to_guess(np.maximum(np.abs(columns), np.abs(jacobian)), self.rounding(np.abs(out).reshape(-1, 1)))
+        for i, j in np.argwhere(~(np.abs(jacobian - columns) <= tolerance)):
+            finer = self.at_finer_steps(line(unit(j, x.shape), unit(i, out.shape)), steps[j], jacobian[i, j])
+            if finer is not None:
+                columns[i, j] = finer
         tolerance = self.tolerance(np.abs(columns), np.abs(out).reshape(-1, 1))
         if (entry := worst(jacobian - columns, tolerance)) is not None:
             i, j = entry
@@ -266,16 +292,48 @@ class Comparison:
         direction = np.zeros_like(numbers)
         direction.flat[entries] = numbers.flat[entries] if entries.size > 1 else 1
         line = line(direction, weights)
-        slopes = line.slopes(STEP)
+        slopes = line.slopes(self.step)
         product = np.sum(products * direction)
-        tolerance = np.linalg.norm(weights) * self.tolerance(np.linalg.norm(slopes), np.linalg.norm(out))
+        size = np.linalg.norm(weights)
+        tolerance = size * self.tolerance(np.linalg.norm(slopes), np.linalg.norm(out))
+        self.refuse_to_guess(np.maximum(size * np.linalg.norm(slopes), np.abs(product)),
+                             size * self.rounding(np.linalg.norm(out)))
         if np.abs(product - np.sum(weights * slopes)) <= tolerance:
             return None
+        if self.at_finer_steps(line, self.step, product) is not None:
+            return None
         at = f"index {index(entries[0], numbers.shape)}" if entries.size == 1 else f"{entries.size} entries"
-        return Disagreement(f"{at}, random cotangent", line, STEP, product, tolerance)
+        return Disagreement(f"{at}, random cotangent", line, self.step, product, tolerance)
+
+    def rounding(self, values):
+        """The error of a difference of values of this size."""
+        return 4 * EPS / self.step * values
 
     def tolerance(self, slopes, values):
-        return self.atol + self.rtol * slopes + ROUNDING * values
+        return self.atol + self.rtol * slopes + self.rounding(values)
+
+    def refuse_to_guess(self, slopes, rounding):
+        """Raise where the error of the differences is larger than every slope, so that any product would pass."""
+        top = np.max(slopes, initial=0)
+        if top > self.atol and np.all(slopes <= rounding):
+            raise AssertionError(
+                "gradcheck: cannot tell. The function is so large that its rounding errors hide slopes below "
+                f"{np.max(rounding):.2g}, and the largest is {top:.2g}. Subtract a constant from it, or pass a larger "
+                "step")
+
+    def at_finer_steps(self, line, step, product):
+        """A difference with a smaller step that agrees with the product and is precise enough to tell; or None."""
+        x = line.arguments[line.argnum].data[line.direction != 0]
+        for h in step * FINER:
+            if h < 1e4 * EPS * np.abs(x).max():     # too few floats lie within the step
+                return None
+            above, below = line(h), line(-h)
+            slope = (above - below) / (2 * h)
+            rounding = 4 * EPS * max(abs(above), abs(below)) / h
+            if (abs(slope - product) <= self.atol + self.rtol * abs(slope) + rounding
+                    and rounding <= HIDDEN * max(abs(slope), abs(product))):
+                return slope
+        return None
 
 
 def worst(difference, tolerance):
