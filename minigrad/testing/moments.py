@@ -1,7 +1,9 @@
 """Mean and variance of a gradient estimate: exact where its noise is finite, sampled elsewhere."""
 
+from collections import deque
 from dataclasses import dataclass
 from math import prod
+from time import perf_counter
 
 import numpy as np
 
@@ -75,6 +77,7 @@ class Problem:
                             f"got {', '.join(map(described, found)) or 'none'}. Use mg.tensor(x, requires_grad=True)")
         self.names, self.leaves = params.keys(), list(params.values())
         self.scale, self.broken_claims, self.relaxed = 0.0, [], []
+        self.times = deque(maxlen=1000)     # of the latest estimates, in seconds
         self.coordinates = [name + (str(list(index)) if index else "")
                             for name, p in params.items() for index in np.ndindex(p.shape)]
 
@@ -95,6 +98,7 @@ class Problem:
 
     def estimate(self, rng):
         """One estimate, over all coordinates, and how many evaluations of the cost it took."""
+        started = perf_counter()
         loss = compute(self.fn, rng)
         devices.check_cpu("check_estimator", loss)
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
@@ -103,6 +107,7 @@ class Problem:
         if not np.isfinite(gradient).all():
             where = self.coordinates[int(np.argmin(np.isfinite(gradient)))]
             raise AssertionError(f"not finite: the estimate is {gradient[~np.isfinite(gradient)][0]} at {where}")
+        self.times.append(perf_counter() - started)
         return gradient, 1 + evaluation.shared.replays
 
     def exact(self, seed):

@@ -41,6 +41,7 @@ class EstimatorReport:
         (0 or infinite where they were).
     cosine : of the angle between the mean and the exact gradient.
     evaluations : of the cost that one estimate takes, the forward pass included.
+    seconds : that one estimate took on this machine, the median over those that were made.
     exact : whether all outcomes were enumerated; if not, ``runs`` is the number of samples.
     detectable : the smallest bias that would have been detected with probability 0.99, by coordinate.
     unbiased : whether no coordinate is farther from the exact gradient than ``significance`` allows.
@@ -82,6 +83,7 @@ class EstimatorReport:
     z = property(lambda self: self.problem.shaped(self.ratio))
     variance = property(lambda self: self.problem.shaped(self.moments.variance))
     evaluations = property(lambda self: self.moments.evaluations)
+    seconds = property(lambda self: float(np.median(self.problem.times)))
     exact = property(lambda self: self.moments.exact)
     runs = property(lambda self: self.moments.runs)
     unbiased = property(lambda self: not self.biased.any())
