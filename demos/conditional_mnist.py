@@ -39,7 +39,7 @@ try:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
     from tqdm import tqdm
 except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+    sys.exit(f'{missing}: the demos need matplotlib and tqdm; in a checkout, python -m pip install -e ".[demos]"')
 
 OPEN = 0.1          # the fraction of gates that should be open
 

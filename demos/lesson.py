@@ -18,7 +18,7 @@ try:
     from matplotlib.figure import Figure
     from tqdm import tqdm as progress
 except ModuleNotFoundError as missing:
-    sys.exit(f'{missing}: the demos need matplotlib and tqdm; python -m pip install "minigrad-neurons[demos]"')
+    sys.exit(f'{missing}: the demos need matplotlib and tqdm; in a checkout, python -m pip install -e ".[demos]"')
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "SKY",

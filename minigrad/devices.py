@@ -46,7 +46,7 @@ NAMES: tuple[str, ...] = ("cpu", "cuda")
 #: A driver that does not answer for this many seconds counts as broken.
 PATIENCE = 60
 
-INSTALL = 'Install both: pip install "minigrad-neurons[cuda]"'
+INSTALL = 'Install both: in a checkout of minigrad, python -m pip install -e ".[cuda]"'
 SIMULATE = "without a GPU, NUMBA_ENABLE_CUDASIM=1 in the environment simulates one"
 
 

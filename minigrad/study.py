@@ -322,7 +322,7 @@ def _connected(executor: Any) -> Iterator[Executor]:
 
 
 def _without(extra: str, missing: ImportError) -> ImportError:
-    return ImportError(f'run: {missing}; python -m pip install "minigrad-neurons[{extra}]"')
+    return ImportError(f'run: {missing}; in a checkout of minigrad, python -m pip install -e ".[{extra}]"')
 
 
 # ---- arguments, files, progress --------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_what_is_missing_is_named_with_a_remedy(gpu, monkeypatch):
     assert "for CUDA 11 and too old for CuPy's CUDA 12. Update the driver, or pip install cupy-cuda11x" in fault()
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert "CuPy cannot be imported" in fault()
-    assert 'pip install "minigrad-neurons[cuda]"' in fault()
+    assert 'python -m pip install -e ".[cuda]"' in fault()
     monkeypatch.setattr(numba_cuda, "is_available", lambda: False)
     monkeypatch.setattr(numba_cuda, "cuda_error", lambda: None)
     assert "Numba finds no libnvvm of a CUDA toolkit" in fault()

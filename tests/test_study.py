@@ -319,5 +319,5 @@ def test_wrong_arguments_are_refused_before_anything_is_run(wrong, error, messag
     ("dask://localhost:1", "distributed", "dask"), ("mpi", "mpi4py.futures", "mpi")])
 def test_a_missing_package_is_named_with_its_extra(executor, module, extra, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf'pip install "minigrad-neurons\[{extra}\]"'):
+    with pytest.raises(ImportError, match=rf"pip install -e \"\.\[{extra}\]"):
         study.run(study_runs.square, {"a": {"x": 1}}, tmp_path, executor=executor)

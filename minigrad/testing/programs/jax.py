@@ -18,7 +18,7 @@ import numpy as np
 try:
     import jax
 except ImportError as error:
-    raise ImportError("minigrad.testing.programs.jax needs JAX: pip install minigrad-neurons[jax]") from error
+    raise ImportError("minigrad.testing.programs.jax needs JAX: python -m pip install jax") from error
 
 from minigrad.arguments import described, function
 from minigrad.kernels.interrupts import uninterrupted

@@ -19,7 +19,7 @@ import numpy as np
 try:
     import torch
 except ImportError as error:
-    raise ImportError("minigrad.testing.programs.pytorch needs PyTorch: pip install minigrad-neurons[torch]") from error
+    raise ImportError("minigrad.testing.programs.pytorch needs PyTorch: python -m pip install torch") from error
 import torch.nn.functional as F
 
 from minigrad.arguments import described, function
