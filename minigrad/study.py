@@ -246,7 +246,7 @@ def _run_locally(function: Callable[..., Any], waiting: dict[str, Settings],
                         "defined in a notebook or at a prompt; put it into a .py file and import it from that file")
     lost = {}
     while waiting:
-        with _processes(min(jobs, len(waiting))) as executor:
+        with _processes(min(jobs, len(waiting))) as (executor, end):
             try:
                 executor.submit(_begun).result()
             except BrokenExecutor as error:
@@ -254,16 +254,24 @@ def _run_locally(function: Callable[..., Any], waiting: dict[str, Settings],
                     "run: the workers ended while they were starting, and no run has started. Each worker imports the "
                     'main script again: put the call of run under "if __name__ == \'__main__\':", and look above '
                     "for an error that the script raises when it is imported") from error
-            lost |= _collect(executor, function, waiting, keep, limit=jobs)
+            broken = _collect(executor, function, waiting, keep, limit=jobs)
+            if broken:
+                end()
+            lost |= broken
     for name, settings in lost.items():
-        with _processes(1) as executor:
+        with _processes(1) as (executor, end):
             if _collect(executor, function, {name: settings}, keep, limit=1):
+                end()
                 keep(name, None, "its worker died, and died again when this run was alone: killed, or out of memory\n")
 
 
 @contextmanager
-def _processes(jobs: int) -> Iterator[Executor]:
-    """An executor of new processes, in which NumPy computes with one thread.  They end at the end of the block."""
+def _processes(jobs: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
+    """An executor of new processes, in which NumPy computes with one thread, and a function that ends them at once.
+
+    They end at the end of the block.  Where a worker died, end the others at once: Python's executor may have started
+    another one at this very moment, which it does not end, and for which it would wait forever.
+    """
     from concurrent.futures.process import ProcessPoolExecutor  # slow to import, and only local runs need it
 
     context = multiprocessing.get_context("spawn")
@@ -273,7 +281,7 @@ def _processes(jobs: int) -> Iterator[Executor]:
         os.environ.update(ONE_THREAD)
         with worker_end, own_end, ProcessPoolExecutor(jobs, context, _begin, (worker_end,)) as executor:
             try:
-                yield executor
+                yield executor, own_end.close
             except BaseException:
                 own_end.close()
                 raise
