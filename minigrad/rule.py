@@ -127,6 +127,7 @@ class Estimator:
     needs = frozenset()
     unbiased = False
     needs_unbiased_below = True
+    needs_independent_rows = False
     needs_closed_gates = True
     differentiable = False
     state = None

@@ -1,0 +1,400 @@
+"""One rule on the problems of the certificate: the mean of its estimate against the true gradient.
+
+Where the noise is finite, the mean is a sum over all joint outcomes of everything random.  A rule that computes
+with its uniform numbers is integrated by Gauss's rule, with one live bit.  What neither of them can do is sampled.
+A problem on which a rule fails is then simplified, one property at a time, for as long as the rule still fails.
+What is left names the property that brought the fault out.
+"""
+
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+
+from minigrad import random
+from minigrad.graph import Evaluation
+from minigrad.rule import frozen_memories
+from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
+from minigrad.testing.problems import NEIGHBOURS, SIMPLEST, Circumstances, Model, truth
+from minigrad.testing.statistics import critical
+
+MOST_RUNS = 160         # joint outcomes with two live bits, before one of them is made certain
+ENOUGH, SLACK = 24, 2   # after so many runs, an estimate of their number that is so many times too large is believed
+FINE = 1e-11            # what is allowed of an enumerated mean, relative to the size of the costs
+COARSE = 1e-5           # the same, of an integrated one
+ROUNDING = 4e-15        # the same, relative to the offset of the costs
+POINTS = 6              # Gauss points in each cell
+WIDTH, TAIL = 2.0, 14.0         # of the cells in logit(u), and how far they go beyond the logit
+SAMPLED_ROWS = 40_000   # drawn at once for a sampled mean
+PASSES = 1_000          # drawn one by one, where rows of the estimate depend on each other
+SIGNIFICANCE = 1e-8     # of one sampled problem
+POWER = 2.33            # standard errors: a bias that is this far beyond the critical one is found in 99 of 100
+
+
+class TooMany(OverflowError):
+    """More joint outcomes than may be tried."""
+
+
+# ---- generators ----------------------------------------------------------------------------------------------
+
+
+class LiveNoise(Noise):
+    """Noise of which only the live rows vary.
+
+    The noise that a rule draws for rows whose bits are certain stays as it is: the mean is one given that noise.
+    """
+
+    def __init__(self, tape, live_rows):
+        super().__init__(tape)
+        self.live_rows = live_rows
+
+    def varies(self, shape, event_ndim):
+        return varying(self.live_rows, shape, event_ndim)
+
+
+def varying(live_rows, shape, event_ndim):
+    """Which entries of a draw belong to live rows, as an array of ``shape``; all, if it is not one for each row."""
+    lead = shape[:len(shape) - event_ndim]
+    rows, units = len(live_rows), prod(shape) // max(len(live_rows), 1)
+    if prod(lead) == rows:
+        mask = live_rows.reshape(lead + (1,) * event_ndim)
+    elif event_ndim == 0 and rows and prod(shape) == rows * units:
+        mask = np.repeat(live_rows, units).reshape(shape)
+    else:
+        mask = np.ones((1,) * len(shape), bool)
+    return np.broadcast_to(mask, shape).copy()
+
+
+class Points(random.Generator):
+    """A generator whose live numbers are Gauss points, one combination in each run of a tape."""
+
+    def __init__(self, tape, model, plain, drawn=None):
+        self.tape, self.model, self.plain = tape, model, plain
+        self.sample_offset, self.draws, self.drawn = 0, 0, {} if drawn is None else drawn
+
+    @property
+    def seed(self):
+        raise Continuous("the seed was asked for, to start another generator")
+
+    def __copy__(self):
+        other = Points(self.tape, self.model, self.plain, self.drawn)
+        other.draws = self.draws
+        return other
+
+    def name(self):
+        return self.plain.seed, 0, self.draws
+
+    def fork(self, *path):
+        return Points(self.tape, self.model, self.plain.fork(*path), self.drawn)
+
+    def uniform(self, shape, dtype=np.float64, event_ndim=1, device=None):
+        name = (self.plain.seed, self.draws)
+        plain = random.Generator(self.plain.seed)
+        plain.draws = self.draws
+        self.draws += 1
+        if name not in self.drawn:
+            u = plain.uniform(shape, float, event_ndim)
+            mask = varying(self.model.live_rows, shape, event_ndim)
+            if mask.size == self.model.is_live.size:        # a number for each unit: those of certain bits stay
+                mask &= self.model.is_live.reshape(shape) == 1
+            points, weights = self.model.points
+            for i in np.flatnonzero(mask):
+                u.flat[i] = points[self.tape.choose(weights)]
+            self.drawn[name] = u
+        return self.drawn[name].astype(dtype)
+
+
+def points_for(logits):
+    """Gauss points in u, and their weights: cells in x = logit(u) that end at ± the logits, with du = σ'(x) dx."""
+    edges = {0.0, *np.abs(logits), *-np.abs(logits)}
+    far = max(edges) + TAIL
+    edges = sorted({*edges, -far, far})
+    x, w = np.polynomial.legendre.leggauss(POINTS)
+    points, weights = [], []
+    for low, high in pairwise(edges):
+        parts = np.linspace(low, high, int(np.ceil((high - low) / WIDTH)) + 1)
+        for a, b in pairwise(parts):
+            points.append(a + (b - a) * (1 + x) / 2)
+            weights.append((b - a) / 2 * w)
+    points, weights = np.concatenate(points), np.concatenate(weights)
+    u = 1 / (1 + np.exp(-points))
+    return u, weights * u / (1 + np.exp(points))
+
+
+# ---- trials --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What came out of one problem, by coordinate: ``how`` is "enumerated", "integrated" or "sampled"."""
+
+    circumstances: Circumstances
+    coordinates: list
+    gradient: np.ndarray
+    mean: np.ndarray
+    allowed: np.ndarray
+    how: str
+    runs: int
+    moved: bool = True      # whether any estimate was other than 0
+    stderr: np.ndarray = None
+
+    @property
+    def wrong(self):
+        """The coordinates whose mean is not the gradient."""
+        return ~(np.abs(self.mean - self.gradient) <= self.allowed)
+
+    def fault(self):
+        """What is wrong, in a sentence or two; None where nothing is."""
+        wrong = self.wrong
+        if not wrong.any():
+            return None
+        difference = self.mean - self.gradient
+        worst = int(np.argmax(np.where(wrong, np.nan_to_num(np.abs(difference), nan=np.inf), -1.0)))
+        name, true = self.coordinates[worst], self.gradient[worst]
+        if not np.isfinite(self.mean[worst]):
+            return f"not finite: the estimate is {self.mean[worst]} at {name}"
+        if not self.moved:
+            return (f"silent zero: expected {true:.4g} at {name}, got 0 in every outcome. No gradient comes back "
+                    "through the samples")
+        size = f"{difference[worst]:.4g}"
+        size += ", exactly" if self.stderr is None else f" ± {self.stderr[worst]:.2g}"
+        text = (f"biased at {name} by {size}: expected {true:.6g}, got mean {self.mean[worst]:.6g}. "
+                f"{wrong.sum()} of {len(wrong)} coordinates are biased")
+        return text + self.pattern()
+
+    def pattern(self):
+        """A regularity of the bias that tells where to look."""
+        mean, true = self.mean, self.gradient
+        square = true @ true
+        factor = mean @ true / square if square > 0 else 0.0
+        if square > 0 and (np.abs(mean - factor * true) <= self.allowed).all():
+            return f"; the mean is {factor:.4g} times the gradient throughout"
+        dead = (mean == 0) & self.wrong
+        if dead.any():
+            return f"; silent zero at {self.coordinates[int(np.argmax(dead))]}, which never gets a gradient"
+        return ""
+
+
+class Trial:
+    """A rule under some circumstances, with the memory that it has after so many updates."""
+
+    def __init__(self, rule, circumstances, copies=1, dtype=np.float64):
+        self.circumstances = c = circumstances
+        self.model = Model(c, copies)
+        self.rules = [deepcopy(rule), *(self.neighbour(rule, name) for name in (c.above, c.below))]
+        self.params = self.model.leaves(dtype)
+        for step in range(c.updates):
+            self.gradients(self.model.loss(self.rules, self.params, random.Generator(100 + step)))
+            for r in self.rules:
+                r.update()
+
+    @staticmethod
+    def neighbour(rule, name):
+        if name == "itself":
+            return deepcopy(rule)
+        return NEIGHBOURS[name]() if name in NEIGHBOURS else NEIGHBOURS["straight-through"]()
+
+    def gradients(self, loss):
+        evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
+        found = evaluation.backward(list(self.params.values()))
+        return {name: found.get(p, np.zeros(p.shape, p.dtype)) for name, p in self.params.items()}
+
+    def estimate(self, rng):
+        """One estimate of every judged coordinate; no rule learns from it."""
+        with frozen_memories():
+            loss = self.model.loss(self.rules, self.params, rng)
+            for i in range(1, self.circumstances.graphs):
+                self.model.loss(self.rules, self.params, random.Generator(7, i))
+        found = self.gradients(loss)
+        return np.concatenate([np.asarray(found[name], float).ravel() for name in self.model.judged])
+
+    # -- means -----------------------------------------------------------------------------------------
+
+    def over(self, generator, most):
+        """The mean over all runs of a tape, the number of runs, and whether any estimate was other than 0."""
+        tape, mean, runs, moved = Tape(), 0.0, 0, False
+        while tape.rewind():
+            estimate = self.estimate(generator(tape))
+            mean = mean + tape.probability * estimate
+            moved = moved or bool(estimate.any())
+            runs += 1
+            if runs >= ENOUGH and runs > share_done(tape) * most * SLACK:
+                raise TooMany(f"more than {most} joint outcomes")
+            if not np.isfinite(estimate).all():
+                break
+        return mean, runs, moved
+
+    def enumerated(self):
+        mean, runs, moved = self.over(lambda tape: Choices(LiveNoise(tape, self.model.live_rows), 3), MOST_RUNS)
+        return self.outcome(mean, FINE, "enumerated", runs, moved)
+
+    def integrated(self):
+        live = [self.model.start["logits"][place] for place in self.model.live]
+        self.model.points = points_for(live)
+        mean, runs, moved = self.over(lambda tape: Points(tape, self.model, random.Generator(3)), MOST_RUNS)
+        return self.outcome(mean, COARSE, "integrated", runs, moved)
+
+    def sampled(self):
+        """From many copies of the batch at once, or pass by pass where rows of the estimate are not independent."""
+        c = self.circumstances
+        copies = SAMPLED_ROWS // (c.rows * self.model.group)
+        if self.rows_by_themselves():
+            many = Trial.__new__(Trial)
+            many.circumstances, many.model, many.rules = c, Model(c, copies), self.rules
+            many.params = many.model.leaves()
+            estimates = many.estimate(random.Generator(5))
+            ends = np.cumsum([copies * truth(c).gradient[name].size for name in many.model.judged])[:-1]
+            estimates = np.concatenate([x.reshape(copies, -1) for x in np.split(estimates, ends)], axis=1) * copies
+        else:
+            estimates = np.array([self.estimate(random.Generator(5).fork(i)) for i in range(PASSES)])
+        error = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
+        found = self.outcome(estimates.mean(axis=0), FINE, "sampled", len(estimates), bool(estimates.any()))
+        found.allowed = found.allowed + critical(SIGNIFICANCE, error.size) * error
+        found.stderr = error
+        return found
+
+    def rows_by_themselves(self):
+        """Whether a batch is estimated as if its rows were alone: copies of it give the same estimates."""
+        c = self.circumstances
+        if c.coupled or c.graphs > 1:
+            return False
+        twice = Trial.__new__(Trial)
+        twice.circumstances, twice.model, twice.rules = c, Model(c, 3), self.rules
+        twice.params = twice.model.leaves()
+        try:
+            several, once = twice.estimate(random.Generator(6)), self.estimate(random.Generator(6))
+        except ValueError:
+            return False
+        parts = np.split(several, np.cumsum([3 * truth(c).gradient[n].size for n in self.model.judged])[:-1])
+        first = np.concatenate([x.reshape(3, -1)[0] for x in parts]) * 3
+        return bool((np.abs(first - once) <= 1e-9 * truth(c).size).all())
+
+    def outcome(self, mean, tolerance, how, runs, moved):
+        known = truth(self.circumstances)
+        true = np.concatenate([known.gradient[name].ravel() for name in self.model.judged])
+        names = [f"{name}[{', '.join(map(str, place))}]" for name in self.model.judged
+                 for place in np.ndindex(known.gradient[name].shape)]
+        allowed = tolerance * known.size + ROUNDING * self.circumstances.offset
+        return Outcome(self.circumstances, names, true, mean, np.full(true.shape, allowed), how, runs, moved)
+
+
+def share_done(tape):
+    """The share of all outcomes that are done, as if each choice led to equally many."""
+    share, width = 0.0, 1.0
+    for index, count in tape.taken:
+        width /= count
+        share += width * index
+    return share + width
+
+
+def suits(rule, c):
+    """Whether a rule's claim covers the circumstances."""
+    if rule.needs_independent_rows and c.coupled:
+        return False
+    wants_gradient = bool({"grad", "cost_and_grad_at"} & set(rule.needs))
+    return not (wants_gradient and rule.needs_unbiased_below and c.below in ("straight-through",
+                                                                            "smooth, with a wrong slope"))
+
+
+def one_bit(c):
+    """The circumstances with one live bit, for noise with many outcomes."""
+    return replace(c, live=1, ties=False)
+
+
+def smooth(c):
+    """The circumstances as they can be integrated: one live bit, and no kinks from other nodes."""
+    below = {"nothing": "nothing", "straight-through": "smooth, with a wrong slope"}.get(c.below, "smooth")
+    return replace(one_bit(c), above="nothing", below=below, offset=0.0)
+
+
+def alone(c):
+    """The circumstances as they can be sampled in many copies at once."""
+    return replace(c, outside=False, samples="one", above="nothing", graphs=1, axes=c.axes or 1,
+                   below="itself" if c.below == "itself" else "nothing", rows=min(c.rows, 5), units=min(c.units, 5))
+
+
+METHODS = ("enumerated", "integrated", "sampled")
+
+
+def attempt(rule, c, how):
+    """The outcome of one problem by one method; None if the rule's claim does not cover it."""
+    c = {"enumerated": lambda c: c, "integrated": smooth, "sampled": alone}[how](c)
+    if not suits(rule, c):
+        return None
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return getattr(Trial(rule, c), how)()
+        except TooMany:
+            if how != "enumerated" or c.live == 1:
+                raise
+            return getattr(Trial(rule, one_bit(c)), how)()
+
+
+def method(rule):
+    """How the mean of a rule can be found: the first of METHODS that works on the simplest problem."""
+    for how in METHODS:
+        try:
+            attempt(rule, Circumstances(updates=1), how)
+        except Exception:
+            # Noise that is used in other ways, met by whatever code does not know what to do with it.  A fault of
+            # the rule itself shows again with the last method, which only draws numbers.
+            if how == METHODS[-1]:
+                raise
+        else:
+            return how
+    raise AssertionError("unreachable")
+
+
+# ---- simplifying ---------------------------------------------------------------------------------------------
+
+
+def fails(rule, c, how):
+    """The outcome if the rule fails, else None.  An error on the way is no verdict on these circumstances."""
+    try:
+        found = attempt(rule, c, how)
+    except Exception:
+        return None
+    return found if found is not None and found.wrong.any() else None
+
+
+def simplified(rule, found):
+    """The smallest problem on which a rule still fails, and the properties without which it does not fail."""
+    how, c = found.how, found.circumstances
+    simplest = fails(rule, Circumstances(), how)
+    if simplest is not None:
+        found = simplest
+    else:
+        changed = True
+        while changed:
+            changed = False
+            for name, values in SIMPLEST.items():
+                for value in values:
+                    if value == getattr(found.circumstances, name):
+                        break
+                    simpler = fails(rule, replace(found.circumstances, **{name: value}), how)
+                    if simpler is not None and simpler.circumstances != found.circumstances:
+                        found, changed = simpler, True
+                        break
+    c = found.circumstances
+    names = [f.name for f in fields(c) if getattr(c, f.name) != f.default and f.name != "live"]
+    if not names:
+        names = [name for name, value in ALTERNATIVES if fails_not(rule, replace(c, **{name: value}), how)]
+    return found, names
+
+
+#: Other values than those of the simplest problem, to see whether the fault is only there.
+ALTERNATIVES = [("context", True), ("rows", 3), ("rows", 1), ("units", 3), ("units", 1), ("updates", 3),
+                ("sign", "negative"), ("logit", 6.0), ("scale", 100.0), ("below", "exact")]
+
+
+def fails_not(rule, c, how):
+    """Whether a rule passes under circumstances that it can be tried under."""
+    try:
+        found = attempt(rule, c, how)
+    except Exception:
+        return False
+    return found is not None and not found.wrong.any()
