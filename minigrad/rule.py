@@ -79,6 +79,9 @@ class Estimator:
     unbiased : whether the mean of the estimate is ∂E[cost]/∂logits, given exact rules elsewhere.
     needs_unbiased_below : whether that claim rests on the gradients it asks for, which pass through the
         rules of the nodes below, being unbiased as well.
+    needs_independent_rows : whether that claim rests on each row having a cost of its own, as it does for a rule
+        that looks at the whole batch: a baseline made of the costs of the other rows, say.  Where several rows
+        share a cost (``node.coupled``), backward refuses such a rule with a ValueError.
     needs_closed_gates : whether ``grad`` matters at units whose sample is 0.  Where it does not,
         gated layers below skip computing it there.
     differentiable : whether ``backward`` is written with primitives and may be differentiated again.

@@ -19,7 +19,8 @@ import numpy as np
 from minigrad import ops, output
 from minigrad.estimators import Reinforce, StraightThrough, StraightThroughSlope
 from minigrad.rule import Estimator
-from minigrad.testing.certificate import CHECKS, RUNS, Certificate
+from minigrad.testing.certificate import CHECKS, RUNS
+from minigrad.testing.layers import Certificate
 from minigrad.testing.statistics import compare_moments
 
 
@@ -74,8 +75,11 @@ class Flip(Estimator):
 
     def backward(self, node):
         chosen = np.arange(node.shape[1]) == self.unit(node)
-        on, off = (node.cost_at(np.where(chosen, bit, node.value).astype(node.value.dtype)) for bit in (1, 0))
+        on, off = (self.cost(node, np.where(chosen, bit, node.value)) for bit in (1.0, 0.0))
         return np.where(chosen, self.weight(node) * (on - off), 0).astype(node.value.dtype)
+
+    def cost(self, node, value):
+        return node.cost_at(value, rows="one by one")
 
     def unit(self, node):
         return node.rng.integers(node.shape[1], (node.shape[0], 1))
@@ -93,7 +97,7 @@ class FlipEach(Estimator):
     def backward(self, node):
         estimate = np.empty_like(node.value)
         for i in range(node.shape[1]):
-            on, off = (node.cost_at(self.flipped(node, i, bit)) for bit in (1, 0))
+            on, off = (node.cost_at(self.flipped(node, i, bit), rows="one by one") for bit in (1, 0))
             estimate[:, i:i + 1] = on - off
         return estimate * self.slope(node)
 

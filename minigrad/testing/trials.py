@@ -2,23 +2,21 @@
 
 Where the noise is finite, the mean is a sum over all joint outcomes of everything random.  A rule that computes
 with its uniform numbers is integrated by Gauss's rule, with one live bit.  What neither of them can do is sampled.
-A problem on which a rule fails is then simplified, one property at a time, for as long as the rule still fails.
-What is left names the property that brought the fault out.
 """
 
 import warnings
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
-from itertools import pairwise
-from math import prod
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minigrad import random
 from minigrad.graph import Evaluation
 from minigrad.rule import frozen_memories
-from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape
-from minigrad.testing.problems import NEIGHBOURS, SIMPLEST, Circumstances, Model, truth
+from minigrad.testing.live import LiveNoise, Points, points_for, share_done
+from minigrad.testing.models import BIASED, NEIGHBOURS, Model, truth
+from minigrad.testing.outcomes import Choices, Tape
+from minigrad.testing.problems import Circumstances
 from minigrad.testing.statistics import critical
 
 MOST_RUNS = 160         # joint outcomes with two live bits, before one of them is made certain
@@ -26,8 +24,6 @@ ENOUGH, SLACK = 24, 2   # after so many runs, an estimate of their number that i
 FINE = 1e-11            # what is allowed of an enumerated mean, relative to the size of the costs
 COARSE = 1e-5           # the same, of an integrated one
 ROUNDING = 4e-15        # the same, relative to the offset of the costs
-POINTS = 6              # Gauss points in each cell
-WIDTH, TAIL = 2.0, 14.0         # of the cells in logit(u), and how far they go beyond the logit
 SAMPLED_ROWS = 40_000   # drawn at once for a sampled mean
 PASSES = 1_000          # drawn one by one, where rows of the estimate depend on each other
 SIGNIFICANCE = 1e-8     # of one sampled problem
@@ -36,92 +32,6 @@ POWER = 2.33            # standard errors: a bias that is this far beyond the cr
 
 class TooMany(OverflowError):
     """More joint outcomes than may be tried."""
-
-
-# ---- generators ----------------------------------------------------------------------------------------------
-
-
-class LiveNoise(Noise):
-    """Noise of which only the live rows vary.
-
-    The noise that a rule draws for rows whose bits are certain stays as it is: the mean is one given that noise.
-    """
-
-    def __init__(self, tape, live_rows):
-        super().__init__(tape)
-        self.live_rows = live_rows
-
-    def varies(self, shape, event_ndim):
-        return varying(self.live_rows, shape, event_ndim)
-
-
-def varying(live_rows, shape, event_ndim):
-    """Which entries of a draw belong to live rows, as an array of ``shape``; all, if it is not one for each row."""
-    lead = shape[:len(shape) - event_ndim]
-    rows, units = len(live_rows), prod(shape) // max(len(live_rows), 1)
-    if prod(lead) == rows:
-        mask = live_rows.reshape(lead + (1,) * event_ndim)
-    elif event_ndim == 0 and rows and prod(shape) == rows * units:
-        mask = np.repeat(live_rows, units).reshape(shape)
-    else:
-        mask = np.ones((1,) * len(shape), bool)
-    return np.broadcast_to(mask, shape).copy()
-
-
-class Points(random.Generator):
-    """A generator whose live numbers are Gauss points, one combination in each run of a tape."""
-
-    def __init__(self, tape, model, plain, drawn=None):
-        self.tape, self.model, self.plain = tape, model, plain
-        self.sample_offset, self.draws, self.drawn = 0, 0, {} if drawn is None else drawn
-
-    @property
-    def seed(self):
-        raise Continuous("the seed was asked for, to start another generator")
-
-    def __copy__(self):
-        other = Points(self.tape, self.model, self.plain, self.drawn)
-        other.draws = self.draws
-        return other
-
-    def name(self):
-        return self.plain.seed, 0, self.draws
-
-    def fork(self, *path):
-        return Points(self.tape, self.model, self.plain.fork(*path), self.drawn)
-
-    def uniform(self, shape, dtype=np.float64, event_ndim=1, device=None):
-        name = (self.plain.seed, self.draws)
-        plain = random.Generator(self.plain.seed)
-        plain.draws = self.draws
-        self.draws += 1
-        if name not in self.drawn:
-            u = plain.uniform(shape, float, event_ndim)
-            mask = varying(self.model.live_rows, shape, event_ndim)
-            if mask.size == self.model.is_live.size:        # a number for each unit: those of certain bits stay
-                mask &= self.model.is_live.reshape(shape) == 1
-            points, weights = self.model.points
-            for i in np.flatnonzero(mask):
-                u.flat[i] = points[self.tape.choose(weights)]
-            self.drawn[name] = u
-        return self.drawn[name].astype(dtype)
-
-
-def points_for(logits):
-    """Gauss points in u, and their weights: cells in x = logit(u) that end at ± the logits, with du = σ'(x) dx."""
-    edges = {0.0, *np.abs(logits), *-np.abs(logits)}
-    far = max(edges) + TAIL
-    edges = sorted({*edges, -far, far})
-    x, w = np.polynomial.legendre.leggauss(POINTS)
-    points, weights = [], []
-    for low, high in pairwise(edges):
-        parts = np.linspace(low, high, int(np.ceil((high - low) / WIDTH)) + 1)
-        for a, b in pairwise(parts):
-            points.append(a + (b - a) * (1 + x) / 2)
-            weights.append((b - a) / 2 * w)
-    points, weights = np.concatenate(points), np.concatenate(weights)
-    u = 1 / (1 + np.exp(-points))
-    return u, weights * u / (1 + np.exp(points))
 
 
 # ---- trials --------------------------------------------------------------------------------------------------
@@ -140,6 +50,12 @@ class Outcome:
     runs: int
     moved: bool = True      # whether any estimate was other than 0
     stderr: np.ndarray = None
+
+    @property
+    def detectable(self):
+        """The bias that would have been found, by coordinate, relative to the costs; if sampled, 99 times in 100."""
+        more = 0.0 if self.stderr is None else POWER * self.stderr
+        return (self.allowed + more) / truth(self.circumstances).size
 
     @property
     def wrong(self):
@@ -183,7 +99,7 @@ class Trial:
 
     def __init__(self, rule, circumstances, copies=1, dtype=np.float64):
         self.circumstances = c = circumstances
-        self.model = Model(c, copies)
+        self.model = Model(c, copies, dtype)
         self.rules = [deepcopy(rule), *(self.neighbour(rule, name) for name in (c.above, c.below))]
         self.params = self.model.leaves(dtype)
         for step in range(c.updates):
@@ -242,12 +158,8 @@ class Trial:
         c = self.circumstances
         copies = SAMPLED_ROWS // (c.rows * self.model.group)
         if self.rows_by_themselves():
-            many = Trial.__new__(Trial)
-            many.circumstances, many.model, many.rules = c, Model(c, copies), self.rules
-            many.params = many.model.leaves()
-            estimates = many.estimate(random.Generator(5))
-            ends = np.cumsum([copies * truth(c).gradient[name].size for name in many.model.judged])[:-1]
-            estimates = np.concatenate([x.reshape(copies, -1) for x in np.split(estimates, ends)], axis=1) * copies
+            estimates = self.several(copies).estimate(random.Generator(5))
+            estimates = np.concatenate(self.by_copy(estimates, copies), axis=1)
         else:
             estimates = np.array([self.estimate(random.Generator(5).fork(i)) for i in range(PASSES)])
         error = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
@@ -261,16 +173,27 @@ class Trial:
         c = self.circumstances
         if c.coupled or c.graphs > 1:
             return False
-        twice = Trial.__new__(Trial)
-        twice.circumstances, twice.model, twice.rules = c, Model(c, 3), self.rules
-        twice.params = twice.model.leaves()
-        try:
-            several, once = twice.estimate(random.Generator(6)), self.estimate(random.Generator(6))
-        except ValueError:
-            return False
-        parts = np.split(several, np.cumsum([3 * truth(c).gradient[n].size for n in self.model.judged])[:-1])
-        first = np.concatenate([x.reshape(3, -1)[0] for x in parts]) * 3
-        return bool((np.abs(first - once) <= 1e-9 * truth(c).size).all())
+        alone, first = self.beside_copies(3)
+        return bool((np.abs(first - alone) <= 1e-9 * truth(c).size).all())
+
+    def beside_copies(self, copies):
+        """One estimate of the batch alone, and one, from the same noise, where copies of it follow."""
+        many = self.several(copies)
+        whole, alone = many.estimate(random.Generator(6)), self.estimate(random.Generator(6))
+        return alone, np.concatenate([x[0] for x in self.by_copy(whole, copies)])
+
+    def several(self, copies):
+        """A trial with the same rules, and copies of the batch one after the other."""
+        many = Trial.__new__(Trial)
+        many.circumstances, many.rules = self.circumstances, self.rules
+        many.model = Model(self.circumstances, copies)
+        many.params = many.model.leaves()
+        return many
+
+    def by_copy(self, estimates, copies):
+        """For each judged parameter, the estimates that each copy gives, (copies, coordinates)."""
+        sizes = [copies * truth(self.circumstances).gradient[name].size for name in self.model.judged]
+        return [x.reshape(copies, -1) * copies for x in np.split(estimates, np.cumsum(sizes)[:-1])]
 
     def outcome(self, mean, tolerance, how, runs, moved):
         known = truth(self.circumstances)
@@ -281,22 +204,12 @@ class Trial:
         return Outcome(self.circumstances, names, true, mean, np.full(true.shape, allowed), how, runs, moved)
 
 
-def share_done(tape):
-    """The share of all outcomes that are done, as if each choice led to equally many."""
-    share, width = 0.0, 1.0
-    for index, count in tape.taken:
-        width /= count
-        share += width * index
-    return share + width
-
-
 def suits(rule, c):
     """Whether a rule's claim covers the circumstances."""
     if rule.needs_independent_rows and c.coupled:
         return False
     wants_gradient = bool({"grad", "cost_and_grad_at"} & set(rule.needs))
-    return not (wants_gradient and rule.needs_unbiased_below and c.below in ("straight-through",
-                                                                            "smooth, with a wrong slope"))
+    return not (wants_gradient and rule.needs_unbiased_below and c.below in BIASED)
 
 
 def one_bit(c):
@@ -313,7 +226,8 @@ def smooth(c):
 def alone(c):
     """The circumstances as they can be sampled in many copies at once."""
     return replace(c, outside=False, samples="one", above="nothing", graphs=1, axes=c.axes or 1,
-                   below="itself" if c.below == "itself" else "nothing", rows=min(c.rows, 5), units=min(c.units, 5))
+                   below="itself" if c.below == "itself" else "nothing", rows=min(c.rows, 5), units=min(c.units, 5),
+                   logit=min(c.logit, 3.0))
 
 
 METHODS = ("enumerated", "integrated", "sampled")
@@ -349,52 +263,3 @@ def method(rule):
     raise AssertionError("unreachable")
 
 
-# ---- simplifying ---------------------------------------------------------------------------------------------
-
-
-def fails(rule, c, how):
-    """The outcome if the rule fails, else None.  An error on the way is no verdict on these circumstances."""
-    try:
-        found = attempt(rule, c, how)
-    except Exception:
-        return None
-    return found if found is not None and found.wrong.any() else None
-
-
-def simplified(rule, found):
-    """The smallest problem on which a rule still fails, and the properties without which it does not fail."""
-    how, c = found.how, found.circumstances
-    simplest = fails(rule, Circumstances(), how)
-    if simplest is not None:
-        found = simplest
-    else:
-        changed = True
-        while changed:
-            changed = False
-            for name, values in SIMPLEST.items():
-                for value in values:
-                    if value == getattr(found.circumstances, name):
-                        break
-                    simpler = fails(rule, replace(found.circumstances, **{name: value}), how)
-                    if simpler is not None and simpler.circumstances != found.circumstances:
-                        found, changed = simpler, True
-                        break
-    c = found.circumstances
-    names = [f.name for f in fields(c) if getattr(c, f.name) != f.default and f.name != "live"]
-    if not names:
-        names = [name for name, value in ALTERNATIVES if fails_not(rule, replace(c, **{name: value}), how)]
-    return found, names
-
-
-#: Other values than those of the simplest problem, to see whether the fault is only there.
-ALTERNATIVES = [("context", True), ("rows", 3), ("rows", 1), ("units", 3), ("units", 1), ("updates", 3),
-                ("sign", "negative"), ("logit", 6.0), ("scale", 100.0), ("below", "exact")]
-
-
-def fails_not(rule, c, how):
-    """Whether a rule passes under circumstances that it can be tried under."""
-    try:
-        found = attempt(rule, c, how)
-    except Exception:
-        return False
-    return found is not None and not found.wrong.any()

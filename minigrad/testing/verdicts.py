@@ -1,0 +1,155 @@
+"""The verdict of the certificate on a rule: all problems of the family, and the smallest one on which it fails.
+
+A problem on which a rule fails is simplified, one property at a time, for as long as the rule still fails.
+What is left names the property that brought the fault out.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+from minigrad.testing.problems import PROBLEMS, Circumstances, pairwise_cover
+from minigrad.testing.trials import COARSE, FINE, attempt, method
+
+#: For each property, values from the simplest on: what a failing problem is simplified to.
+SIMPLEST = {
+    "graphs": [1], "ties": [False], "samples": ["one"], "outside": [False], "above": ["nothing", "relaxed"],
+    "below": ["nothing", "exact"], "offset": [0.0], "updates": [0, 1, 3, 12], "axes": [1], "weights": [False],
+    "scale": [1.0, 100.0], "sign": ["positive", "negative"], "logit": [1.3, 6.0], "context": [False, True],
+    "rows": [2, 1, 3, 5, 9], "units": [2, 1, 3, 5],
+}
+
+#: Where a rule fails on the simplest problem: other values, to see whether the fault goes away.
+ALTERNATIVES = [("context", True), ("rows", 1), ("rows", 3), ("units", 1), ("units", 3), ("updates", 3),
+                ("sign", "negative"), ("logit", 6.0), ("below", "exact")]
+
+
+@dataclass
+class Finding:
+    """A fault of a rule: what it is, where it shows, and on which smallest problem."""
+
+    fault: str
+    where: str
+    circumstances: Circumstances
+
+    def __str__(self):
+        return f"{self.fault}. {self.where}. Smallest problem that shows it: {self.circumstances}"
+
+
+@dataclass
+class Verdict:
+    """What became of all problems.
+
+    Attributes
+    ----------
+    how : how means were found: "enumerated", "integrated" or "sampled".
+    finding : the first fault, or None.
+    covered : the circumstances of all problems that the rule passed.
+    refused : what the rule said where it refused a problem by name.
+    power : the largest bias that may have been missed, relative to the costs.
+    """
+
+    how: str
+    finding: Finding | None
+    covered: list
+    refused: list
+    power: float = 0.0
+
+    def __str__(self):
+        if self.finding is not None:
+            return str(self.finding)
+        c = self.covered
+        span = {name: sorted({getattr(x, name) for x in c}) for name in ("units", "rows", "updates", "scale", "logit")}
+        text = (f"passes {len(c)} problems, {self.how}: {ends(span['units'])} units, {ends(span['rows'])} rows, "
+                f"{ends(span['updates'])} updates of a memory, costs of scale {ends(span['scale'])}, live logits up to "
+                f"{span['logit'][-1]:g}; nothing is said beyond them. ")
+        text += f"A bias of {self.power:.1g} of the size of the costs would have been found"
+        if self.how == "sampled":
+            text += ", with probability 0.99"
+        for words in self.refused:
+            text += f". It refuses: {words}"
+        return text
+
+
+def ends(values):
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
+
+
+def verdict(rule, thorough=False):
+    """Try a rule, which claims to be unbiased, on all problems; stop at the first fault."""
+    how = method(rule)
+    covered, refused, power = [], [], COARSE if how == "integrated" else FINE
+    for c in pairwise_cover() if thorough else PROBLEMS:
+        try:
+            found = attempt(rule, c, how)
+        except Exception as error:
+            if refusal(rule, error) and c != PROBLEMS[0]:
+                refused.append(str(error))
+                continue
+            return Verdict(how, raised(error, c), covered, refused)
+        if found is None:
+            continue
+        if found.fault():
+            return Verdict(how, simplified(rule, found, how), covered, refused)
+        covered.append(found.circumstances)
+        if found.stderr is not None:
+            power = max(power, float(found.detectable.max()))
+    return Verdict(how, None, list(dict.fromkeys(covered)), list(dict.fromkeys(refused)), power)
+
+
+def refusal(rule, error):
+    """Whether a rule said by itself, in its own name, that it does not do this."""
+    return isinstance(error, ValueError) and str(error).startswith(type(rule).__name__ + ": ")
+
+
+def raised(error, c):
+    """The finding that a rule does not work at all somewhere."""
+    return Finding(f"raises {type(error).__name__}: {error}", "This is no refusal in the rule's own name", c)
+
+
+def fails(rule, c, how):
+    """The outcome if the rule fails, else None.  An error on the way is no verdict on these circumstances."""
+    try:
+        found = attempt(rule, c, how)
+    except Exception:
+        return None
+    return found if found is not None and found.wrong.any() else None
+
+
+def passes(rule, c, how):
+    """Whether a rule passes under circumstances, which it can be tried under."""
+    try:
+        found = attempt(rule, c, how)
+    except Exception:
+        return False
+    return found is not None and not found.wrong.any()
+
+
+def simplified(rule, found, how):
+    """The finding on the smallest problem on which a rule still fails."""
+    simplest = fails(rule, Circumstances(), how)
+    found = simplest or shrunk(rule, found, how)
+    c = found.circumstances
+    plain = Circumstances()
+    names = [f.name for f in fields(c) if getattr(c, f.name) != getattr(plain, f.name) and f.name != "live"]
+    if names:
+        where = "Wrong only where " + " and ".join(c.phrase(name) for name in names)
+    else:
+        right = [replace(c, **{name: value}).phrase(name) for name, value in ALTERNATIVES
+                 if passes(rule, replace(c, **{name: value}), how)]
+        where = "Wrong in the simplest problem already" + (f", but not where {' or '.join(right)}" if right else "")
+    return Finding(found.fault(), where, c)
+
+
+def shrunk(rule, found, how):
+    """The outcome on a problem none of whose properties can be made simpler without the rule passing."""
+    changed = True
+    while changed:
+        changed = False
+        for name, values in SIMPLEST.items():
+            for value in values:
+                if value == getattr(found.circumstances, name):
+                    break
+                simpler = fails(rule, replace(found.circumstances, **{name: value}), how)
+                if simpler is not None and simpler.circumstances != found.circumstances:
+                    found, changed = simpler, True
+                    break
+    return found
