@@ -12,7 +12,6 @@ work with copies, one for each node, whose memories they let fill with a few upd
 at some problems of the family.
 """
 
-import warnings
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -25,7 +24,7 @@ from minigrad.testing.layers import Certificate, Layers
 from minigrad.testing.models import truth
 from minigrad.testing.problems import PROBLEMS
 from minigrad.testing.statistics import EstimatorReport
-from minigrad.testing.trials import Trial, suits
+from minigrad.testing.trials import Trial, quiet, suits
 from minigrad.testing.verdicts import Verdict, refusal, verdict
 
 RUNS = 2_500        # passes that an enumeration of the two layers may take
@@ -125,8 +124,7 @@ def check_mean(rule, thorough=False):
 def estimate_of(rule, c, seed=3, memory=None, **options):
     """One estimate of a rule on a problem of the family, if it does not refuse that: finite, or it raises."""
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with quiet():
             trial = Trial(rule, c, **options)
             if memory is not None:
                 trial.rules[0].load_state_dict(memory)
@@ -202,7 +200,8 @@ def check_batch_split(rule):
     for c in PROBLEMS:
         if not c.coupled and c.graphs == 1 and c.rows < 10 and suits(rule, c):
             trial, _ = estimate_of(rule, c)
-            alone, first = trial.beside_copies(COPIES)
+            with quiet():
+                alone, first = trial.beside_copies(COPIES)
             if (np.abs(alone - first) > 1e-9 * (truth(c).size + c.offset)).any():
                 raise AssertionError(f"{complaint.split(':')[0]}: {COPIES} copies of a batch are not estimated as one "
                                      f"is alone, where there are {c}")
@@ -261,7 +260,8 @@ def asks_for(rule, need):
             if trial is not None:
                 trial.rules[0].needs = frozenset(rule.needs) - {need}
                 try:
-                    trial.estimate(random.Generator(3))
+                    with quiet():
+                        trial.estimate(random.Generator(3))
                 except ValueError:
                     return True
     return False

@@ -22,25 +22,25 @@ class LiveNoise(Noise):
     The noise that a rule draws for rows whose bits are certain stays as it is: the mean is one given that noise.
     """
 
-    def __init__(self, tape, live_rows):
+    def __init__(self, tape, model):
         super().__init__(tape)
-        self.live_rows = live_rows
+        self.model = model
 
     def varies(self, shape, event_ndim):
-        return varying(self.live_rows, shape, event_ndim)
+        return varying(self.model, shape, event_ndim)
 
 
-def varying(live_rows, shape, event_ndim):
-    """Which entries of a draw belong to live rows, as an array of ``shape``; all, if it is not one for each row."""
+def varying(model, shape, event_ndim):
+    """Which entries of a draw belong to live rows, as an array of ``shape``; all, if it is not one for each row.
+
+    Where event_ndim is 0, each unit is a row.
+    """
     lead = shape[:len(shape) - event_ndim]
-    rows, units = len(live_rows), prod(shape) // max(len(live_rows), 1)
-    if prod(lead) == rows:
-        mask = live_rows.reshape(lead + (1,) * event_ndim)
-    elif event_ndim == 0 and rows and prod(shape) == rows * units:
-        mask = np.repeat(live_rows, units).reshape(shape)
-    else:
-        mask = np.ones((1,) * len(shape), bool)
-    return np.broadcast_to(mask, shape).copy()
+    rows = model.is_live.ravel() == 1 if model.circumstances.axes == 0 else model.live_rows
+    for live in (rows, model.live_rows):
+        if prod(lead) == len(live):
+            return np.broadcast_to(live.reshape(lead + (1,) * event_ndim), shape).copy()
+    return np.ones(shape, bool)
 
 
 class Points(random.Generator):
@@ -73,7 +73,7 @@ class Points(random.Generator):
         self.draws += 1
         if name not in self.drawn:
             u = plain.uniform(shape, float, event_ndim)
-            mask = varying(self.model.live_rows, shape, event_ndim)
+            mask = varying(self.model, shape, event_ndim)
             if self.plain.seed == self.root and name[1] > 0:        # of a smooth neighbour, which does not look at it
                 mask[:] = False
             if mask.size == self.model.is_live.size:        # a number for each unit: those of certain bits stay

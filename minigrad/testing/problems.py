@@ -91,7 +91,7 @@ WORDS = {
               None: "a node is above, whose rule is {}"},
     "below": {"nothing": "no node is below", "itself": "a node with the same rule is below",
               None: "a node is below, whose rule is {}"},
-    "axes": {0: "event_ndim = 0, so units are rows that share a cost", None: "event_ndim = {}"},
+    "axes": {0: "event_ndim = 0, so a sample has one unit and rows share a cost", None: "event_ndim = {}"},
     "updates": {0: "the memory is as at the start", 1: "the memory had one update", None: "the memory had {} updates"},
     "graphs": {1: "one graph is alive", None: "another graph was drawn before backward"},
     "ties": {True: "two rows are equal and a logit is exactly 0", False: "no rows are equal"},
@@ -109,29 +109,31 @@ def cases(*rows):
 
 NONE, ST = "nothing", "straight-through"
 
-#: The default set: the simplest problem, ten that differ from each other in everything, and special ones.
+#: The default set: the simplest problem, special ones, and ten that differ from each other in everything.
 PROBLEMS = [
     Circumstances(),
     *cases(
+        (3, 2, 0.01, "negative", 6.0, False, False, False, NONE, NONE, 1, 12),
+        (1, 1, 100.0, "negative", 6.0, True, False, False, NONE, "itself", 0, 3),
+        (1, 5, 0.01, "positive", 1.3, True, False, True, ST, NONE, 1, 0),
+        (3, 5, 100.0, "negative", 1.3, False, False, False, NONE, ST, 2, 0),
+    ),
+    Circumstances(rows=1, sign="negative", updates=12, scale=100.0),
+    Circumstances(units=3, rows=5, logit=12.0, scale=100.0, sign="mixed", updates=40, context=True, weights=True),
+    Circumstances(graphs=2, sign="mixed", updates=3, context=True),
+    Circumstances(samples="two with one cost", sign="mixed", updates=3),
+    Circumstances(rows=3, samples="two with log-weights", sign="mixed", context=True),
+    Circumstances(ties=True, sign="mixed", updates=3),
+    Circumstances(units=3, rows=3, offset=1e9, updates=3),
+    Circumstances(units=17, rows=33, sign="mixed", logit=2.0, weights=True, updates=1),
+    *cases(
         (2, 9, 100.0, "mixed", 6.0, True, True, True, NONE, "relaxed", 2, 12),
         (5, 1, 0.01, "mixed", 6.0, False, True, False, ST, ST, 0, 1),
-        (1, 1, 100.0, "negative", 6.0, True, False, False, NONE, "itself", 0, 3),
         (5, 2, 1.0, "positive", 6.0, True, True, True, NONE, "exact", 2, 40),
         (1, 2, 1.0, "mixed", 1.3, True, False, False, "mid-point", ST, 1, 3),
         (2, 2, 1.0, "negative", 1.3, False, False, False, "relaxed", "exact", 0, 40),
-        (1, 5, 0.01, "positive", 1.3, True, False, True, ST, NONE, 1, 0),
         (3, 9, 1.0, "positive", 1.3, False, True, True, "relaxed", "itself", 1, 3),
-        (3, 5, 100.0, "negative", 1.3, False, False, False, NONE, ST, 2, 0),
-        (3, 2, 0.01, "negative", 6.0, False, False, False, NONE, NONE, 1, 12),
     ),
-    Circumstances(units=17, rows=33, sign="mixed", logit=2.0, weights=True, updates=1),
-    Circumstances(ties=True, sign="mixed", updates=3),
-    Circumstances(units=3, rows=3, offset=1e9, updates=3),
-    Circumstances(graphs=2, sign="mixed", updates=3, context=True),
-    Circumstances(units=2, rows=2, samples="two with one cost", sign="mixed", updates=3),
-    Circumstances(units=2, rows=3, samples="two with log-weights", sign="mixed", context=True),
-    Circumstances(units=3, rows=5, logit=12.0, scale=100.0, sign="mixed", updates=40, context=True, weights=True),
-    Circumstances(units=2, rows=1, sign="negative", updates=12, scale=100.0),
 ]
 
 

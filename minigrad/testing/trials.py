@@ -5,6 +5,7 @@ with its uniform numbers is integrated by Gauss's rule, with one live bit.  What
 """
 
 import warnings
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -13,8 +14,9 @@ import numpy as np
 from minigrad import random
 from minigrad.graph import Evaluation
 from minigrad.rule import frozen_memories
+from minigrad.tensor import tensor
 from minigrad.testing.live import LiveNoise, Points, points_for, share_done
-from minigrad.testing.models import BIASED, NEIGHBOURS, Model, truth
+from minigrad.testing.models import BIASED, CERTAIN, NEIGHBOURS, Model, truth
 from minigrad.testing.outcomes import Choices, Tape
 from minigrad.testing.problems import Circumstances
 from minigrad.testing.statistics import critical
@@ -102,10 +104,18 @@ class Trial:
         self.model = Model(c, copies, dtype)
         self.rules = [deepcopy(rule), *(self.neighbour(rule, name) for name in (c.above, c.below))]
         self.params = self.model.leaves(dtype)
-        for step in range(c.updates):
+        self.learn()
+
+    def learn(self):
+        """Let the rules learn from passes in which live logits were others than they are when rules are examined."""
+        before = self.params
+        self.params = {name: tensor(np.where(np.abs(p.data) < CERTAIN, 0.8 * p.data + 0.1, p.data), requires_grad=True)
+                       for name, p in before.items()}
+        for step in range(self.circumstances.updates):
             self.gradients(self.model.loss(self.rules, self.params, random.Generator(100 + step)))
             for r in self.rules:
                 r.update()
+        self.params = before
 
     @staticmethod
     def neighbour(rule, name):
@@ -144,7 +154,7 @@ class Trial:
         return mean, runs, moved
 
     def enumerated(self):
-        mean, runs, moved = self.over(lambda tape: Choices(LiveNoise(tape, self.model.live_rows), 3), MOST_RUNS)
+        mean, runs, moved = self.over(lambda tape: Choices(LiveNoise(tape, self.model), 3), MOST_RUNS)
         return self.outcome(mean, FINE, "enumerated", runs, moved)
 
     def integrated(self):
@@ -238,14 +248,24 @@ def attempt(rule, c, how):
     c = {"enumerated": lambda c: c, "integrated": smooth, "sampled": alone}[how](c)
     if not suits(rule, c):
         return None
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             return getattr(Trial(rule, c), how)()
         except TooMany:
-            if how != "enumerated" or c.live == 1:
+            if how != "enumerated":
                 raise
-            return getattr(Trial(rule, one_bit(c)), how)()
+        try:
+            return Trial(rule, one_bit(c)).enumerated()
+        except TooMany:
+            return Trial(rule, alone(c)).sampled()
+
+
+@contextmanager
+def quiet():
+    """No warnings: the circumstances are meant to be as they are."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def method(rule):

@@ -40,14 +40,14 @@ class Verdict:
 
     Attributes
     ----------
-    how : how means were found: "enumerated", "integrated" or "sampled".
+    how : how means were found, by the number of problems: "enumerated", "integrated" or "sampled".
     finding : the first fault, or None.
     covered : the circumstances of all problems that the rule passed.
     refused : what the rule said where it refused a problem by name.
     power : the largest bias that may have been missed, relative to the costs.
     """
 
-    how: str
+    how: dict
     finding: Finding | None
     covered: list
     refused: list
@@ -58,12 +58,13 @@ class Verdict:
             return str(self.finding)
         c = self.covered
         span = {name: sorted({getattr(x, name) for x in c}) for name in ("units", "rows", "updates", "scale", "logit")}
-        text = (f"passes {len(c)} problems, {self.how}: {ends(span['units'])} units, {ends(span['rows'])} rows, "
+        counts = ", ".join(f"{count} {how}" for how, count in self.how.items())
+        text = (f"passes {len(c)} problems ({counts}): {ends(span['units'])} units, {ends(span['rows'])} rows, "
                 f"{ends(span['updates'])} updates of a memory, costs of scale {ends(span['scale'])}, live logits up to "
                 f"{span['logit'][-1]:g}; nothing is said beyond them. ")
         text += f"A bias of {self.power:.1g} of the size of the costs would have been found"
-        if self.how == "sampled":
-            text += ", with probability 0.99"
+        if "sampled" in self.how:
+            text += ", with probability 0.99 where samples were drawn"
         for words in self.refused:
             text += f". It refuses: {words}"
         return text
@@ -76,7 +77,8 @@ def ends(values):
 def verdict(rule, thorough=False):
     """Try a rule, which claims to be unbiased, on all problems; stop at the first fault."""
     how = method(rule)
-    covered, refused, power = [], [], COARSE if how == "integrated" else FINE
+    covered, counts, refused, power = [], {}, [], FINE
+    finding = None
     for c in pairwise_cover() if thorough else PROBLEMS:
         try:
             found = attempt(rule, c, how)
@@ -84,15 +86,18 @@ def verdict(rule, thorough=False):
             if refusal(rule, error) and c != PROBLEMS[0]:
                 refused.append(str(error))
                 continue
-            return Verdict(how, raised(error, c), covered, refused)
-        if found is None:
+            finding = raised(error, c)
+            break
+        if found is None or found.circumstances in covered:
             continue
         if found.fault():
-            return Verdict(how, simplified(rule, found, how), covered, refused)
+            finding = simplified(rule, found, how)
+            break
         covered.append(found.circumstances)
-        if found.stderr is not None:
-            power = max(power, float(found.detectable.max()))
-    return Verdict(how, None, list(dict.fromkeys(covered)), list(dict.fromkeys(refused)), power)
+        counts[found.how] = counts.get(found.how, 0) + 1
+        power = max(power, COARSE if found.how == "integrated" else 0, 0 if found.stderr is None else
+                    float(found.detectable.max()))
+    return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power)
 
 
 def refusal(rule, error):
