@@ -17,9 +17,10 @@ SIMPLEST = {
     "rows": [2, 1, 3, 5, 9], "units": [2, 1, 3, 5],
 }
 
-#: Where a rule fails on the simplest problem: other values, to see whether the fault goes away.
-ALTERNATIVES = [("context", True), ("rows", 1), ("rows", 3), ("units", 1), ("units", 3), ("updates", 3),
-                ("sign", "negative"), ("logit", 6.0), ("below", "exact")]
+#: Other values than those of the simplest problem, to see whether a fault comes or goes with one of them.
+ALTERNATIVES = [("context", True), ("rows", 1), ("rows", 3), ("rows", 9), ("units", 1), ("units", 3), ("units", 5),
+                ("updates", 3), ("sign", "negative"), ("logit", 6.0), ("below", "exact")]
+MOST_RUNS = 600         # of all problems with these values together
 
 
 @dataclass
@@ -110,38 +111,70 @@ def raised(error, c):
     return Finding(f"raises {type(error).__name__}: {error}", "This is no refusal in the rule's own name", c)
 
 
-def fails(rule, c, how):
-    """The outcome if the rule fails, else None.  An error on the way is no verdict on these circumstances."""
+def tried(rule, c, how):
+    """The outcome of a problem; None if a rule cannot be tried on it.  An error is no verdict."""
     try:
-        found = attempt(rule, c, how)
+        return attempt(rule, c, how)
     except Exception:
         return None
+
+
+def fails(rule, c, how):
+    """The outcome if the rule fails, else None."""
+    found = tried(rule, c, how)
     return found if found is not None and found.wrong.any() else None
-
-
-def passes(rule, c, how):
-    """Whether a rule passes under circumstances, which it can be tried under."""
-    try:
-        found = attempt(rule, c, how)
-    except Exception:
-        return False
-    return found is not None and not found.wrong.any()
 
 
 def simplified(rule, found, how):
     """The finding on the smallest problem on which a rule still fails."""
-    simplest = fails(rule, Circumstances(), how)
-    found = simplest or shrunk(rule, found, how)
+    found = one_property(rule, found, how) or shrunk(rule, found, how)
+    names = unlike_the_simplest(found.circumstances)
+    if len(names) > 1:
+        for name, value in ALTERNATIVES:        # one property in place of several
+            other = fails(rule, replace(Circumstances(), **{name: value}), how)
+            if other is not None:
+                found, names = other, [name]
+                break
     c = found.circumstances
-    plain = Circumstances()
-    names = [f.name for f in fields(c) if getattr(c, f.name) != getattr(plain, f.name) and f.name != "live"]
     if names:
         where = "Wrong only where " + " and ".join(c.phrase(name) for name in names)
     else:
-        right = [replace(c, **{name: value}).phrase(name) for name, value in ALTERNATIVES
-                 if passes(rule, replace(c, **{name: value}), how)]
-        where = "Wrong in the simplest problem already" + (f", but not where {' or '.join(right)}" if right else "")
+        right = " or ".join(properties_that_heal(rule, found, how))
+        where = "Wrong in the simplest problem already" + (f", but not where {right}" if right else "")
     return Finding(found.fault(), where, c)
+
+
+def unlike_the_simplest(c):
+    """The names of properties that are not those of the simplest problem."""
+    return [f.name for f in fields(c) if getattr(c, f.name) != f.default and f.name != "live"]
+
+
+def one_property(rule, found, how):
+    """The outcome on the simplest problem, or with one property of a failing problem, if a rule fails there."""
+    simplest = Circumstances()
+    simpler = fails(rule, simplest, how)
+    for name in unlike_the_simplest(found.circumstances):
+        value = getattr(found.circumstances, name)
+        if simpler is None:
+            values = SIMPLEST[name]
+            less = values[:values.index(value)] if value in values else values
+            for some in [*less, value]:
+                if some != getattr(simplest, name):
+                    simpler = simpler or fails(rule, replace(simplest, **{name: some}), how)
+    return simpler
+
+
+def properties_that_heal(rule, found, how):
+    """Properties, in words, each of which makes a rule right that fails on the simplest problem."""
+    words, runs = [], 0
+    for name, value in ALTERNATIVES:
+        if runs < MOST_RUNS:        # those of rules with much noise take too long
+            c = replace(found.circumstances, **{name: value})
+            other = tried(rule, c, how)
+            runs += other.runs if other is not None else MOST_RUNS
+            if other is not None and not other.wrong.any():
+                words.append(c.phrase(name))
+    return words
 
 
 def shrunk(rule, found, how):

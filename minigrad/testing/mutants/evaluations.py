@@ -175,7 +175,7 @@ class SameNoiseAgain(AgainstOthers):
         return (node.cost - node.cost_at(other)) * (node.value - node.probs)
 
 
-@mutant("mean", "biased at logits", AgainstOthers())
+@mutant("mean", "where a sample has one unit", AgainstOthers())
 class ShiftedUnits(AgainstOthers):
     """The other sample is drawn from the noise of the first, one unit along."""
 
