@@ -13,7 +13,7 @@ from minigrad import random
 from minigrad.testing.outcomes import Continuous, Noise
 
 POINTS = 6                      # Gauss points in each cell
-WIDTH, TAIL = 2.0, 14.0         # of the cells in logit(u), and how far they go beyond the logit
+WIDTH, TAIL = 3.0, 14.0         # of the cells in logit(u), and how far they go beyond the logit
 
 
 class LiveNoise(Noise):
@@ -85,7 +85,7 @@ class Points(random.Generator):
         return self.drawn[name].astype(dtype)
 
 
-def points_for(logits):
+def points_for(logits, width=WIDTH):
     """Gauss points in u, and their weights: cells in x = logit(u) that end at ± the logits, with du = σ'(x) dx."""
     edges = {0.0, *np.abs(logits), *-np.abs(logits)}
     far = max(edges) + TAIL
@@ -93,7 +93,7 @@ def points_for(logits):
     x, w = np.polynomial.legendre.leggauss(POINTS)
     points, weights = [], []
     for low, high in pairwise(edges):
-        parts = np.linspace(low, high, int(np.ceil((high - low) / WIDTH)) + 1)
+        parts = np.linspace(low, high, int(np.ceil((high - low) / width)) + 1)
         for a, b in pairwise(parts):
             points.append(a + (b - a) * (1 + x) / 2)
             weights.append((b - a) / 2 * w)

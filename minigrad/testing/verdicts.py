@@ -7,7 +7,7 @@ What is left names the property that brought the fault out.
 from dataclasses import dataclass, fields, replace
 
 from minigrad.testing.problems import PROBLEMS, Circumstances, pairwise_cover
-from minigrad.testing.trials import COARSE, FINE, attempt, method
+from minigrad.testing.trials import COARSE, FINE, attempt, confirmed, method
 
 #: For each property, values from the simplest on: what a failing problem is simplified to.
 SIMPLEST = {
@@ -83,6 +83,7 @@ def verdict(rule, thorough=False):
     for c in pairwise_cover() if thorough else PROBLEMS:
         try:
             found = attempt(rule, c, how)
+            found = found and confirmed(rule, found)
         except Exception as error:
             if refusal(rule, error) and c != PROBLEMS[0]:
                 refused.append(str(error))
