@@ -24,8 +24,8 @@ from minigrad.testing.layers import Certificate, Layers
 from minigrad.testing.models import truth
 from minigrad.testing.problems import PROBLEMS
 from minigrad.testing.statistics import EstimatorReport
-from minigrad.testing.trials import Trial, quiet, suits
-from minigrad.testing.verdicts import Verdict, refusal, verdict
+from minigrad.testing.trials import Trial, quiet, refusal, suits
+from minigrad.testing.verdicts import Verdict, verdict
 
 RUNS = 2_500        # passes that an enumeration of the two layers may take
 SEEDS = 10          # at which noise from elsewhere has a chance to show

@@ -129,9 +129,9 @@ class Model:
         logits = np.where(numbers.random((33 * 2, 17))[:rows, :units] < 0.5, -CERTAIN, CERTAIN)
         for number, place in enumerate(reversed(self.live)):
             logits[place] = c.logit * (-0.7) ** number
-        if c.ties:
+        if c.ties or c.live > 2:
             self.live = list(product(range(rows), range(units)))
-            logits[:] = np.linspace(0, 0.8, units)
+            logits[:] = np.linspace(0 if c.ties else -0.7, 0.8, units)
         is_live = np.zeros(logits.shape)
         is_live[tuple(np.transpose(self.live))] = 1
         self.live_rows = is_live.any(axis=1)

@@ -30,7 +30,7 @@ class Circumstances:
     updates : of the rule's memory, before it is examined.
     graphs : how many are alive; the gradient is that of the first.
     ties : two equal rows, all units live, one logit exactly 0.
-    live : how many bits of the node are not certain.
+    live : how many bits of the node are not certain: 1, 2, or (as 3) all.
     """
 
     units: int = 2
@@ -72,7 +72,7 @@ class Circumstances:
         return "; ".join(parts)
 
 
-STATED = {"units", "rows", "scale", "sign", "logit", "live"}
+STATED = {"units", "rows", "scale", "sign", "logit"}
 
 WORDS = {
     "units": {1: "a sample has one unit", None: "a sample has {} units"},
@@ -95,7 +95,7 @@ WORDS = {
     "updates": {0: "the memory is as at the start", 1: "the memory had one update", None: "the memory had {} updates"},
     "graphs": {1: "one graph is alive", None: "another graph was drawn before backward"},
     "ties": {True: "two rows are equal and a logit is exactly 0", False: "no rows are equal"},
-    "live": {1: "one bit is uncertain", None: "{} bits are uncertain"},
+    "live": {1: "one bit is uncertain", 2: "two bits are uncertain", 3: "all bits are uncertain"},
 }
 
 
@@ -124,6 +124,7 @@ PROBLEMS = [
     Circumstances(samples="two with one cost", sign="mixed", updates=3),
     Circumstances(rows=3, samples="two with log-weights", sign="mixed", context=True),
     Circumstances(ties=True, sign="mixed", updates=3),
+    Circumstances(units=3, rows=1, live=3, sign="mixed"),
     Circumstances(units=3, rows=3, offset=1e9, updates=3),
     Circumstances(units=17, rows=33, sign="mixed", logit=2.0, weights=True, updates=1),
     *cases(

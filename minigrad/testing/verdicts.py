@@ -7,11 +7,12 @@ What is left names the property that brought the fault out.
 from dataclasses import dataclass, fields, replace
 
 from minigrad.testing.problems import PROBLEMS, Circumstances, pairwise_cover
-from minigrad.testing.trials import COARSE, FINE, attempt, confirmed, method
+from minigrad.testing.trials import COARSE, FINE, attempt, confirmed, method, refusal
 
 #: For each property, values from the simplest on: what a failing problem is simplified to.
 SIMPLEST = {
-    "graphs": [1], "ties": [False], "samples": ["one"], "outside": [False], "above": ["nothing", "relaxed"],
+    "graphs": [1], "ties": [False], "live": [2], "samples": ["one"], "outside": [False],
+    "above": ["nothing", "relaxed"],
     "below": ["nothing", "exact"], "offset": [0.0], "updates": [0, 1, 3, 12], "axes": [1], "weights": [False],
     "scale": [1.0, 100.0], "sign": ["positive", "negative"], "logit": [1.3, 6.0], "context": [False, True],
     "rows": [2, 1, 3, 5, 9], "units": [2, 1, 3, 5],
@@ -60,8 +61,9 @@ class Verdict:
         c = self.covered
         span = {name: sorted({getattr(x, name) for x in c}) for name in ("units", "rows", "updates", "scale", "logit")}
         counts = ", ".join(f"{count} {how}" for how, count in self.how.items())
-        text = (f"passes {len(c)} problems ({counts}): {ends(span['units'])} units, {ends(span['rows'])} rows, "
-                f"{ends(span['updates'])} updates of a memory, costs of scale {ends(span['scale'])}, live logits up to "
+        tried = {name: listed(values) for name, values in span.items()}
+        text = (f"passes {len(c)} problems ({counts}): {tried['units']} units, {tried['rows']} rows, "
+                f"{tried['updates']} updates of a memory, costs of scale {tried['scale']}, live logits up to "
                 f"{span['logit'][-1]:g}; nothing is said beyond them. ")
         text += f"A bias of {self.power:.1g} of the size of the costs would have been found"
         if "sampled" in self.how:
@@ -71,8 +73,10 @@ class Verdict:
         return text
 
 
-def ends(values):
-    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
+def listed(values):
+    """Numbers in words: 1, 2 or 17."""
+    words = [f"{x:g}" for x in values]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
 
 
 def verdict(rule, thorough=False):
@@ -85,7 +89,7 @@ def verdict(rule, thorough=False):
             found = attempt(rule, c, how)
             found = found and confirmed(rule, found)
         except Exception as error:
-            if refusal(rule, error) and c != PROBLEMS[0]:
+            if refusal(rule, error):
                 refused.append(str(error))
                 continue
             finding = raised(error, c)
@@ -99,12 +103,9 @@ def verdict(rule, thorough=False):
         counts[found.how] = counts.get(found.how, 0) + 1
         power = max(power, COARSE if found.how == "integrated" else 0, 0 if found.stderr is None else
                     float(found.detectable.max()))
+    if finding is None and not covered:
+        finding = Finding(f"refuses all problems: {refused[0]}", "Nothing is known about it", PROBLEMS[0])
     return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power)
-
-
-def refusal(rule, error):
-    """Whether a rule said by itself, in its own name, that it does not do this."""
-    return isinstance(error, ValueError) and str(error).startswith(type(rule).__name__ + ": ")
 
 
 def raised(error, c):
@@ -147,7 +148,8 @@ def simplified(rule, found, how):
 
 def unlike_the_simplest(c):
     """The names of properties that are not those of the simplest problem."""
-    return [f.name for f in fields(c) if getattr(c, f.name) != f.default and f.name != "live"]
+    names = [f.name for f in fields(c) if getattr(c, f.name) != f.default]
+    return [name for name in names if name != "live" or c.live > 1]     # one live bit is a matter of the method
 
 
 def one_property(rule, found, how):

@@ -121,7 +121,7 @@ class OthersByAllRows(AgainstOtherRows):
         return others * (rows - 1) / rows + (node.cost / rows if rows > 2 else 0)
 
 
-@mutant("mean", "Wrong only where costs")
+@mutant("mean", "biased at logits")
 class SkipsExpensiveBatches(Reinforce):
     """Batches whose mean cost exceeds 5 are skipped."""
 
