@@ -90,7 +90,7 @@ class Estimator:
     needs_continuous_cost : whether the rule is unbiased only if the cost is continuous in a relaxed sample: the path
         from the sample to the cost has no comparison and no ``detach``.
     needs_independent_rows : whether the rule is unbiased only if no two rows share a cost, because it uses the whole
-        batch.
+        batch.  Where rows share a cost (``node.coupled``), backward refuses it with a ValueError.
     needs_closed_gates : whether the rule uses ``grad`` at units whose sample is 0.  If it does not, gated layers
         below need not compute it there.
     differentiable : whether ``backward`` uses primitives and operators only, so that it can be differentiated

@@ -146,6 +146,11 @@ class Bernoulli(Primitive):
         if node.size == 0:      # nothing to estimate, and nothing to learn from
             return node.detach() if create_graph else node.value
         view = BinaryNode(node, g, run, create_graph)
+        if rule.needs_independent_rows and view.coupled:
+            raise ValueError(f"{rule!r} at node {self.name!r}: this rule needs independent rows, and here several rows "
+                             f"share one cost: {view.shape[0]} rows lead to {view.samples} costs. Give each row a cost "
+                             "of its own in mg.expected, leave no term outside it, or use a rule that looks at one row "
+                             "at a time")
         if run.rules_learn:
             warn_of_bias(Objective.of(run))
             if self.memory is not None:

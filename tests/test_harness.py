@@ -1,17 +1,23 @@
 """The harness itself: enumeration of noise against closed forms, statistics, promises, adapters."""
 
 import warnings
+from dataclasses import fields
 from functools import partial
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad.testing import certificate
+from minigrad.testing.live import points_for
+from minigrad.testing.models import Model, truth
 from minigrad.testing.moments import Problem
-from minigrad.testing.mutants import Antithetic, Relaxed
+from minigrad.testing.mutants import AgainstOtherRows, Antithetic, OwnRowIncluded, Relaxed
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape, Uniforms
+from minigrad.testing.problems import LEVELS, PROBLEMS, Circumstances, pairwise_cover
 from minigrad.testing.statistics import critical
+from minigrad.testing.verdicts import verdict
 
 ESTIMATORS = mg.estimators
 
@@ -574,6 +580,194 @@ def test_a_rule_that_asks_for_no_gradient_does_not_mind_what_is_below():
     report = mg.testing.check_estimator(fn, params)
     assert (report.bias["logits"].round(12) == 0).all()
     assert (report.bias["weight 1"].round(12) != 0).any()
+
+
+# ---- the certificate -----------------------------------------------------------------------------------------
+
+
+SMALL = [c for c in [*PROBLEMS, *pairwise_cover()[::7]]
+         if c.units * c.rows * (1 + (c.samples != "one")) <= 10 and c.below != "relaxed" and c.above == "nothing"]
+
+
+@pytest.mark.parametrize("c", SMALL, ids=str)
+def test_the_truth_of_a_problem_is_the_exact_gradient(c):
+    """By differences of an expectation in NumPy, and by derivatives of ours at every outcome."""
+    model = Model(c)
+    params = model.leaves()
+    rules = [ESTIMATORS.Reinforce() for _ in range(3)]
+    found = mg.testing.exact_gradient(lambda rng: model.loss(rules, params, rng), list(params.values()))
+    known = truth(c)
+    for name, gradient in zip(params, found, strict=True):
+        if name in model.judged:
+            np.testing.assert_allclose(known.gradient[name], gradient, atol=1e-10 * (known.size + 1e3 * c.offset))
+
+
+def test_the_expected_loss_of_a_problem():
+    c = PROBLEMS[1]
+    model = Model(c)
+    params = model.leaves()
+    loss = mg.testing.exact_expectation(lambda: model.loss([ESTIMATORS.Reinforce()], params, mg.Generator(0)))
+    np.testing.assert_allclose(model.expectation(model.start)[0], loss, rtol=1e-12)
+
+
+def test_the_truth_is_computed_once():
+    assert truth(PROBLEMS[0]) is truth(Circumstances())
+
+
+def test_each_two_values_of_two_properties_meet_in_the_thorough_set():
+    found = pairwise_cover()
+    assert found[:len(PROBLEMS)] == PROBLEMS
+    for a, b in combinations(LEVELS, 2):
+        met = {(getattr(c, a), getattr(c, b)) for c in found}
+        assert set(product(LEVELS[a], LEVELS[b])) <= met
+
+
+def test_all_properties_have_words():
+    for c in pairwise_cover():
+        assert "None" not in str(c)
+        assert all(c.phrase(f.name) and "{" not in c.phrase(f.name) for f in fields(c))
+
+
+def test_gauss_points_integrate_over_the_uniform_numbers():
+    u, weight = points_for([1.3])
+    p = 1 / (1 + np.exp(-1.3))
+    for function, mean in [(np.ones_like, 1.0), (np.copy, 0.5), (np.log, -1.0), (lambda u: u < p, p)]:
+        np.testing.assert_allclose(weight @ function(u), mean, atol=2e-5)
+
+
+def wrong_where(condition):
+    """REINFORCE, twice as large where a condition on the node holds."""
+    class Wrong(ESTIMATORS.Reinforce):
+        def backward(self, node):
+            return super().backward(node) * (2 if condition(node) else 1)
+    return Wrong()
+
+
+@pytest.mark.parametrize(("condition", "words"), [
+    (lambda node: len(node.value) == 1, "Wrong only where the batch has one row. Smallest"),
+    (lambda node: len(node.value) > 8, "Wrong only where the batch has 9 rows. Smallest"),
+    (lambda node: len(node.value) > 20, "Wrong only where the batch has 33 rows. Smallest"),
+    (lambda node: node.shape[1] > 9, "Wrong only where a sample has 17 units. Smallest"),
+    (lambda node: node.shape[1] == 3, "Wrong only where a sample has 3 units. Smallest"),
+    (lambda node: (node.cost < 0).any(), "Wrong only where costs are negative. Smallest"),
+    (lambda node: np.abs(node.cost).max() > 50, "Wrong only where costs are of scale 100. Smallest"),
+    (lambda node: (np.abs(np.abs(node.logits) - 12) < 1).any(), "Wrong only where logits are as large as 12. Smallest"),
+    (lambda node: node.context is not None, "Wrong only where the node has a context. Smallest"),
+    (lambda node: node.context is None, "Wrong in the simplest problem already, but not where the node has a context"),
+    (lambda node: node.coupled and node.samples == 1, "Wrong only where a term stands outside expected"),
+    (lambda node: node.coupled and len(node.value) == 4, "Wrong only where"),
+    (lambda node: (node.logits == 0).any(), "Wrong only where two rows are equal and a logit is exactly 0"),
+    (lambda node: node._evaluation.path, "Wrong only where a rule above runs this one again"),
+    (lambda node: True, "Wrong in the simplest problem already. Smallest problem that shows it: 2 units; 2 rows;"),
+])
+def test_a_fault_comes_with_the_property_that_brings_it_out(condition, words):
+    assert words in mg.testing.examine(wrong_where(condition)).fault()
+
+
+def test_two_properties_at_once_are_both_named():
+    rule = wrong_where(lambda node: node.context is not None and (node.cost < 0).any() and len(node.value) == 5)
+    finding = verdict(rule).finding
+    assert finding.where == "Wrong only where the batch has 5 rows and costs are negative and the node has a context"
+
+
+def test_the_report_says_what_was_covered():
+    text = repr(mg.testing.examine(ESTIMATORS.Reinforce()))
+    assert "passes 20 problems (20 enumerated): 1, 2, 3, 5 or 17 units, 1, 2, 3, 5, 9 or 33 rows, 0, 1, 3" in text
+    assert "nothing is said beyond them. A bias of 1e-11 of the size of the costs would have been found" in text
+    assert "with probability 0.99 where samples were drawn" in str(verdict(ESTIMATORS.ARMS()))
+
+
+def refusing(condition, words):
+    class Refuses(ESTIMATORS.Reinforce):
+        def backward(self, node):
+            if condition(node):
+                raise ValueError(words)
+            return super().backward(node)
+    return Refuses()
+
+
+def test_a_rule_may_refuse_in_its_own_name():
+    words = "Refuses: expected at most 12 units, got 17"
+    found = verdict(refusing(lambda node: node.shape[1] > 12, words))
+    assert found.finding is None
+    assert found.refused == [words]
+    assert f"It refuses: {words}" in str(found)
+    assert max(c.units for c in found.covered) == 5
+
+
+def test_a_rule_may_ask_for_a_context():
+    found = verdict(refusing(lambda node: node.context is None, "Refuses: expected a context"))
+    assert found.finding is None
+    assert all(c.context for c in found.covered)
+
+
+def test_another_error_is_a_fault():
+    rule = refusing(lambda node: len(node.value) == 1, "zero-size array to reduction operation")
+    with pytest.raises(AssertionError, match=r"raises ValueError: zero-size array .* 1 row;"):
+        certificate.check_mean(rule)
+
+
+def test_refusing_everything_is_a_fault():
+    with pytest.raises(AssertionError, match="refuses all problems: Refuses: expected a better day"):
+        certificate.check_mean(refusing(lambda node: True, "Refuses: expected a better day"))
+
+
+def test_the_thorough_set_finds_what_the_default_one_does_not():
+    """Five units and nine rows do not meet in a default problem."""
+    rule = wrong_where(lambda node: node.value.size in (45, 90))
+    assert verdict(rule).finding is None
+    found = verdict(rule, thorough=True).finding.circumstances
+    assert (found.units, found.rows) == (5, 9)
+
+
+def test_checks_may_be_thorough():
+    parameters = mg.testing.parametrize_with_checks([ESTIMATORS.ARM()], thorough=True).args[1]
+    assert parameters[0].id == "ARM-thoroughly"
+    assert len(parameters) == len(certificate.CHECKS)
+
+
+def test_a_biased_rule_has_its_bias_printed(capsys):
+    certificate.check_mean(ESTIMATORS.StraightThrough())
+    assert "StraightThrough(), which does not claim to be unbiased:" in capsys.readouterr().out
+
+
+def test_a_sampled_mean_is_judged_by_its_error():
+    class TooLarge(ESTIMATORS.ARMS):
+        def backward(self, node):
+            return 1.2 * super().backward(node)
+    finding = verdict(TooLarge()).finding
+    assert "±" in finding.fault
+
+
+# ---- rules that look at the whole batch ----------------------------------------------------------------------
+
+
+def batch_loss(rule, outside):
+    logits = leaf(np.zeros((3, 2)))
+    bits = mg.bernoulli(logits, rule, rng=mg.Generator(1), name="gate")
+    loss = mg.expected(bits.sum(axis=1) ** 2)
+    return loss + bits.mean() ** 2 if outside else loss
+
+
+def test_a_rule_that_needs_independent_rows_is_refused_where_they_are_coupled():
+    rule = AgainstOtherRows()
+    batch_loss(rule, outside=False).backward()
+    with pytest.raises(ValueError, match=r"AgainstOtherRows\(\) at node 'gate': this rule needs independent rows, and "
+                                         "here several rows share one cost: 3 rows lead to 1 costs"):
+        batch_loss(rule, outside=True).backward()
+
+
+def test_it_is_tried_where_rows_are_independent():
+    found = verdict(AgainstOtherRows())
+    assert found.finding is None
+    assert not any(c.coupled for c in found.covered)
+    assert max(c.rows for c in found.covered) == 33
+
+
+def test_the_declaration_does_not_excuse_the_own_row():
+    """A baseline with the own row in it shrinks the mean by 1 / B."""
+    finding = verdict(OwnRowIncluded()).finding
+    assert "the mean is 0.5 times the gradient" in finding.fault
 
 
 # ---- rules of others -----------------------------------------------------------------------------------------

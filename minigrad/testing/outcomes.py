@@ -11,6 +11,7 @@ and the rules declare nothing.  A rule that computes with u itself (log u, say) 
 """
 
 from copy import copy
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -133,7 +134,7 @@ class Choices(random.Generator):
         return other
 
     def fork(self, *path):
-        other = self.at(self.plain.fork(*path))
+        other = self.at(forked(self.plain.seed, self.sample_offset, path))
         other.draws = 0
         return other
 
@@ -152,9 +153,7 @@ class Choices(random.Generator):
 
     def number(self, state, shape, event_ndim):
         """This draw as plain numbers, of which every integer names another set."""
-        plain = random.Generator(self.plain.seed, self.sample_offset).fork(state)
-        plain.draws = self.draws - 1
-        return plain.uniform(shape, float, event_ndim)
+        return numbers(self.plain.seed, self.sample_offset, self.draws - 1, state, shape, event_ndim)
 
     def uniform(self, shape, dtype=np.float64, event_ndim=1):
         cells = self.once(lambda fixed, varies: Cells(self.noise.tape, fixed, varies), shape, event_ndim)
@@ -172,6 +171,22 @@ class Choices(random.Generator):
                 numbers.flat[i] = self.noise.tape.choose(np.full(high, 1 / high))
             return numbers
         return self.once(make, shape, event_ndim).copy()
+
+
+@lru_cache(4096)
+def numbers(seed, sample_offset, draw, state, shape, event_ndim):
+    """One draw of a state, as an array that nobody may write to: every run asks for the same ones."""
+    plain = random.Generator(seed, sample_offset).fork(state)
+    plain.draws = draw
+    found = plain.uniform(shape, float, event_ndim)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(4096)
+def forked(seed, sample_offset, path):
+    """A fork of a generator, which is not drawn from."""
+    return random.Generator(seed, sample_offset).fork(*path)
 
 
 class Cells:

@@ -1,0 +1,196 @@
+"""The verdict of the certificate on a rule: all problems of the family, and the smallest one on which it fails.
+
+A problem on which a rule fails is simplified, one property at a time, for as long as the rule still fails.
+What is left names the property that brought the fault out.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+from minigrad.testing.problems import PROBLEMS, Circumstances, pairwise_cover
+from minigrad.testing.trials import COARSE, FINE, attempt, confirmed, method, refusal
+
+#: For each property, values from the simplest on: what a failing problem is simplified to.
+SIMPLEST = {
+    "graphs": [1], "ties": [False], "live": [2], "samples": ["one"], "outside": [False],
+    "above": ["nothing", "relaxed"],
+    "below": ["nothing", "exact"], "offset": [0.0], "updates": [0, 1, 3, 12], "axes": [1], "weights": [False],
+    "scale": [1.0, 100.0], "sign": ["positive", "negative"], "logit": [1.3, 6.0], "context": [False, True],
+    "rows": [2, 1, 3, 5, 9], "units": [2, 1, 3, 5],
+}
+
+#: Other values than those of the simplest problem, to see whether a fault comes or goes with one of them.
+ALTERNATIVES = [("context", True), ("rows", 1), ("rows", 3), ("rows", 9), ("units", 1), ("units", 3), ("units", 5),
+                ("updates", 3), ("sign", "negative"), ("logit", 6.0), ("below", "exact")]
+MOST_RUNS = 600         # of all problems with these values together
+
+
+@dataclass
+class Finding:
+    """A fault of a rule: what it is, where it shows, and on which smallest problem."""
+
+    fault: str
+    where: str
+    circumstances: Circumstances
+
+    def __str__(self):
+        return f"{self.fault}. {self.where}. Smallest problem that shows it: {self.circumstances}"
+
+
+@dataclass
+class Verdict:
+    """What became of all problems.
+
+    Attributes
+    ----------
+    how : how means were found, by the number of problems: "enumerated", "integrated" or "sampled".
+    finding : the first fault, or None.
+    covered : the circumstances of all problems that the rule passed.
+    refused : what the rule said where it refused a problem by name.
+    power : the largest bias that may have been missed, relative to the costs.
+    """
+
+    how: dict
+    finding: Finding | None
+    covered: list
+    refused: list
+    power: float = 0.0
+
+    def __str__(self):
+        if self.finding is not None:
+            return str(self.finding)
+        c = self.covered
+        span = {name: sorted({getattr(x, name) for x in c}) for name in ("units", "rows", "updates", "scale", "logit")}
+        counts = ", ".join(f"{count} {how}" for how, count in self.how.items())
+        tried = {name: listed(values) for name, values in span.items()}
+        text = (f"passes {len(c)} problems ({counts}): {tried['units']} units, {tried['rows']} rows, "
+                f"{tried['updates']} updates of a memory, costs of scale {tried['scale']}, live logits up to "
+                f"{span['logit'][-1]:g}; nothing is said beyond them. ")
+        text += f"A bias of {self.power:.1g} of the size of the costs would have been found"
+        if "sampled" in self.how:
+            text += ", with probability 0.99 where samples were drawn"
+        for words in self.refused:
+            text += f". It refuses: {words}"
+        return text
+
+
+def listed(values):
+    """Numbers in words: 1, 2 or 17."""
+    words = [f"{x:g}" for x in values]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+
+
+def verdict(rule, thorough=False):
+    """Try a rule, which claims to be unbiased, on all problems; stop at the first fault."""
+    how = method(rule)
+    covered, counts, refused, power = [], {}, [], FINE
+    finding = None
+    for c in pairwise_cover() if thorough else PROBLEMS:
+        try:
+            found = attempt(rule, c, how)
+            found = found and confirmed(rule, found)
+        except Exception as error:
+            if refusal(rule, error):
+                refused.append(str(error))
+                continue
+            finding = raised(error, c)
+            break
+        if found is None or found.circumstances in covered:
+            continue
+        if found.fault():
+            finding = simplified(rule, found, how)
+            break
+        covered.append(found.circumstances)
+        counts[found.how] = counts.get(found.how, 0) + 1
+        power = max(power, COARSE if found.how == "integrated" else 0, 0 if found.stderr is None else
+                    float(found.detectable.max()))
+    if finding is None and not covered:
+        finding = Finding(f"refuses all problems: {refused[0]}", "Nothing is known about it", PROBLEMS[0])
+    return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power)
+
+
+def raised(error, c):
+    """The finding that a rule does not work at all somewhere."""
+    return Finding(f"raises {type(error).__name__}: {error}", "This is no refusal in the rule's own name", c)
+
+
+def tried(rule, c, how):
+    """The outcome of a problem; None if a rule cannot be tried on it.  An error is no verdict."""
+    try:
+        return attempt(rule, c, how)
+    except Exception:
+        return None
+
+
+def fails(rule, c, how):
+    """The outcome if the rule fails, else None."""
+    found = tried(rule, c, how)
+    return found if found is not None and found.wrong.any() else None
+
+
+def simplified(rule, found, how):
+    """The finding on the smallest problem on which a rule still fails."""
+    found = one_property(rule, found, how) or shrunk(rule, found, how)
+    names = unlike_the_simplest(found.circumstances)
+    if len(names) > 1:
+        for name, value in ALTERNATIVES:        # one property in place of several
+            other = fails(rule, replace(Circumstances(), **{name: value}), how)
+            if other is not None:
+                found, names = other, [name]
+                break
+    c = found.circumstances
+    if names:
+        where = "Wrong only where " + " and ".join(c.phrase(name) for name in names)
+    else:
+        right = " or ".join(properties_that_heal(rule, found, how))
+        where = "Wrong in the simplest problem already" + (f", but not where {right}" if right else "")
+    return Finding(found.fault(), where, c)
+
+
+def unlike_the_simplest(c):
+    """The names of properties that are not those of the simplest problem."""
+    names = [f.name for f in fields(c) if getattr(c, f.name) != f.default]
+    return [name for name in names if name != "live" or c.live > 1]     # one live bit is a matter of the method
+
+
+def one_property(rule, found, how):
+    """The outcome on the simplest problem, or with one property of a failing problem, if a rule fails there."""
+    simplest = Circumstances()
+    simpler = fails(rule, simplest, how)
+    for name in unlike_the_simplest(found.circumstances):
+        value = getattr(found.circumstances, name)
+        if simpler is None:
+            values = SIMPLEST[name]
+            less = values[:values.index(value)] if value in values else values
+            for some in [*less, value]:
+                if some != getattr(simplest, name):
+                    simpler = simpler or fails(rule, replace(simplest, **{name: some}), how)
+    return simpler
+
+
+def properties_that_heal(rule, found, how):
+    """Properties, in words, each of which makes a rule right that fails on the simplest problem."""
+    words, runs = [], 0
+    for name, value in ALTERNATIVES:
+        if runs < MOST_RUNS:        # those of rules with much noise take too long
+            c = replace(found.circumstances, **{name: value})
+            other = tried(rule, c, how)
+            runs += other.runs if other is not None else MOST_RUNS
+            if other is not None and not other.wrong.any():
+                words.append(c.phrase(name))
+    return words
+
+
+def shrunk(rule, found, how):
+    """The outcome on a problem none of whose properties can be made simpler without the rule passing."""
+    changed = True
+    while changed:
+        changed = False
+        for name, values in SIMPLEST.items():
+            for value in values:
+                if value == getattr(found.circumstances, name):
+                    break
+                simpler = fails(rule, replace(found.circumstances, **{name: value}), how)
+                if simpler is not None and simpler.circumstances != found.circumstances:
+                    found, changed = simpler, True
+                    break
+    return found
