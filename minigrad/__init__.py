@@ -48,7 +48,7 @@ from minigrad import (  # noqa: E402
     testing,
 )
 from minigrad.creation import arange, eye, ones, zeros  # noqa: E402
-from minigrad.draw import draw  # noqa: E402
+from minigrad.diagrams import draw  # noqa: E402
 from minigrad.functional import grad, hessian, jacobian, replay, value_and_grad  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
 from minigrad.objective import expected  # noqa: E402

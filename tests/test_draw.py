@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.draw.layers import GAP, Layers
+from minigrad.diagrams.layers import GAP, Layers
 
 SVG = "{http://www.w3.org/2000/svg}"
 

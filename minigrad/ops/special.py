@@ -28,7 +28,7 @@ def function(name, kind):
     return getattr(library, name)
 
 
-def special(name, *arguments):
+def by_scipy(name, *arguments):
     """Call the special function ``name`` of the library for these arrays.
 
     Numbers take the dtype of the arrays first, since in SciPy they would make the result float64.
@@ -41,7 +41,7 @@ def special(name, *arguments):
 @elementwise
 def erf(x):
     """Error function, 2/√π ∫₀ˣ exp(-t²) dt."""
-    return special("erf", x)
+    return by_scipy("erf", x)
 
 
 erf.vjps(lambda g, out, x: g * (2 / sqrt(pi)) * exp(-square(x)))
@@ -50,7 +50,7 @@ erf.vjps(lambda g, out, x: g * (2 / sqrt(pi)) * exp(-square(x)))
 @elementwise
 def erfc(x):
     """1 - erf(x), exact for large x."""
-    return special("erfc", x)
+    return by_scipy("erfc", x)
 
 
 erfc.vjps(lambda g, out, x: g * (-2 / sqrt(pi)) * exp(-square(x)))
@@ -59,7 +59,7 @@ erfc.vjps(lambda g, out, x: g * (-2 / sqrt(pi)) * exp(-square(x)))
 @elementwise
 def ndtr(x):
     """Φ(x), the distribution function of the standard normal."""
-    return special("ndtr", x)
+    return by_scipy("ndtr", x)
 
 
 ndtr.vjps(lambda g, out, x: g * (1 / sqrt(2 * pi)) * exp(-square(x) / 2))
@@ -68,7 +68,7 @@ ndtr.vjps(lambda g, out, x: g * (1 / sqrt(2 * pi)) * exp(-square(x) / 2))
 @elementwise
 def ndtri(p):
     """The inverse of Φ: the standard normal number below which lies the probability p."""
-    return special("ndtri", p)
+    return by_scipy("ndtri", p)
 
 
 ndtri.vjps(lambda g, out, p: g * sqrt(2 * pi) * exp(square(out) / 2))
@@ -77,7 +77,7 @@ ndtri.vjps(lambda g, out, p: g * sqrt(2 * pi) * exp(square(out) / 2))
 @elementwise
 def log_ndtr(x):
     """log Φ(x), exact far into the left tail."""
-    return special("log_ndtr", x)
+    return by_scipy("log_ndtr", x)
 
 
 log_ndtr.vjps(lambda g, out, x: g * inverse_mills(x))
@@ -86,7 +86,7 @@ log_ndtr.vjps(lambda g, out, x: g * inverse_mills(x))
 @elementwise
 def inverse_mills(x):
     """φ(x) / Φ(x), the inverse Mills ratio: the derivative of log Φ, about -x in the left tail."""
-    return sqrt(2 / pi) / special("erfcx", x * -sqrt(0.5))
+    return sqrt(2 / pi) / by_scipy("erfcx", x * -sqrt(0.5))
 
 
 inverse_mills.vjps(lambda g, out, x: -g * out * (x + out))
@@ -95,7 +95,7 @@ inverse_mills.vjps(lambda g, out, x: -g * out * (x + out))
 @elementwise
 def gammaln(x):
     """log |Γ(x)|."""
-    return special("gammaln", x)
+    return by_scipy("gammaln", x)
 
 
 gammaln.vjps(lambda g, out, x: g * digamma(x))
@@ -104,7 +104,7 @@ gammaln.vjps(lambda g, out, x: g * digamma(x))
 @elementwise
 def digamma(x):
     """ψ(x), the derivative of log Γ(x)."""
-    return special("digamma", x)
+    return by_scipy("digamma", x)
 
 
 digamma.vjps(lambda g, out, x: g * polygamma(1, x))
@@ -114,7 +114,7 @@ digamma.vjps(lambda g, out, x: g * polygamma(1, x))
 def polygamma(n, x):
     """The n-th derivative of ψ at x > 0; n is an integer and has no derivative."""
     n = n if is_array(n) else np.full_like(x, n)
-    return special("polygamma", n, x).astype(np.result_type(x, 1.0))
+    return by_scipy("polygamma", n, x).astype(np.result_type(x, 1.0))
 
 
 polygamma.vjps(None, lambda g, out, n, x: g * polygamma(n + 1, x))
@@ -123,7 +123,7 @@ polygamma.vjps(None, lambda g, out, n, x: g * polygamma(n + 1, x))
 @elementwise
 def betaln(a, b):
     """log B(a, b) = log Γ(a) + log Γ(b) - log Γ(a + b)."""
-    return special("betaln", a, b)
+    return by_scipy("betaln", a, b)
 
 
 betaln.vjps(lambda g, out, a, b: g * (digamma(a) - digamma(a + b)),
@@ -133,7 +133,7 @@ betaln.vjps(lambda g, out, a, b: g * (digamma(a) - digamma(a + b)),
 @elementwise
 def logit(p):
     """log(p / (1 - p)), the inverse of the sigmoid."""
-    return special("logit", p)
+    return by_scipy("logit", p)
 
 
 logit.vjps(lambda g, out, p: g / p + g / (1 - p))
@@ -153,7 +153,7 @@ ratio.vjps(lambda g, out, x, y: g / y,
 @elementwise
 def xlogy(x, y):
     """x log y, and 0 where x is 0, also at y = 0."""
-    return special("xlogy", x, y)
+    return by_scipy("xlogy", x, y)
 
 
 xlogy.vjps(lambda g, out, x, y: g * log(as_scalar(y, g.dtype)),
@@ -163,7 +163,7 @@ xlogy.vjps(lambda g, out, x, y: g * log(as_scalar(y, g.dtype)),
 @elementwise
 def xlog1py(x, y):
     """x log(1 + y), and 0 where x is 0, also at y = -1."""
-    return special("xlog1py", x, y)
+    return by_scipy("xlog1py", x, y)
 
 
 xlog1py.vjps(lambda g, out, x, y: g * log1p(as_scalar(y, g.dtype)),

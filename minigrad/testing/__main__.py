@@ -14,7 +14,7 @@ from pathlib import Path
 
 from minigrad import output
 from minigrad.testing.programs.frameworks import check_returned
-from minigrad.testing.programs.picture import picture
+from minigrad.testing.programs.plots import picture
 
 
 def load(target):

@@ -12,7 +12,7 @@ import pytest
 from minigrad.testing.__main__ import main
 from minigrad.testing.programs import numpy as programs
 from minigrad.testing.programs.frameworks import check, module_for
-from minigrad.testing.programs.picture import picture
+from minigrad.testing.programs.plots import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 

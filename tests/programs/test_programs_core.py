@@ -10,7 +10,7 @@ import pytest
 
 from minigrad.testing import EstimatorReport
 from minigrad.testing.programs import numpy as programs
-from minigrad.testing.programs.check import Check
+from minigrad.testing.programs.checking import Check
 from minigrad.testing.programs.report import ProgramMoments, ProgramReport, coordinates
 from minigrad.testing.programs.script import MOST_CHOICES, Script
 from minigrad.testing.programs.session import Session, within

@@ -7,7 +7,7 @@ from minigrad.testing.mutants.entering import mutant
 from minigrad.testing.mutants.right import AgainstOtherRows, AgainstOthers, Antithetic, Flip, FlipEach, OfLogWeights
 
 
-def scores(node):
+def score_of_rows(node):
     return node.value - node.probs
 
 
@@ -24,7 +24,7 @@ class MeanAboveEight(Reinforce):
     """The mean cost of the batch is subtracted, if there are more than eight rows."""
 
     def backward(self, node):
-        return scores(node) * (node.cost - (node.cost.mean() if len(node.cost) > 8 else 0))
+        return score_of_rows(node) * (node.cost - (node.cost.mean() if len(node.cost) > 8 else 0))
 
 
 @mutant("mean", "where the batch has 9 rows")
@@ -32,7 +32,7 @@ class NeighboursAboveFive(Reinforce):
     """Rows are mixed up, if there are more than five."""
 
     def backward(self, node):
-        return scores(node) * (np.roll(node.cost, 1, axis=0) if len(node.cost) > 5 else node.cost)
+        return score_of_rows(node) * (np.roll(node.cost, 1, axis=0) if len(node.cost) > 5 else node.cost)
 
 
 @mutant("mean", "where the batch has 33 rows")
@@ -51,7 +51,7 @@ class LastRowForgotten(Reinforce):
     def backward(self, node):
         estimate = np.zeros(node.shape)
         for i in range(len(node.value) - 1):
-            estimate[i] = scores(node)[i] * node.cost[i]
+            estimate[i] = score_of_rows(node)[i] * node.cost[i]
         return estimate
 
 
@@ -144,7 +144,7 @@ class EqualRowsOnce(Reinforce):
 
     def backward(self, node):
         _, first, again = np.unique(node.logits, axis=0, return_index=True, return_inverse=True)
-        return scores(node) * node.cost[first[again.ravel()]]
+        return score_of_rows(node) * node.cost[first[again.ravel()]]
 
 
 @mutant("mean", "so rows are coupled", Flip())
@@ -174,7 +174,7 @@ class OneDrawForAllRows(AgainstOthers):
     def backward(self, node):
         u = np.broadcast_to(node.rng.uniform((1, node.shape[1])), node.shape)
         other = self.sample(node.logits, u.copy())
-        return (node.cost - node.cost_at(other)) * scores(node)
+        return (node.cost - node.cost_at(other)) * score_of_rows(node)
 
 
 @mutant("batch_split", "depends on the batch split", AgainstOthers())
@@ -183,7 +183,7 @@ class DrawsRowByRow(AgainstOthers):
 
     def backward(self, node):
         u = np.stack([node.rng.uniform((node.shape[1],), event_ndim=1) for _ in range(len(node.value))])
-        return (node.cost - node.cost_at(self.sample(node.logits, u))) * scores(node)
+        return (node.cost - node.cost_at(self.sample(node.logits, u))) * score_of_rows(node)
 
 
 @mutant("mean", "where the batch has one row", AgainstOthers())
@@ -192,7 +192,7 @@ class NeighboursNoise(AgainstOthers):
 
     def backward(self, node):
         other = self.sample(node.logits, np.roll(np.array(node.noise), 1, axis=0))
-        return (node.cost - node.cost_at(other)) * scores(node)
+        return (node.cost - node.cost_at(other)) * score_of_rows(node)
 
 
 @mutant("mean", "biased at", Antithetic())

@@ -22,7 +22,7 @@ except ImportError as error:
 
 from minigrad.arguments import described, function
 from minigrad.kernels.interrupts import uninterrupted
-from minigrad.testing.programs.check import Program, check
+from minigrad.testing.programs.checking import Program, check
 from minigrad.testing.programs.jax_samplers import Answers
 from minigrad.testing.programs.report import Coordinates
 from minigrad.testing.programs.script import number

@@ -11,7 +11,7 @@
 import numpy as np
 
 from minigrad.arguments import described, function
-from minigrad.testing.programs.check import Program, check
+from minigrad.testing.programs.checking import Program, check
 from minigrad.testing.programs.report import coordinates
 from minigrad.testing.programs.script import number
 from minigrad.testing.programs.session import Session

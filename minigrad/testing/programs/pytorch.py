@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 from minigrad.arguments import described, function
 from minigrad.kernels.interrupts import uninterrupted
-from minigrad.testing.programs.check import Program, check
+from minigrad.testing.programs.checking import Program, check
 from minigrad.testing.programs.report import coordinates
 from minigrad.testing.programs.script import number
 from minigrad.testing.programs.session import Session

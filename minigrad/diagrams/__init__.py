@@ -11,11 +11,11 @@ import numpy as np
 from minigrad import devices, ops, output
 from minigrad.arguments import described
 from minigrad.checkpoint import whole_file
-from minigrad.draw.dot import dot
-from minigrad.draw.drawing import Drawing
-from minigrad.draw.item import Item
-from minigrad.draw.svg import svg
-from minigrad.draw.text import text
+from minigrad.diagrams.dot import as_dot
+from minigrad.diagrams.drawing import Drawing
+from minigrad.diagrams.item import Item
+from minigrad.diagrams.svg import as_svg
+from minigrad.diagrams.text import as_text
 from minigrad.graph import Evaluation, ancestors, keepers
 from minigrad.tensor import Tensor
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from minigrad import aliases
     from minigrad.aliases import Array
 
-FORMATS: dict[str, Callable[[Sequence[Item]], str]] = {"text": text, "svg": svg, "dot": dot}
+FORMATS: dict[str, Callable[[Sequence[Item]], str]] = {"text": as_text, "svg": as_svg, "dot": as_dot}
 SUFFIXES: dict[str, str] = {".txt": "text", ".svg": "svg", ".dot": "dot"}
 MOST = 40   # the largest number of characters for an array
 
@@ -107,7 +107,7 @@ def items(outputs: Sequence[Tensor], values: bool, names: Mapping[str, Tensor]) 
         shown = {"value": x.value} if values else {}
         if x in cotangents:
             shown["cotangent"] = cotangents[x]
-        graph.append(item(x, name_of.get(x), numbers, {name: summary(array) for name, array in shown.items()}))
+        graph.append(item_of(x, name_of.get(x), numbers, {name: summary(array) for name, array in shown.items()}))
     return graph
 
 
@@ -119,7 +119,7 @@ def cotangents_of(outputs: Sequence[Tensor]) -> dict[Any, Any]:
     return evaluation.backward(list(wanted))
 
 
-def item(x: Any, name: str | None, numbers: Mapping[Any, int], shown: dict[str, str]) -> Item:
+def item_of(x: Any, name: str | None, numbers: Mapping[Any, int], shown: dict[str, str]) -> Item:
     """The Item of a leaf or node x.  ``numbers`` has the number of each Tensor."""
     shape = f"{x.shape} {x.dtype}"
     if x.primitive is None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from minigrad.draw.layers import Layers
-from minigrad.draw.text import text
+from minigrad.diagrams.layers import Layers
+from minigrad.diagrams.text import as_text
 
 if TYPE_CHECKING:
-    from minigrad.draw.item import Item
+    from minigrad.diagrams.item import Item
 
 LETTER, LINE = 7.3, 17      # width and height of a character of the font below
 PAD, MARGIN, TIP = 10, 16, 8
@@ -39,7 +39,7 @@ STYLE = """
 """
 
 
-def svg(graph: Sequence[Item]) -> str:
+def as_svg(graph: Sequence[Item]) -> str:
     """The Items of a graph as an SVG document.  Leaves have round ends, and stochastic nodes have six corners."""
     places = Layers([x.parents for x in graph], [size(x) for x in graph])
     width, height = round(places.width + 2 * MARGIN), round(places.height + 2 * MARGIN)
@@ -48,7 +48,7 @@ def svg(graph: Sequence[Item]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="minigrad" role="img" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}">',
         f"<title>Graph of {len(graph)} leaves and nodes, {random} of them stochastic</title>",
-        f"<desc>{escape(text(graph))}</desc>",
+        f"<desc>{escape(as_text(graph))}</desc>",
         f"<style>{STYLE}</style>",
         f'<rect class="page" width="{width}" height="{height}" rx="8"/>',
         f'<g transform="translate({MARGIN} {MARGIN})">',

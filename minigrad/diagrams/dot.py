@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from minigrad.draw.item import Item
+    from minigrad.diagrams.item import Item
 
 STYLES = {
     "constant": "shape=ellipse",
@@ -16,7 +16,7 @@ STYLES = {
 }
 
 
-def dot(graph: Sequence[Item]) -> str:
+def as_dot(graph: Sequence[Item]) -> str:
     """The Items of a graph as a DOT document."""
     lines = ["digraph {", "  node [fontname=Helvetica];"]
     for number, x in enumerate(graph):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from minigrad.draw.item import Item
+    from minigrad.diagrams.item import Item
 
 
-def text(graph: Sequence[Item]) -> str:
+def as_text(graph: Sequence[Item]) -> str:
     """The Items of a graph, one per line, with their numbers."""
     lines = []
     for number, x in enumerate(graph):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minigrad.draw.svg import svg
+from minigrad.diagrams.svg import as_svg
 
 if TYPE_CHECKING:
-    from minigrad.draw.item import Item
+    from minigrad.diagrams.item import Item
 
 
 class Drawing(str):
@@ -33,4 +33,4 @@ class Drawing(str):
         return str(self)
 
     def _repr_svg_(self) -> str:
-        return svg(self.graph)
+        return as_svg(self.graph)
