@@ -92,7 +92,7 @@ def examine(rule, seed=0, *, thorough=False):
     ...     def backward(self, node):
     ...         return super().backward(node) * (1 if len(node.value) > 1 else 2)
     >>> print(examine(OneRow()).fault())                                    # doctest: +ELLIPSIS
-    biased at logits[0, 0] by ... the mean is 2 times the gradient throughout. Wrong only where the batch has one \
+    biased at logits[0, 1] by ... the mean is 2 times the gradient throughout. Wrong only where the batch has one \
 row. Smallest problem that shows it: 2 units; 1 row; positive costs of scale 1; live logits up to 1.3
     """
     problem = Certificate(checked_rule(rule, "examine"))
