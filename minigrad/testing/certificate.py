@@ -156,7 +156,7 @@ def check_single_precision(rule):
                 with quiet():
                     single, double = (trial.estimate(random.Generator(seed)) for trial in once)
                 units = np.abs(single - double).max() / (np.finfo(np.float32).eps * truth(c).size)
-                if units > ROUNDINGS:
+                if not units <= ROUNDINGS:
                     raise AssertionError(
                         f"float32 and float64 differ by {units:.0f} roundings of the costs, expected at most "
                         f"{ROUNDINGS}, where there are {c}. Compute in float64, or with the dtype of node.value")
