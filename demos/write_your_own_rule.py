@@ -40,7 +40,8 @@ class LikelyFlip(mg.Estimator):
         total = v.sum(axis=1, keepdims=True)
         edges = (v / total).cumsum(axis=1)
         chosen = (u < edges) & (u >= edges - v / total)         # one unit in each row
-        on, off = (node.cost_at(np.where(chosen, bit, node.value)) for bit in (1.0, 0.0))
+        # One row at a time where rows share a cost: else a row would be blamed for the flips in the others.
+        on, off = (node.cost_at(np.where(chosen, bit, node.value), rows="one by one") for bit in (1.0, 0.0))
         return np.where(chosen, self.weight(v) * (on - off), 0.0)
 
     def slopes(self, node):
