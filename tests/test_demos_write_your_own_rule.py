@@ -10,6 +10,6 @@ def test_the_rule_passes_and_its_mistakes_are_found(tmp_path, capsys):
     assert demo.__doc__.splitlines()[0].endswith("?")
     assert f"picture: {picture}\n\nTry:\n  " in printed
     assert "LikelyFlip: passes all checks" in printed
-    for complaint in ("biased at logits", "biased at weight", "not deterministic under a seed"):
+    for complaint in ("biased at logits", "Wrong only where the batch has one row", "not deterministic under a seed"):
         assert complaint in printed
     assert picture.stat().st_size > 10_000

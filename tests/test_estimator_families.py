@@ -715,7 +715,7 @@ def test_two_layers_with_networks():
 def test_two_layers_with_rebar_which_needs_unbiased_gradients_below():
     rule = trained(Rebar(0.5))
     close(mean_above(rule, Reinforce(), nodes=24), exact_above(), atol=2e-7)
-    with pytest.warns(UserWarning, match=r"Rebar.* unbiased only if .* StraightThrough\(\) at node"):
+    with pytest.warns(UserWarning, match=r"Rebar.* claims to be unbiased, .*StraightThrough\(\) is biased"):
         wrong = mean_above(rule, StraightThrough(), nodes=12)
     assert np.abs(wrong - exact_above()).max() > 0.01
 
