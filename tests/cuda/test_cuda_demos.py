@@ -98,7 +98,7 @@ def test_steps_are_timed_on_the_device_and_simulated_ones_not_reported(capsys):
     if mg.devices.describe("cuda") == "cuda (simulated)":
         with pytest.raises(SystemExit):
             gates_that_skip.main(["--device", "cuda"])
-        assert "expected a GPU, got one that is simulated" in capsys.readouterr().err
+        assert "expected a GPU, got a simulated one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("demo", [conditional_mnist, bernoulli_vae, toy_problem, gates_that_skip])

@@ -251,5 +251,5 @@ def test_the_harness_works_on_the_cpu_and_says_so():
     for check in (lambda: mg.testing.exact_gradient(lambda: fn(mg.Generator(1)), logits),
                   lambda: mg.testing.check_estimator(fn, logits), lambda: mg.testing.check_rows(fn),
                   lambda: mg.testing.gradcheck(mg.exp, [logits])):
-        with pytest.raises(ValueError, match=r"a computation on 'cpu', got one on 'cuda'\. Build it"):
+        with pytest.raises(ValueError, match=r"a computation on 'cpu', got one on 'cuda'\. Compute it"):
             check()
