@@ -12,6 +12,7 @@ class Session:
     """
 
     closing = False
+    interrupted = False
 
     def start(self):
         """Make the changes."""
@@ -30,13 +31,18 @@ def within(session, work):
         if session.closing:
             noted.append(number)
         else:
+            session.interrupted = True
             handler(number, frame)
 
     try:
         if guarded:
             signal(SIGINT, interrupted)
         session.start()
-        return work()
+        result = work()
+    except Exception as error:
+        if session.interrupted:     # compiled code of a framework may turn the interrupt into an error of its own
+            raise KeyboardInterrupt from error
+        raise
     finally:
         # Python looks for signals when a function is called: after this attribute is set, none gets through.
         session.closing = True
@@ -47,3 +53,6 @@ def within(session, work):
                 signal(SIGINT, handler)
         if noted:
             handler(SIGINT, None)
+    if session.interrupted:         # it may even swallow it
+        raise KeyboardInterrupt
+    return result
