@@ -4,6 +4,7 @@ Random graphs are plain data.  ``independent.truth`` reads them with NumPy, ``lo
 """
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import independent
@@ -12,9 +13,17 @@ import pytest
 from independent import KINDS, Graph, random_graph, truth
 
 import minigrad as mg
+from minigrad.testing.moments import Problem
+from minigrad.testing.outcomes import Continuous
 
 close = np.testing.assert_allclose
-GRAPHS = 20         # of each kind
+GRAPHS, SMALL = 20, 4       # of each kind: for the exact gradient, and for the means of rules
+UPDATES = 2                 # of the memory of a rule, before its mean is found
+MOST_RUNS = 600             # joint outcomes of one graph and one rule
+
+#: Rules that compute with their noise.  Their mean is an integral and no sum.
+CONTINUOUS = {"ARM", "ARMS", "Rebar", "Relax"}
+UNBIASED = [name for name in mg.estimators.__all__ if getattr(mg.estimators, name).unbiased]
 
 #: What each step of a graph is in minigrad.
 FUNCTIONS = {
@@ -69,3 +78,49 @@ def test_the_exact_gradient_is_the_independent_one(kind):
         found = mg.testing.exact_gradient(fn, list(leaves.values()))
         for (name, true), array in zip(gradient.items(), found, strict=True):
             close(array, true, rtol=1e-9, atol=1e-11, err_msg=where + name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mean_of_a_rule_that_claims_to_be_unbiased_is_the_independent_gradient(kind):
+    """The rule is that of one node; the others have rules without noise of their own."""
+    seen = Counter()
+    for seed in range(SMALL):
+        graph = random_graph(kind, seed, small=True)
+        true = np.concatenate([array.ravel() for array in truth(graph)[1].values()])
+        for name in UNBIASED:
+            what, mean = mean_of(name, graph, seed)
+            seen[what] += 1
+            if what == "compared":
+                scale = 1 + np.abs(true).max()
+                close(mean, true, rtol=1e-9, atol=1e-10 * scale, err_msg=f"{name} on {kind}, seed {seed}")
+    continuous = len(CONTINUOUS) * SMALL
+    assert seen["continuous"] + seen["no claim"] >= continuous
+    assert seen["refused"] + seen["no claim"] <= 5
+    assert seen["compared"] >= (len(UNBIASED) - len(CONTINUOUS)) * SMALL - 3, seen
+
+
+def mean_of(name, graph, seed):
+    """What became of a rule on a graph, in a word or two, and the mean of its estimate over all outcomes."""
+    rule = getattr(mg.estimators, name)
+    place = seed % len(graph.nodes)
+    others = (mg.estimators.LocalExpectation, mg.estimators.Reinforce)
+    rules = [rule() if i == place else others[(seed + i) % 2]() for i in range(len(graph.nodes))]
+    leaves = leaves_of(graph)
+
+    def fn(rng):
+        return loss_of(graph, leaves, rules, rng)
+
+    if not all(claim.unbiased for claim in mg.testing.unbiased_nodes(fn)):
+        return "no claim", None
+    try:
+        if rules[place].state is not None:
+            for step in range(UPDATES):
+                fn(mg.Generator(100 + step)).backward()
+        return "compared", Problem(fn, leaves).joint_moments(MOST_RUNS, seed=0).mean
+    except Continuous:
+        assert name in CONTINUOUS
+        return "continuous", None
+    except ValueError as error:
+        if not str(error).startswith(name):
+            raise
+        return "refused", None
