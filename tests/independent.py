@@ -137,11 +137,15 @@ class Sketch:
 
     def __init__(self, kind, seed, small):
         self.random = np.random.default_rng([list(KINDS).index(kind), seed, small])
-        self.small, self.graph = small, Graph()
+        self.seed, self.small, self.graph = seed, small, Graph()
         self.units = {}         # of each node
 
     def pick(self, *choices):
         return choices[self.random.integers(len(choices))]
+
+    def turn(self, *choices):
+        """One choice after the other from seed to seed, so that each is met."""
+        return choices[self.seed % len(choices)]
 
     def parameter(self, *shape, size=0.8):
         name = f"p{len(self.graph.params)}"
@@ -170,9 +174,10 @@ class Sketch:
         return 1 if self.small else self.pick(1, 2)
 
     def rows(self, bits, most=9):
-        """The axes of the samples, for so many bits in each: none, or one with up to three rows."""
-        most = min(most, 3) if self.small else most
-        return self.pick(*(axes for axes in ((), (1,), (2,), (3,)) if bits * prod(axes) <= max(most, bits)))
+        """The axes of the samples, for so many bits in each: none, or one of up to three rows."""
+        most = min(most, 4) if self.small else most
+        found = [axes for axes in ((), (1,), (2,), (3,)) if bits * prod(axes) <= max(most, bits)]
+        return self.pick(*(found[-2:] if self.small else found))
 
     # -- parts of graphs --
 
@@ -212,7 +217,7 @@ class Sketch:
 
 def chain(s):
     """Each node below the last one; the cost depends on the last or on all."""
-    widths = [s.width() for _ in range(s.pick(2, 3))]
+    widths = [s.width() for _ in range(2 if s.small else s.pick(2, 3))]
     axes = s.rows(sum(widths))
     nodes = []
     for units in widths:
@@ -252,7 +257,7 @@ def shared(s):
     axes = s.rows(2 * units)
     logits = s.logits(axes, units)
     first = s.draw(logits, units)
-    way = s.pick("same", "mirrored", "recurrent")
+    way = s.turn("same", "mirrored", "recurrent")
     if way == "same":
         second = s.draw(logits, units)
     elif way == "mirrored":
@@ -269,7 +274,7 @@ def shared(s):
 
 def event_axes(s):
     """Samples of no axis, or of two."""
-    way = s.pick("rows", "table", "coupled", "plane", "plane above")
+    way = s.turn("rows", "coupled", "plane above", "table", "plane")
     if way == "rows":                                   # each row one bit
         rows = s.pick(1, 2) if s.small else s.pick(2, 3)
         first = s.draw(s.parameter(rows), event_ndim=0)
@@ -302,10 +307,10 @@ def samples(s):
     logits = s.step("expand", s.logits(axes, units), axis=-2)
     logits = s.step("add", logits, s.pick(s.parameter, lambda *shape: s.constant(*shape, size=0))(2, units))
     bits = s.draw(logits, units)
-    if s.pick(True, False) and units * prod(axes) < 3:
+    if units * prod(axes) < 3 and s.pick(True, False):
         bits = s.layer((*axes, 2), 1, bits)
     costs = s.cost(bits)
-    if s.pick(True, False):
+    if s.turn(True, False):
         costs = s.step(s.pick("tanh", "square"), s.step("mean", costs, axis=-1))
     return s.expected(costs)
 
@@ -320,7 +325,7 @@ def weights(s):
     negative = s.step("multiply", s.step("constant", value=np.array(-0.7)), s.expected(s.cost(below)))
     trained = s.step("multiply", s.step("tanh", s.parameter()), s.expected(s.cost(above)))
     terms = [s.expected(weighted), negative, trained]
-    if s.pick(True, False):
+    if s.turn(True, False):
         outside = s.step(s.pick("tanh", "square"), s.step("total", below))
         terms.append(s.step("multiply", s.either(), outside))
     if s.pick(True, False):
@@ -351,7 +356,7 @@ def quotients(s):
     above = s.layer(axes, 1)
     below = s.layer(axes, units, above)
     first = s.expected(s.cost(above, below))
-    way = s.pick("quotient", "quotient", "product", "function", "of the certain")
+    way = s.turn("quotient", "product", "quotient", "of the certain", "function")
     if way == "product":
         loss = s.step("multiply", first, s.expected(s.cost(below)))
     elif way == "function":
