@@ -27,7 +27,7 @@ UNBIASED = [name for name in mg.estimators.__all__ if getattr(mg.estimators, nam
 
 #: What each step of a graph is in minigrad.
 FUNCTIONS = {
-    "constant": mg.tensor,
+    "constant": lambda value: mg.tensor(value),
     "add": lambda x, y: x + y,
     "multiply": lambda x, y: x * y,
     "divide": lambda x, y: x / y,
