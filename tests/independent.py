@@ -58,12 +58,12 @@ def truth(graph):
 
 def expectation(graph, params):
     """The expected loss for these values of the parameters."""
-    probability, loss = outcomes(graph, params)
-    return np.sum(probability * loss)
+    probability, values = outcomes(graph, params)
+    return np.sum(probability * values[graph.loss])
 
 
 def outcomes(graph, params):
-    """The probability and the loss of each joint outcome of all bits, two arrays of (outcomes,).
+    """The probability of each joint outcome of all bits, (outcomes,), and the values of all steps, a dict of arrays.
 
     The first axis of each array is that of the outcomes.  There is one at the start.  Where n bits are drawn, each
     outcome becomes 2ⁿ outcomes.
@@ -86,7 +86,7 @@ def outcomes(graph, params):
             values[name] = np.repeat(options["value"][None], len(probability), axis=0)
         else:
             values[name] = FUNCTIONS[function](*(values[x] for x in arguments), **options)
-    return probability, values[graph.loss]
+    return probability, values
 
 
 def sigmoid(x):
@@ -316,15 +316,17 @@ def samples(s):
 
 
 def weights(s):
-    """Weights of costs and of terms: negative ones, trained ones, and a term outside the mean over samples."""
+    """Weights of costs and of terms: negative, trained, two for one term; and a term outside the mean over samples."""
     units = s.width()
     axes = s.rows(1 + units, 6)
     above = s.layer(axes, 1)
     below = s.layer(axes, units, above)
     weighted = s.step("multiply", s.cost(above, below), s.parameter(*axes, size=1.5))
     negative = s.step("multiply", s.step("constant", value=np.array(-0.7)), s.expected(s.cost(below)))
-    trained = s.step("multiply", s.step("tanh", s.parameter()), s.expected(s.cost(above)))
-    terms = [s.expected(weighted), negative, trained]
+    mean = s.expected(weighted)
+    twice = mean if s.pick(True, False) else s.expected(s.cost(above))
+    trained = s.step("multiply", s.step("tanh", s.parameter()), twice)
+    terms = [mean, negative, trained]
     if s.turn(True, False):
         outside = s.step(s.pick("tanh", "square"), s.step("total", below))
         terms.append(s.step("multiply", s.either(), outside))
