@@ -67,6 +67,7 @@ def loss_of(graph, leaves, rules, rng=None):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exact_gradient_is_the_independent_one(kind):
+    all_coordinates = []
     for seed in range(GRAPHS):
         graph = random_graph(kind, seed)
         expectation, gradient = truth(graph)
@@ -76,11 +77,13 @@ def test_the_exact_gradient_is_the_independent_one(kind):
             return loss_of(graph, leaves, [mg.estimators.Stop()] * len(graph.nodes), rng)
 
         where = f"{kind}, seed {seed}: "
-        if seed < 2:       # it is found together with the gradient
+        if seed < 2:        # it is found together with the gradient
             close(mg.testing.exact_expectation(fn), expectation, rtol=1e-9, atol=1e-11, err_msg=where + "expectation")
         found = mg.testing.exact_gradient(fn, list(leaves.values()))
         for (name, true), array in zip(gradient.items(), found, strict=True):
             close(array, true, rtol=1e-9, atol=1e-11, err_msg=where + name)
+            all_coordinates.extend(true.ravel())
+    assert np.mean(np.abs(all_coordinates) > 1e-3) > 0.8        # the graphs are not trivial
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,9 +99,6 @@ def test_the_mean_of_a_rule_that_claims_to_be_unbiased_is_the_independent_gradie
             if what == "compared":
                 scale = 1 + np.abs(true).max()
                 close(mean, true, rtol=1e-9, atol=1e-10 * scale, err_msg=f"{name} on {kind}, seed {seed}")
-    continuous = len(CONTINUOUS) * SMALL
-    assert seen["continuous"] + seen["no claim"] >= continuous
-    assert seen["refused"] + seen["no claim"] <= 5
     assert seen["compared"] >= (len(UNBIASED) - len(CONTINUOUS)) * SMALL - 3, seen
 
 
@@ -131,9 +131,10 @@ def mean_of(name, graph, seed):
 
 
 def mean_by_cells(graph, fn, leaves, place):
-    """The same for a rule at one place whose estimate is linear in each uniform u, but for jumps at σ(logit) and 1 − σ(logit).
+    """The same for ARM at one place.
 
-    These cut [0, 1] into cells.  The mean over a cell is the estimate at its middle.
+    Its estimate is linear in each uniform u between jumps at σ(logit) and 1 − σ(logit).  These cut [0, 1] into cells,
+    and the mean over a cell is the estimate at its middle.  A bit below another has several logits, so more cells.
     """
     values = independent.outcomes(graph, graph.params)[1]
     partitions, shapes = [], []
