@@ -71,8 +71,13 @@ class OpenBlocks:
         return self.n_open / max(1, self.shape[0] * self.shape[1])
 
     @property
+    def all_open(self):
+        """Whether no block is closed."""
+        return self.n_open == self.shape[0] * self.shape[1]
+
+    @property
     def nbytes(self):
-        """The size of the index lists in bytes."""
+        """The size of the index lists in bytes, of those that were made so far."""
         return 4 * (len(self.indptr) + len(self.block_indptr) + 3 * self.n_open)
 
     @property

@@ -128,7 +128,7 @@ def test_everything_takes_the_cpu_by_name():
 
 def test_the_report(gpu, monkeypatch, capsys):
     monkeypatch.setattr(devices, "describe", lambda device: f"{device} (Some GPU)")
-    main()
+    main([])
     said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert said["minigrad"] == mg.__version__
     assert said["numpy"] == np.__version__
@@ -140,7 +140,7 @@ def test_the_report(gpu, monkeypatch, capsys):
 def test_the_report_where_there_is_no_gpu(monkeypatch, capsys):
     monkeypatch.setattr(numba_cuda, "is_available", lambda: False)
     monkeypatch.setattr(numba_cuda, "cuda_error", lambda: "no driver")
-    main()
+    main([])
     assert "no: no GPU with a working driver was found (no driver)" in capsys.readouterr().out
 
 

@@ -257,7 +257,7 @@ def test_training_without_compiled_kernels_gives_the_same(how, compiled):
     ("without Numba", "kernels .* NumPy alone, which skips no closed blocks: .* install numba"),
 ])
 def test_the_report_says_what_serves(how, words):
-    code = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1:])); from minigrad.__main__ import main; main()"
+    code = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1:])); from minigrad.__main__ import main; main([])"
     if how == "without Numba":
         text = printed("-c", code, "numba", "llvmlite")
     else:

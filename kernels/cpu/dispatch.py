@@ -12,9 +12,10 @@ sharing.
 import numpy as np
 
 from ..compiler import serving
-from ..device.work import allocated, touched, zeros
+from ..device.work import allocated, empty, touched, zeros
 from . import plain, threads
 from .breakeven import dense_is_faster
+from .processor import cache_bytes
 from .vectors import VECTOR_BYTES
 
 if VECTOR_BYTES:
@@ -22,8 +23,9 @@ if VECTOR_BYTES:
 else:
     tile = plain
 
-# A panel, the rows that many blocks visit times some columns, should stay in a core's own cache.
-_PANEL_BYTES = 512 * 1024
+# A panel, the rows that many blocks visit times some columns, should stay in a core's own cache. There it shares the
+# room with what goes by.
+_OWN_CACHE = cache_bytes(2)
 
 
 def in_one_call(x, weight, bias, gates):
@@ -39,8 +41,8 @@ def in_one_call(x, weight, bias, gates):
 
 def sdd(x, weight, blocks, block):
     """values (n_open, block) = x weightᵀ at the open blocks."""
-    if dense_is_faster("sdd", blocks, block, x.shape[1]):
-        return blocks.gather(_counted(x @ weight.T), block)
+    if dense_is_faster("sdd", blocks, block, x.shape[1], x.itemsize):
+        return _packed(_counted(x @ weight.T), blocks, block)
     values = blocks.empty(block, x.dtype)
     touched(blocks.n_open)
     x, weight = tile.prepared(x), tile.prepared(weight)
@@ -66,8 +68,8 @@ def sdd_both(x, weight, blocks, block):
 
 def dsd(values, weight, blocks, out):
     """out (B, D), contiguous, += packed values times weight; returns out."""
-    if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1]):
-        out += _counted(blocks.scatter(values) @ weight)
+    if dense_is_faster("dsd", blocks, values.shape[1], out.shape[1], out.itemsize):
+        out += _counted(_dense(values, blocks) @ weight)
         return out
     touched(blocks.n_open)
     weight = tile.prepared(weight)
@@ -78,11 +80,11 @@ def dsd(values, weight, blocks, out):
         entries = np.arange(blocks.n_open, dtype=np.int32)
         allocated(entries.nbytes)
         ranges = threads.shares(blocks.indptr, multiply_adds)
-        threads.run(tile.dw, ranges, _panel(len(weight), out.itemsize), blocks.indptr, blocks.indices,
+        threads.run(tile.dw, ranges, _panel(len(weight), out.shape[1], out.itemsize, 2), blocks.indptr, blocks.indices,
                     entries, values, tile.operand(weight), tile.operand(out), 1, values.dtype.type(1),
                     alive=(weight, out))
         return out
-    panel = _panel(len(out), out.itemsize)
+    panel = _panel(*out.shape, out.itemsize, 4)
     panels = -(-out.shape[1] // panel)
     ranges = threads.shares(np.arange(panels + 1), multiply_adds)
     threads.run(tile.dsd, ranges, panel, *_lists(blocks), values, tile.operand(weight), out, alive=weight)
@@ -93,7 +95,7 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
     """The same at the open blocks of a packed x: values (x_blocks.n_open, x_block)."""
     if dense_is_faster("both", x_blocks, x_block, weight.shape[1]):
         out = zeros((x_blocks.shape[0], weight.shape[1]), values.dtype)
-        return x_blocks.gather(dsd(values, weight, blocks, out), x_block)
+        return _packed(dsd(values, weight, blocks, out), x_blocks, x_block)
     out = zeros((x_blocks.n_open, x_block), values.dtype)
     weight = tile.prepared(weight)
     pairs = _pairs(blocks, x_blocks)
@@ -106,13 +108,17 @@ def dsd_both(values, weight, blocks, x_blocks, x_block):
 
 def dw(values, x, blocks, out, keep, rate):
     """out (H, D) = keep · out + rate · valuesᵀ x, for (keep, rate) = (0, 1) or (1, -lr)."""
-    if not keep and dense_is_faster("dw", blocks, values.shape[1], out.shape[1]):
-        np.matmul(blocks.scatter(values).T, x, out=out)
-        return
+    if dense_is_faster("step" if keep else "dw", blocks, values.shape[1], out.shape[1], out.itemsize):
+        if not keep:
+            np.matmul(_dense(values, blocks).T, x, out=out)
+            return
+        if np.diff(blocks.block_indptr).all():      # a closed block must not change, not even by 0 · inf
+            _dense_step(_dense(values, blocks), x, out, values.dtype.type(rate))
+            return
     touched(blocks.n_open)
     x, target = tile.prepared(x), tile.prepared(out)
     ranges = threads.shares(blocks.block_indptr, values.size * out.shape[1])
-    threads.run(tile.dw, ranges, _panel(len(x), x.itemsize), *_lists(blocks), values, tile.operand(x),
+    threads.run(tile.dw, ranges, _panel(*x.shape, x.itemsize, 2), *_lists(blocks), values, tile.operand(x),
                 tile.operand(target), keep, values.dtype.type(rate), alive=(x, target))
     if target is not out:
         out[...] = target
@@ -133,6 +139,32 @@ def dw_both(values, x, blocks, out, rate):
         out[...] = target
 
 
+def _dense_step(g, x, out, rate):
+    """out (H, D) += rate · gᵀ x, some rows at a time, so that their products stay in a cache."""
+    rows = max(32, cache_bytes(3) // 8 // max(1, out.shape[1] * out.itemsize))
+    product = empty((min(rows, len(out)), out.shape[1]), out.dtype)
+    for low in range(0, len(out), rows):
+        part = out[low:low + rows]
+        step = np.matmul(g[:, low:low + rows].T, x, out=product[:len(part)])
+        step *= rate
+        part += step
+
+
+def _dense(values, blocks):
+    """Packed values as a dense array (B, G·block), which may be a view of them."""
+    if blocks.all_open:
+        return values.reshape(blocks.shape[0], blocks.shape[1] * values.shape[1])
+    return blocks.scatter(values)
+
+
+def _packed(product, blocks, block):
+    """The open blocks of a product (B, G·block), which may be a view of it."""
+    if blocks.all_open:
+        blocks.touch()
+        return product.reshape(-1, block)
+    return blocks.gather(product, block)
+
+
 def _lists(blocks):
     return blocks.block_indptr, blocks.examples, blocks.positions
 
@@ -142,9 +174,10 @@ def _pairs(blocks, x_blocks):
     return int(np.dot(np.diff(blocks.indptr).astype(np.int64), np.diff(x_blocks.indptr)))
 
 
-def _panel(rows, itemsize):
-    """Columns per panel: few enough for the cache, enough for full tiles and for several threads."""
-    return 256 if rows * 256 * itemsize <= _PANEL_BYTES else 128
+def _panel(rows, columns, itemsize, part):
+    """Columns per panel: as many as fill 1 / `part` of the cache, but at least 256, so that tiles are full."""
+    fitting = _OWN_CACHE // (part * max(1, rows) * itemsize) // 128 * 128
+    return max(1, min(columns, max(256, fitting)))
 
 
 def _counted(array):

@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
-from ..blocks import OpenBlocks
 from ..checks import check_finite_gates
 from ..device import work
 from ..device.work import empty, zeros
 from . import epilogue, layout, lists, one_example
+from .blocks import HostBlocks
 from .dispatch import dsd, dsd_both, dw, dw_both, in_one_call, sdd, sdd_both
 
 __all__ = ["add_bias", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty", "gate_products", "in_one_call",
@@ -43,19 +43,17 @@ def _blocks_of(gates, buffer, n_open, deviation):
     """The OpenBlocks of gates, from what `lists` counted and wrote into the buffer."""
     if not math.isfinite(deviation):
         check_finite_gates(gates)
-    indptr, block_indptr, positions, examples, indices = layout.sections(buffer, gates.shape, n_open)
-    blocks = OpenBlocks(gates.shape, indptr, indices[:n_open], block_indptr, examples, positions, binary=deviation == 0)
-    work.allocated(blocks.nbytes)
-    return blocks
+    indptr, block_indptr, indices = layout.sections(buffer, gates.shape, n_open)
+    return HostBlocks(gates.shape, indptr, indices[:n_open], block_indptr, binary=deviation == 0)
 
 
 def values_and_blocks(x, weight, bias, gates, block):
     """The forward product of one example, if `in_one_call` allows it: (packed values, OpenBlocks)."""
     count = gates.shape[1]
     values, counts = np.empty((count, block), x.dtype), np.empty(count, np.int32)
-    buffer = layout.buffer(gates.shape, count)
+    buffer, by_block = layout.buffer(gates.shape, count), np.empty((2, count), np.int32)
     n_open, deviation = one_example.gated_linear(
-        gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, counts, buffer, values)
+        gates, x, weight, _NO_BIAS[x.dtype] if bias is None else bias, counts, buffer, by_block, values)
     blocks, values = _blocks_of(gates, buffer, n_open, deviation), values[:n_open]
     work.allocated(values.nbytes)
     blocks.touch()
@@ -64,6 +62,10 @@ def values_and_blocks(x, weight, bias, gates, block):
 
 def add_bias(values, bias, blocks):
     """values += bias of each open block."""
+    if blocks.all_open:
+        rows = values.reshape(blocks.shape[0], len(bias))
+        rows += bias
+        return
     epilogue.add_bias(blocks.indices, contiguous(bias), values)
 
 
@@ -74,8 +76,11 @@ def scale(values, gates, blocks, out):
 
 def sum_examples(values, blocks, out, rate):
     """out (H,) += rate · the sum of values over examples."""
+    if blocks.all_open:
+        out += values.dtype.type(rate) * values.reshape(blocks.shape[0], len(out)).sum(axis=0)
+        return
     target = contiguous(out)
-    epilogue.sum_examples(blocks.block_indptr, blocks.positions, values, target, values.dtype.type(rate))
+    epilogue.sum_examples(blocks.indptr, blocks.indices, values, target, values.dtype.type(rate))
     if target is not out:
         out[...] = target
 

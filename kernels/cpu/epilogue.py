@@ -24,13 +24,14 @@ def scale(indptr, indices, gates, values, out):
 
 
 @kernel
-def sum_examples(block_indptr, positions, values, out, rate):
+def sum_examples(indptr, indices, values, out, rate):
     """out[unit] += rate · the sum over examples of values."""
     block = values.shape[1]
-    for j in range(len(block_indptr) - 1):
-        for e in range(block_indptr[j], block_indptr[j + 1]):
+    for i in range(len(indptr) - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            first = indices[p] * block
             for c in range(block):
-                out[j * block + c] += rate * values[positions[e], c]
+                out[first + c] += rate * values[p, c]
 
 
 @kernel

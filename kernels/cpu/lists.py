@@ -1,7 +1,8 @@
-"""The lists of open blocks, made in two passes over a gate array: count the open gates, then list them.
+"""The lists of open blocks, and the two copies along them: packing a dense array, and unpacking.
 
-Both functions fill arrays that they are given, and return numbers. (A compiled function that returns an array runs
-Python code at its end. An interrupt there would turn into a SystemError.)
+The lists by example are made in two passes over a gate array: count the open gates, then list them. The lists by block
+follow from them. All functions fill arrays that they are given, and return at most numbers. (A compiled function that
+returns an array runs Python code at its end. An interrupt there would turn into a SystemError.)
 """
 
 import numpy as np
@@ -34,27 +35,77 @@ def count_open(gates, counts):
 
 @kernel
 def list_open(gates, counts, n_open, buffer):
-    """Fill the buffer with the lists of OpenBlocks, as `layout` describes it; `counts` is used up."""
+    """Fill the buffer with the lists by example, as `layout` describes it, from the `counts` of `count_open`."""
     n_examples, n_blocks = gates.shape
-    indptr, block_indptr, positions, examples, indices = compiled_sections(buffer, gates.shape, n_open)
+    indptr, block_indptr, indices = compiled_sections(buffer, gates.shape, n_open)
     block_indptr[0] = 0
     for j in range(n_blocks):
         block_indptr[j + 1] = block_indptr[j] + counts[j]
-        counts[j] = block_indptr[j]  # from here on: where the next example of block j goes
     indptr[0] = 0
     end = np.uint64(0)  # an unsigned index needs no check for counting from the end
     for i in range(n_examples):
         row = gates[i]
-        start = end
         for j in range(n_blocks):
             # Each j is written, and `end` moves on only if the gate is open. So the processor has no branch to
             # predict, and the last write, which is not kept, goes to the spare place.
             indices[end] = j
             end += np.uint64(row[j] != 0)
         indptr[i + 1] = end
-        for position in range(start, end):
-            j = np.uint64(indices[position])
-            place = counts[j]
-            examples[np.uint64(place)] = i
-            positions[np.uint64(place)] = position
-            counts[j] = place + 1
+
+
+@kernel
+def list_by_block(indptr, indices, block_indptr, examples, positions):
+    """Fill the lists by block from those by example.
+
+    Every block has its own place where the next entry is written. Few such places stay in the fastest cache, so
+    blocks go by in groups. A group has about 32 entries of each example, and at least 64 blocks.
+    """
+    n_examples, n_blocks = len(indptr) - 1, len(block_indptr) - 1
+    group = max(64, 32 * n_examples * n_blocks // max(1, len(indices)))
+    following = indptr[:-1].copy()      # the next entry of each example
+    places = block_indptr[:-1].copy()   # where the next entry of each block goes
+    for low in range(0, n_blocks, group):
+        high = low + group
+        for i in range(n_examples):
+            position = following[i]
+            end = indptr[i + 1]
+            while position < end and indices[position] < high:
+                j = np.uint64(indices[position])
+                place = np.uint64(places[j])
+                examples[place] = i
+                positions[place] = position
+                places[j] += 1
+                position += 1
+            following[i] = position
+
+
+@kernel
+def gather(indptr, indices, dense, values):
+    """values[position] = the block of each entry, from a dense array (B, G·block)."""
+    block = values.shape[1]
+    for i in range(len(indptr) - 1):
+        row = dense[i]
+        if block == 1:
+            for p in range(indptr[i], indptr[i + 1]):
+                values[p, 0] = row[np.uint64(indices[p])]
+        else:
+            for p in range(indptr[i], indptr[i + 1]):
+                first = np.uint64(indices[p]) * np.uint64(block)
+                for c in range(block):
+                    values[p, c] = row[first + np.uint64(c)]
+
+
+@kernel
+def scatter(indptr, indices, values, dense):
+    """The reverse of `gather`; closed blocks of `dense` are left as they are."""
+    block = values.shape[1]
+    for i in range(len(indptr) - 1):
+        row = dense[i]
+        if block == 1:
+            for p in range(indptr[i], indptr[i + 1]):
+                row[np.uint64(indices[p])] = values[p, 0]
+        else:
+            for p in range(indptr[i], indptr[i + 1]):
+                first = np.uint64(indices[p]) * np.uint64(block)
+                for c in range(block):
+                    row[first + np.uint64(c)] = values[p, c]

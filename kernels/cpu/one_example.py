@@ -13,15 +13,18 @@ compiled_operand, sdd = tile.compiled_operand, tile.sdd
 
 
 @kernel
-def gated_linear(gates, x, weight, bias, counts, buffer, values):
+def gated_linear(gates, x, weight, bias, counts, buffer, by_block, values):
     """(n_open, deviation), as `count_open`; fills `buffer` as `list_open`, and the first `n_open` rows of `values`.
 
     Contiguous arrays of one dtype; a bias of length 0 stands for none.
     """
     n_open, deviation = count_open(gates, counts)
     list_open(gates, counts, n_open, buffer)
-    indptr, block_indptr, positions, examples, indices = compiled_sections(buffer, gates.shape, n_open)
+    indptr, block_indptr, indices = compiled_sections(buffer, gates.shape, n_open)
     indices = indices[:n_open]
+    examples, positions = by_block[0, :n_open], by_block[1, :n_open]
+    for p in range(n_open):
+        examples[p], positions[p] = 0, p
     sdd(0, gates.shape[1], block_indptr, examples, positions, compiled_operand(x), compiled_operand(weight), values)
     if len(bias) > 0:
         add_bias(indices, bias, values)

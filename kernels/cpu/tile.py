@@ -49,24 +49,24 @@ def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
         after = j + 1
         while after < stop and block_indptr[after] == block_indptr[after + 1]:
             after += 1
-        c = 0
-        while c < block and n > 0:
-            units = UNITS if c + UNITS <= block else 1
-            here = w_address + (j * block + c) * w_stride
-            if c + units < block:
-                ahead = units * w_stride
-            elif after < stop:
-                ahead = w_address + after * block * w_stride - here
-            else:
-                ahead = 0
-            for t in range(tiles):
-                # n examples in tiles of nearly equal size, none above ROWS.
-                low = first + t * n // tiles
-                high = first + (t + 1) * n // tiles
+        for t in range(tiles):
+            # n examples in tiles of nearly equal size, none above ROWS.
+            low = first + t * n // tiles
+            high = first + (t + 1) * n // tiles
+            c = 0
+            while c < block:
+                units = UNITS if c + UNITS <= block else 1
+                here = w_address + (j * block + c) * w_stride
+                if c + units < block:
+                    ahead = units * w_stride
+                elif after < stop:
+                    ahead = w_address + after * block * w_stride - here
+                else:
+                    ahead = 0
                 dot_tile(zero, high - low, units, x_address, x_stride, examples_address + 4 * low, here,
                          w_stride, columns, ahead, values_address + c * itemsize, values_stride,
                          positions_address + 4 * low)
-            c += units
+                c += units
 
 
 @kernel

@@ -18,26 +18,14 @@ depend on how rows are grouped into tiles.
 
 from llvmlite import ir
 from numba import types
-from numba.core import codegen, config
 from numba.extending import intrinsic
+
+from .processor import vector_bytes
 
 ROWS = 6
 
 
-def host_vector_bytes():
-    """The size in bytes of the widest vectors that this processor computes well with: 64, 32, or 0 for none."""
-    if config.DISABLE_JIT:  # these instructions have no meaning in Python
-        return 0
-    features = config.CPU_FEATURES
-    if features is None:
-        features = codegen.get_host_cpu_features()
-    enabled = {name[1:] for name in features.split(",") if name.startswith("+")}
-    if {"avx512f", "avx512vl", "avx512dq"} <= enabled:
-        return 64
-    return 32 if {"avx2", "fma"} <= enabled else 0
-
-
-VECTOR_BYTES = host_vector_bytes()
+VECTOR_BYTES = vector_bytes()
 # The sums of a tile take 24 of 32 registers, or 12 of 16. The others hold the numbers that are multiplied.
 UNITS = VECTORS = 4 if VECTOR_BYTES == 64 else 2
 WIDE = 4  # vectors of a row of a gradient, 2 · WIDE where the tile is one unit high

@@ -49,7 +49,7 @@ def test_sizes_of_lists(gates):
     blocks = open_blocks(gates)
     assert blocks.n_open == blocks.capacity == gates.sum()
     assert blocks.density == gates.mean()
-    assert blocks.nbytes == sum(getattr(blocks, name).nbytes for name in (
-        "indptr", "indices", "block_indptr", "examples", "positions"))
+    lists = [getattr(blocks, name).nbytes for name in ("indptr", "indices", "block_indptr", "examples", "positions")]
+    assert blocks.nbytes == sum(lists)
     np.testing.assert_array_equal(blocks.rows, np.nonzero(gates)[0])
     assert OpenBlocks((0, 3), *specification.open_blocks(np.zeros((0, 3))), True).density == 0

@@ -12,7 +12,7 @@ def test_the_lists_fill_the_buffer_and_do_not_overlap(sections, shape, n_open):
     buffer = layout.buffer(shape, n_open)
     buffer[:] = -1
     lists = sections(buffer, shape, n_open)
-    assert [len(part) for part in lists] == [shape[0] + 1, shape[1] + 1, n_open, n_open, n_open + 1]
+    assert [len(part) for part in lists] == [shape[0] + 1, shape[1] + 1, n_open + 1]
     for number, part in enumerate(lists):
         assert (part == -1).all()
         part[:] = number
