@@ -1,7 +1,7 @@
 """The loss of one problem of the certificate, and its true gradient.
 
 Nearly all logits are ±40: such bits are certain, but costs depend on them all the same.  One or two bits are
-*live*.  So the joint outcomes of everything random stay few, with 17 units and 33 rows as well.
+*live*, in a few small problems all of them.  So the joint outcomes of everything random stay few, with 17 units and 33 rows as well.
 
 The true gradient is a four-point difference of the expected loss, which is a sum over all outcomes, computed
 with NumPy alone.  No derivative of ours takes part, and no rule: it is computed once for each problem and kept.
@@ -19,6 +19,7 @@ from minigrad.objective import expected
 from minigrad.rule import Estimator
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import tensor
+from minigrad.testing.problems import LARGE
 
 CERTAIN = 40.0      # the size of a saturated logit
 STEP = 2e-3         # of the four-point differences
@@ -129,9 +130,13 @@ class Model:
         logits = np.where(numbers.random((33 * 2, 17))[:rows, :units] < 0.5, -CERTAIN, CERTAIN)
         for number, place in enumerate(reversed(self.live)):
             logits[place] = c.logit * (-0.7) ** number
-        if c.ties or c.live > 2:
+        if c.all_live:
             self.live = list(product(range(rows), range(units)))
-            logits[:] = np.linspace(0 if c.ties else -0.7, 0.8, units)
+            logits[:] = self.all_logits(c)
+        if c.rare:
+            for place in self.live[:-1]:
+                logits[place] = np.clip(logits[place], -0.8, 0.8)
+            logits[self.live[-1]] = -c.logit
         is_live = np.zeros(logits.shape)
         is_live[tuple(np.transpose(self.live))] = 1
         self.live_rows = is_live.any(axis=1)
@@ -144,6 +149,8 @@ class Model:
         self.share = np.array([0.5, -1.5, 2.0, -0.25, 1.0])[np.arange(c.rows) % 5] if c.weights else np.ones(c.rows)
         self.second_weight = -0.5 if c.weights else 0.5
         self.is_live = is_live
+        self.is_last = np.zeros(logits.shape)
+        self.is_last[self.live[-1]] = 1
         self.start = {"logits": logits}
         if c.above != "nothing":
             top = np.full((rows, 1), -CERTAIN)
@@ -156,8 +163,15 @@ class Model:
         self.middle = 0.0
         if c.sign == "mixed":       # costs lie on both sides of that at the means
             self.middle = self.shape_of_costs(np, ops.sigmoid(self.start["logits"]), 0.5, 0.5)[0]
-        for name in ("first", "second", "share", "is_live", "middle"):
+        for name in ("first", "second", "share", "is_live", "is_last", "middle"):
             setattr(self, name, self.tiled(np.asarray(getattr(self, name), dtype)))
+
+    @staticmethod
+    def all_logits(c):
+        """The logits of a sample, all of whose bits are live."""
+        if c.equal == "no":
+            return np.linspace(0 if c.ties else -0.7, 0.8, c.units)
+        return 0.0 if c.equal == "at 0" else 0.6 * np.where(np.arange(c.units) % 3 < 2, 1, -1)
 
     def tiled(self, x):
         """An array by rows once for each copy, one after the other."""
@@ -180,7 +194,19 @@ class Model:
         f, g, s = self.shape_of_costs(xp, bits, above, below)
         factor = -c.scale if c.sign == "negative" else c.scale
         outer = factor * ((s.mean(axis=-1) + 0.5) * (s.mean(axis=-1) + 0.5))
-        return factor * (f - self.middle) + c.offset, factor * g, outer
+        f = f - self.middle
+        if c.costs == "sometimes 0":
+            on = self.by_example((bits * self.is_live + (1 - self.is_live)).prod(axis=-1), "prod")
+            f, g = f * on, g * on
+        elif c.costs == "rarely large":
+            f = f + LARGE * self.by_example((bits * self.is_last).sum(axis=-1), "sum")
+        return factor * f + c.offset, factor * g, outer
+
+    def by_example(self, x, reduce):
+        """A number for each row as one for each cost, of which several rows may have a part."""
+        if self.circumstances.samples != "two with one cost":
+            return x
+        return getattr(x.reshape(*x.shape[:-1], -1, 2), reduce)(axis=-1)
 
     def below_logits(self, bits, weight):
         """The logits of the node below: certain where the row is, and a weighted sum of the bits where not."""
@@ -212,8 +238,10 @@ class Model:
             logits = logits + COUPLING * (top * self.is_live)
             top = top[:, 0]
         context = None
-        if c.context:
+        if c.context or c.shared:
             each = np.linspace(-1, 1, prod(lead) * 2 // self.copies).reshape(-1, *lead[1:], 2).astype(dtype)
+            if c.shared:
+                each = each[np.arange(len(each)) // 2]
             each = self.tiled(each)
             context = np.broadcast_to(each[..., None, :], (*lead, c.units, 2)).copy() if c.axes == 0 else each
         bits = drawn(logits, rules[0], c.units, "under test", context)

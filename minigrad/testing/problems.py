@@ -20,8 +20,13 @@ class Circumstances:
     units, rows : of the node under test.
     scale, sign : of the costs: "positive", "negative" or "mixed".
     offset : is added to all costs.
+    costs : "curved"; "sometimes 0", namely where a live bit of the row is 0; "rarely large", namely LARGE times as
+        large where the last live bit is 1, which is rare only together with ``rare``.
     logit : the largest live one.
+    rare : the last live logit is -logit, so this bit is rarely 1, and the others are small.
+    equal : "no"; "at 0", all logits are 0; "of either sign", all bits are live and logits are the same, up to sign.
     context : whether the node has one.
+    shared : whether rows share a context, two by two.
     weights : whether examples and terms have weights of either sign, or all the same.
     outside : whether a term stands outside ``expected``, which couples the rows.
     samples : for each example: "one"; "two with one cost"; "two with log-weights".
@@ -38,8 +43,12 @@ class Circumstances:
     scale: float = 1.0
     sign: str = "positive"
     offset: float = 0.0
+    costs: str = "curved"
     logit: float = 1.3
+    rare: bool = False
+    equal: str = "no"
     context: bool = False
+    shared: bool = False
     weights: bool = False
     outside: bool = False
     samples: str = "one"
@@ -55,6 +64,11 @@ class Circumstances:
     def coupled(self):
         """Whether several rows of the node share a cost."""
         return self.outside or self.samples != "one" or (self.axes == 0 and self.units > 1)
+
+    @property
+    def all_live(self):
+        """Whether all bits of the node are uncertain, and the problem is about several of them."""
+        return self.ties or self.live > 2 or self.equal != "no"
 
     def phrase(self, name):
         """One property in words, to stand after "where"."""
@@ -80,6 +94,12 @@ WORDS = {
     "scale": {None: "costs are of scale {:g}"},
     "sign": {None: "costs are of {} sign", "positive": "costs are positive", "negative": "costs are negative"},
     "offset": {0.0: "costs have no offset", None: "costs have an offset of {:g}"},
+    "costs": {"curved": "costs are rarely 0", "sometimes 0": "some costs are exactly 0",
+              "rarely large": "one bit makes a cost much larger"},
+    "rare": {True: "one bit is very rarely 1", False: "no live bit is rarely 1"},
+    "equal": {"no": "logits of a sample differ", "at 0": "all logits are 0",
+              "of either sign": "logits of a sample are equal, up to their sign"},
+    "shared": {True: "rows share a context", False: "no rows share a context"},
     "logit": {None: "logits are as large as {:g}"},
     "context": {True: "the node has a context", False: "the node has no context"},
     "weights": {True: "weights are of either sign", False: "all weights are positive"},
@@ -109,7 +129,10 @@ def cases(*rows):
 
 NONE, ST = "nothing", "straight-through"
 
-#: The default set: the simplest problem, special ones, and ten that differ from each other in everything.
+LARGE = 100.0       # what a bit adds to a cost where costs are "rarely large", in units of ``scale``
+
+#: The default set: the simplest problem, special ones, ten that differ from each other in everything, and those in
+#: which something is exact or rare: costs of 0, equal logits, shared contexts, rare bits, many live ones.
 PROBLEMS = [
     Circumstances(),
     *cases(
@@ -135,14 +158,29 @@ PROBLEMS = [
         (2, 2, 1.0, "negative", 1.3, False, False, False, "relaxed", "exact", 0, 40),
         (3, 9, 1.0, "positive", 1.3, False, True, True, "relaxed", "itself", 1, 3),
     ),
+    Circumstances(costs="sometimes 0", updates=12),
+    Circumstances(rows=1, costs="sometimes 0", updates=3),
+    Circumstances(rows=1, equal="at 0"),
+    Circumstances(units=3, rows=1, equal="of either sign"),
+    Circumstances(rows=5, shared=True, updates=3),
+    Circumstances(rows=3, shared=True, outside=True),
+    Circumstances(rows=1, live=3, rare=True, logit=12.0),
+    Circumstances(rows=1, rare=True, logit=12.0, costs="rarely large", updates=12),
+    Circumstances(rare=True, logit=6.0, costs="rarely large", updates=40),
+    Circumstances(units=8, rows=1, live=3),
 ]
+
+#: For rules with a memory: the first of these problems that a rule does not refuse, after 0, 1, … LAST_UPDATE updates.
+BY_UPDATES = [Circumstances(live=1), Circumstances(live=1, context=True), Circumstances(live=1, units=1, rows=1)]
+LAST_UPDATE = 40
 
 
 # ---- every pair of properties --------------------------------------------------------------------------------
 
 LEVELS = {
     "units": (1, 2, 3, 5), "rows": (1, 2, 5, 9), "scale": (0.01, 1.0, 100.0), "sign": ("positive", "negative", "mixed"),
-    "logit": (1.3, 6.0), "context": (False, True), "weights": (False, True), "outside": (False, True),
+    "costs": ("curved", "sometimes 0", "rarely large"), "logit": (1.3, 6.0), "rare": (False, True),
+    "context": (False, True), "shared": (False, True), "weights": (False, True), "outside": (False, True),
     "samples": ("one", "two with one cost", "two with log-weights"),
     "above": ("nothing", "relaxed", "straight-through", "mid-point"),
     "below": ("nothing", "exact", "relaxed", "straight-through", "itself"),

@@ -13,21 +13,23 @@ import numpy as np
 
 from minigrad import random
 from minigrad.graph import Evaluation
-from minigrad.rule import frozen_memories
+from minigrad.rule import Estimator, frozen_memories
 from minigrad.tensor import tensor
 from minigrad.testing.live import WIDTH, LiveNoise, Points, points_for, share_done
 from minigrad.testing.models import BIASED, CERTAIN, NEIGHBOURS, Model, truth
 from minigrad.testing.outcomes import Choices, Tape
-from minigrad.testing.problems import Circumstances
+from minigrad.testing.problems import BY_UPDATES, LAST_UPDATE, Circumstances
 from minigrad.testing.statistics import critical
 
 MOST_RUNS = 160         # joint outcomes with two live bits, before one of them is made certain
+MOST_OF_ALL = 260       # joint outcomes where all bits are live, before they are sampled
 ENOUGH, SLACK = 24, 2   # after so many runs, an estimate of their number that is so many times too large is believed
 FINE = 1e-11            # what is allowed of an enumerated mean, relative to the size of the costs
 COARSE = 1e-5           # the same, of an integrated one
 ROUNDING = 4e-15        # the same, relative to the offset of the costs
 SAMPLED_ROWS = 40_000   # drawn at once for a sampled mean
 PASSES = 1_000          # drawn one by one, where rows of the estimate depend on each other
+FEWER = 10              # times fewer of both after each number of updates
 SIGNIFICANCE = 1e-8     # of one sampled problem
 FINER = 4               # times smaller cells confirm what was integrated
 POWER = 2.33            # standard errors: a bias that is this far beyond the critical one is found in 99 of 100
@@ -58,7 +60,7 @@ class Outcome:
     def detectable(self):
         """The bias that would have been found, by coordinate, relative to the costs; if sampled, 99 times in 100."""
         more = 0.0 if self.stderr is None else POWER * self.stderr
-        return (self.allowed + more) / truth(self.circumstances).size
+        return (self.allowed + more) / (truth(self.circumstances).size + self.circumstances.offset)
 
     @property
     def wrong(self):
@@ -111,10 +113,14 @@ class Trial:
 
     def learn(self):
         """Let the rules learn from passes in which live logits were others than they are when rules are examined."""
+        self.learn_from(range(self.circumstances.updates))
+
+    def learn_from(self, steps):
+        """Let the rules learn from some passes, each with noise of its own number."""
         before = self.params
         self.params = {name: tensor(np.where(np.abs(p.data) < CERTAIN, 0.8 * p.data + 0.1, p.data), requires_grad=True)
                        for name, p in before.items()}
-        for step in range(self.circumstances.updates):
+        for step in steps:
             self.gradients(self.model.loss(self.rules, self.params, random.Generator(100 + step)))
             for r in self.rules:
                 r.update()
@@ -157,7 +163,8 @@ class Trial:
         return mean, runs, moved
 
     def enumerated(self):
-        mean, runs, moved = self.over(lambda tape: Choices(LiveNoise(tape, self.model), 3), MOST_RUNS)
+        most = MOST_OF_ALL if self.circumstances.all_live else MOST_RUNS
+        mean, runs, moved = self.over(lambda tape: Choices(LiveNoise(tape, self.model), 3), most)
         return self.outcome(mean, FINE, "enumerated", runs, moved)
 
     def integrated(self, finer=1):
@@ -167,15 +174,15 @@ class Trial:
         mean, runs, moved = self.over(lambda tape: Points(tape, self.model, random.Generator(3)), MOST_RUNS * finer)
         return self.outcome(mean, COARSE, "integrated", runs, moved)
 
-    def sampled(self):
+    def sampled(self, fewer=1):
         """From many copies of the batch at once, or pass by pass where rows of the estimate are not independent."""
         c = self.circumstances
-        copies = SAMPLED_ROWS // (c.rows * self.model.group)
+        copies = SAMPLED_ROWS // (fewer * c.rows * self.model.group)
         if self.rows_by_themselves():
             estimates = self.several(copies).estimate(random.Generator(5))
             estimates = np.concatenate(self.by_copy(estimates, copies), axis=1)
         else:
-            estimates = np.array([self.estimate(random.Generator(5).fork(i)) for i in range(PASSES)])
+            estimates = np.array([self.estimate(random.Generator(5).fork(i)) for i in range(PASSES // fewer)])
         error = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
         found = self.outcome(estimates.mean(axis=0), FINE, "sampled", len(estimates), bool(estimates.any()))
         found.allowed = found.allowed + critical(SIGNIFICANCE, error.size) * error
@@ -228,7 +235,7 @@ def suits(rule, c):
 
 def one_bit(c):
     """The circumstances with one live bit, for noise with many outcomes."""
-    return replace(c, live=1, ties=False)
+    return replace(c, live=1, ties=False, equal="no")
 
 
 def smooth(c):
@@ -242,8 +249,8 @@ def smooth(c):
 def alone(c):
     """The circumstances as they can be sampled in many copies at once."""
     return replace(c, outside=False, samples="one", above="nothing", graphs=1, axes=c.axes or 1,
-                   below="itself" if c.below == "itself" else "nothing", rows=min(c.rows, 5), units=min(c.units, 5),
-                   logit=min(c.logit, 3.0))
+                   below="itself" if c.below == "itself" else "nothing", rows=min(c.rows, 5),
+                   units=c.units if c.all_live else min(c.units, 5), logit=min(c.logit, 3.0))
 
 
 METHODS = ("enumerated", "integrated", "sampled")
@@ -251,6 +258,8 @@ METHODS = ("enumerated", "integrated", "sampled")
 
 def attempt(rule, c, how):
     """The outcome of one problem by one method; None if the rule's claim does not cover it."""
+    if how == "integrated" and c.all_live:      # Gauss's rule is for one live bit
+        how = "sampled"
     c = {"enumerated": lambda c: c, "integrated": smooth, "sampled": alone}[how](c)
     if not suits(rule, c):
         return None
@@ -261,9 +270,42 @@ def attempt(rule, c, how):
             if how != "enumerated":
                 raise
         try:
-            return Trial(rule, one_bit(c)).enumerated()
+            if not c.all_live:
+                return Trial(rule, one_bit(c)).enumerated()
         except TooMany:
-            return Trial(rule, alone(c)).sampled()
+            pass
+        return Trial(rule, alone(c)).sampled()
+
+
+def remembers(rule):
+    """Whether a rule may be another after an update."""
+    return rule.state is not None or type(rule).update is not Estimator.update
+
+
+def after_each_update(rule, how):
+    """The outcome on one small problem after 0, 1, … LAST_UPDATE updates of the rule's memory, one by one.
+
+    Only means that cannot be enumerated are sampled, from fewer rows than elsewhere.
+    """
+    for c in BY_UPDATES:
+        try:
+            with quiet():
+                trial = Trial(rule, c)
+                for updates in range(LAST_UPDATE + 1):
+                    trial.circumstances = replace(c, updates=updates)
+                    if how == "enumerated":
+                        try:
+                            found = trial.enumerated()
+                        except TooMany:
+                            how = "sampled"
+                    if how != "enumerated":
+                        found = trial.sampled(FEWER)
+                    yield found
+                    trial.learn_from([updates])
+            return
+        except ValueError as error:
+            if not refusal(rule, error):
+                raise
 
 
 def confirmed(rule, found):

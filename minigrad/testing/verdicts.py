@@ -6,12 +6,13 @@ What is left names the property that brought the fault out.
 
 from dataclasses import dataclass, fields, replace
 
-from minigrad.testing.problems import PROBLEMS, Circumstances, pairwise_cover
-from minigrad.testing.trials import COARSE, FINE, attempt, confirmed, method, refusal
+from minigrad.testing.problems import LAST_UPDATE, PROBLEMS, Circumstances, pairwise_cover
+from minigrad.testing.trials import after_each_update, attempt, confirmed, method, refusal, remembers
 
 #: For each property, values from the simplest on: what a failing problem is simplified to.
 SIMPLEST = {
-    "graphs": [1], "ties": [False], "live": [2], "samples": ["one"], "outside": [False],
+    "graphs": [1], "ties": [False], "equal": ["no", "at 0"], "live": [2], "samples": ["one"], "outside": [False],
+    "costs": ["curved"], "rare": [False], "shared": [False],
     "above": ["nothing", "relaxed"],
     "below": ["nothing", "exact"], "offset": [0.0], "updates": [0, 1, 3, 12], "axes": [1], "weights": [False],
     "scale": [1.0, 100.0], "sign": ["positive", "negative"], "logit": [1.3, 6.0], "context": [False, True],
@@ -46,14 +47,17 @@ class Verdict:
     finding : the first fault, or None.
     covered : the circumstances of all problems that the rule passed.
     refused : what the rule said where it refused a problem by name.
-    power : the largest bias that may have been missed, relative to the costs.
+    power : for each way in which means were found, the largest bias that may have been missed, relative to the costs.
+    updates : the largest bias that may have been missed after some number of updates up to LAST_UPDATE; None for a
+        rule without memory.
     """
 
     how: dict
     finding: Finding | None
     covered: list
     refused: list
-    power: float = 0.0
+    power: dict
+    updates: float | None = None
 
     def __str__(self):
         if self.finding is not None:
@@ -65,9 +69,14 @@ class Verdict:
         text = (f"passes {len(c)} problems ({counts}): {tried['units']} units, {tried['rows']} rows, "
                 f"{tried['updates']} updates of a memory, costs of scale {tried['scale']}, live logits up to "
                 f"{span['logit'][-1]:g}; nothing is said beyond them. ")
-        text += f"A bias of {self.power:.1g} of the size of the costs would have been found"
+        text += "A bias of " + ", of ".join(
+            f"{power:.1g}{' of the size of the costs' * (number == 0)}{f' where means are {how}' * (len(self.how) > 1)}"
+            for number, (how, power) in enumerate(self.power.items())) + " would have been found"
         if "sampled" in self.how:
             text += ", with probability 0.99 where samples were drawn"
+        if self.updates is not None:
+            text += (f". One problem was tried after each number of updates up to {LAST_UPDATE}: a bias of "
+                     f"{self.updates:.1g} would have been found")
         for words in self.refused:
             text += f". It refuses: {words}"
         return text
@@ -82,7 +91,7 @@ def listed(values):
 def verdict(rule, thorough=False):
     """Try a rule, which claims to be unbiased, on all problems; stop at the first fault."""
     how = method(rule)
-    covered, counts, refused, power = [], {}, [], FINE
+    covered, counts, refused, power, updates = [], {}, [], {}, None
     finding = None
     for c in pairwise_cover() if thorough else PROBLEMS:
         try:
@@ -101,11 +110,16 @@ def verdict(rule, thorough=False):
             break
         covered.append(found.circumstances)
         counts[found.how] = counts.get(found.how, 0) + 1
-        power = max(power, COARSE if found.how == "integrated" else 0, 0 if found.stderr is None else
-                    float(found.detectable.max()))
+        power[found.how] = max(power.get(found.how, 0.0), float(found.detectable.max()))
+    if finding is None and covered and remembers(rule):
+        for found in after_each_update(rule, how):
+            if found.fault():
+                finding = simplified(rule, found, how)
+                break
+            updates = max(updates or 0.0, float(found.detectable.max()))
     if finding is None and not covered:
         finding = Finding(f"refuses all problems: {refused[0]}", "Nothing is known about it", PROBLEMS[0])
-    return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power)
+    return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power, updates)
 
 
 def raised(error, c):

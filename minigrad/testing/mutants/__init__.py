@@ -13,18 +13,31 @@ right one it was made from, for faults that a mean and a claim do not show.
     memories        baselines, and what rules remember
     evaluations     several evaluations of the cost
     relaxations     relaxed samples
+    coincidences    costs of 0, equal logits, equal contexts
+    rarities        rare large costs, rare bits, many live units, long memories
     declarations    declarations, claims and dtypes
     table           which check rejects which
 """
 
-from minigrad.testing.mutants import batches, declarations, evaluations, memories, relaxations, scores
+from minigrad.testing.mutants import (
+    batches,
+    coincidences,
+    declarations,
+    evaluations,
+    memories,
+    rarities,
+    relaxations,
+    scores,
+)
 from minigrad.testing.mutants.entering import MUTANTS, Mutant, mutant
 from minigrad.testing.mutants.right import (
     RIGHT,
     AgainstOtherRows,
     AgainstOthers,
+    AgainstSameContext,
     Antithetic,
     Flip,
+    FlipByChance,
     FlipEach,
     MeanField,
     OfLogWeights,
@@ -35,9 +48,10 @@ from minigrad.testing.mutants.right import (
 from minigrad.testing.mutants.table import check_against, checks_of, table, verdicts
 
 __all__ = [
-    "MUTANTS", "RIGHT", "AgainstOtherRows", "AgainstOthers", "Antithetic", "Flip", "FlipEach", "MeanField", "Mutant",
-    "OfLogWeights", "OfSeveral", "Relaxed", "Remembering", "batches", "check_against", "checks_of", "declarations",
-    "evaluations", "memories", "mutant", "relaxations", "scores", "table", "verdicts",
+    "MUTANTS", "RIGHT", "AgainstOtherRows", "AgainstOthers", "AgainstSameContext", "Antithetic", "Flip",
+    "FlipByChance", "FlipEach", "MeanField", "Mutant", "OfLogWeights", "OfSeveral", "Relaxed", "Remembering", "batches",
+    "check_against", "checks_of", "coincidences", "declarations", "evaluations", "memories", "mutant", "rarities",
+    "relaxations", "scores", "table", "verdicts",
 ]
 
 

@@ -69,6 +69,32 @@ class FlipEach(Estimator):
         return node.probs * ops.sigmoid(-node.logits)
 
 
+class FlipByChance(Estimator):
+    """(v_i / q_i)(f(b_i = 1) − f(b_i = 0)) for one unit i, drawn with probability q_i = v_i / Σ v."""
+
+    needs = frozenset({"cost_at"})
+    unbiased = True
+
+    def backward(self, node):
+        chance = self.chance(node)
+        u = node.rng.uniform((node.shape[0], 1))
+        unit = (u >= chance.cumsum(axis=1)[:, :-1]).sum(axis=1, keepdims=True)
+        chosen = np.arange(node.shape[1]) == unit
+        on, off = (node.cost_at(np.where(chosen, bit, node.value), rows="one by one") for bit in (1.0, 0.0))
+        weight = self.slope(node) / self.divisor(np.where(chosen, chance, 1))
+        return np.where(chosen, weight * (on - off), 0).astype(node.value.dtype)
+
+    def slope(self, node):
+        return np.maximum(node.probs * ops.sigmoid(-node.logits), 1e-300)
+
+    def chance(self, node):
+        slope = self.slope(node).astype(float)
+        return slope / slope.sum(axis=1, keepdims=True)
+
+    def divisor(self, chance):
+        return chance
+
+
 class AgainstOthers(Estimator):
     """(f(b) − f(b'))(b − θ), with an independent sample b' as baseline: leave-one-out, K = 2, one-sided."""
 
@@ -181,6 +207,26 @@ class AgainstOtherRows(Estimator):
         return others
 
 
+class AgainstSameContext(Estimator):
+    """(f − the mean cost of the other rows with the same context)(b − θ), and f itself where there are none."""
+
+    needs = frozenset({"cost"})
+    unbiased = True
+    needs_independent_rows = True
+
+    def backward(self, node):
+        rows = len(node.cost)
+        if node.context is None:
+            same = np.eye(rows, dtype=bool)
+        else:
+            same = (node.context[:, None, :] == node.context[None, :, :]).all(axis=2)
+        return ((node.cost - self.baseline(node, same)) * (node.value - node.probs)).astype(node.value.dtype)
+
+    def baseline(self, node, same):
+        others = same & ~np.eye(len(same), dtype=bool)
+        return others @ node.cost / np.maximum(others.sum(axis=1, keepdims=True), 1)
+
+
 class OfSeveral(Estimator):
     """Σ_k (f_k − f̄)(b_k − b̄) / (K − 1) over K = 3 samples: leave-one-out.  Kool et al. (2019)."""
 
@@ -218,5 +264,5 @@ class OfLogWeights(Estimator):
         return np.stack([log_weights[:, samples != k].mean(axis=1) for k in samples], axis=1)
 
 
-RIGHT = [Antithetic(), Flip(), FlipEach(), AgainstOthers(), MeanField(), Relaxed(), Remembering(), AgainstOtherRows(),
-         OfSeveral(), OfLogWeights()]
+RIGHT = [Antithetic(), Flip(), FlipEach(), FlipByChance(), AgainstOthers(), MeanField(), Relaxed(), Remembering(),
+         AgainstOtherRows(), AgainstSameContext(), OfSeveral(), OfLogWeights()]
