@@ -138,8 +138,8 @@ def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[
     evaluation = Evaluation(outputs).replay(replaced)
     oldest = min((x.order for x in replaced), default=np.inf)
     for x in outputs:
-        if x.hidden > oldest:
-            raise sharing.unseen(x, "the list of outputs")
+        if x.unrecorded_order > oldest:
+            raise sharing.unrecorded_error(x, "the list of outputs")
     return [evaluation.value(x).copy() if x.primitive is None or x.is_view else evaluation.value(x) for x in outputs]
 
 

@@ -38,7 +38,7 @@ def ancestors(outputs, stops=()):
     return nodes
 
 
-def keepers(outputs, nodes):
+def gradient_targets(outputs, nodes):
     """The leaves that require a gradient, and the nodes that retain theirs: each once."""
     kept = dict.fromkeys(x for x in outputs if x.primitive is None and x.requires_grad)
     for node in nodes:
@@ -137,8 +137,8 @@ class Evaluation:
             some = alternatives[start:start + step]
             values = {replaced: of_shape(some, replaced.shape)}
             for node in changed:
-                lifted = {i: values[x] for i, x, _ in node.parents if x in values}
-                values[node] = evaluate(node.primitive, self.value(node), self.operands(node), lifted, node.options)
+                batched = {i: values[x] for i, x, _ in node.parents if x in values}
+                values[node] = evaluate(node.primitive, self.value(node), self.operands(node), batched, node.options)
             for x, parts in zip(outputs, chunks, strict=True):
                 parts.append(stack(values[x]))
         return [np.concatenate(parts) for parts in chunks]
@@ -152,11 +152,11 @@ class Evaluation:
             for _, x, _ in node.parents:
                 depends = depends or x in changed
                 changes += x.changes[0]
-                if x.hidden > oldest:
-                    raise sharing.unseen(x, node.primitive.name)
+                if x.unrecorded_order > oldest:
+                    raise sharing.unrecorded_error(x, node.primitive.name)
             if depends:
                 if changes != node.changes_before or sharing.first_changed(node.watched) is not None:
-                    raise sharing.changed_since(node)
+                    raise sharing.changed_error(node)
                 changed.add(node)
                 nodes.append(node)
         return nodes
@@ -174,19 +174,19 @@ class Evaluation:
             self.shared = Pass()
         nodes = self.nodes()
         if targets is None:
-            targets = keepers(self.outputs, nodes)
+            targets = gradient_targets(self.outputs, nodes)
         steps, wanted = self.plan(nodes, targets)
         kept = {x for x in targets if x.primitive is not None}
         cotangents = self.first_cotangents(wanted, create_graph)
         steps = self.freeing(nodes, steps, wanted) if free else reversed(steps)
         del nodes
-        for node, sought, fresh in steps:
+        for node, wanted_parents, unchanged in steps:
             g = cotangents.get(node) if node in kept else cotangents.pop(node, None)
             if g is None and not node.primitive.stochastic:
                 continue
-            if not fresh:
-                raise sharing.changed_since(node)
-            for x, cotangent in node.primitive.pull_back(node, g, sought, wanted, self, create_graph):
+            if not unchanged:
+                raise sharing.changed_error(node)
+            for x, cotangent in node.primitive.pull_back(node, g, wanted_parents, wanted, self, create_graph):
                 other = cotangents.get(x)
                 cotangents[x] = cotangent if other is None else other + cotangent
         if self.rules_learn:            # the pass has succeeded
@@ -203,17 +203,17 @@ class Evaluation:
         """
         wanted, steps = dict.fromkeys(targets, ALL), []
         for node in nodes:
-            sought, changes = [], 0
+            wanted_parents, changes = [], 0
             for parent in node.parents:
                 _, x, product = parent
                 changes += x.changes[0]
                 if product is not None and x in wanted:
-                    sought.append(parent)
-            if sought:
-                fresh = changes == node.changes_before and not (
+                    wanted_parents.append(parent)
+            if wanted_parents:
+                unchanged = changes == node.changes_before and not (
                     node.watched and sharing.first_changed(node.watched) is not None)
-                steps.append((node, sought, fresh))
-                level = node.primitive.level(node, sought, wanted)
+                steps.append((node, wanted_parents, unchanged))
+                level = node.primitive.level(node, wanted_parents, wanted)
                 if level > wanted.get(node, NOTHING):
                     wanted[node] = level
         return steps, wanted

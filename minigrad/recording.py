@@ -18,7 +18,7 @@ import numpy as np
 from minigrad import devices, ops, sharing
 from minigrad.kernels import Packed
 from minigrad.kernels.device import arrays
-from minigrad.ops.errors import foreign, no_array
+from minigrad.ops.errors import missing_array_error, operand_error
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOAT32, FLOAT64, FLOATS, converted, integers_among, is_number
 
@@ -138,26 +138,26 @@ def record(primitive, args, options, tracked=False):
     if odd:
         integers, dtype = integers_among(primitive, operands)
         if integers:
-            return record(primitive, converted(args, integers, dtype, partial(floated, tracked=tracked)), options)
+            return record(primitive, converted(args, integers, dtype, partial(to_floating, tracked=tracked)), options)
     try:
         value = primitive.forward(*operands, **options)
     except (ValueError, TypeError, AttributeError) as error:
-        raise explained(error, primitive, operands) from (error if isinstance(error, AttributeError) else None)
+        raise explained_error(error, primitive, operands) from (error if isinstance(error, AttributeError) else None)
     if type(value) is not np.ndarray:
         value = checked_result(value, primitive, operands)
     if value.dtype is not common:
         requires_grad &= value.dtype.kind == "f"
         check_dtype(primitive, value.dtype)
     remember = tracked and not paused.get()
-    value, lender = in_whose_memory(value, primitive, operands, parents, given, remember)
+    value, owner = find_memory_owner(value, primitive, operands, parents, given, remember)
     out = type(parents[0][1])(value)
-    if lender is not None:
-        sharing.link(out, lender)
+    if owner is not None:
+        sharing.link(out, owner)
     if remember:
         if given:
-            out.watched = sharing.keep(operands, given)
+            out.watched = sharing.watch(operands, given)
         if options and np.ndarray in map(type, options.values()):
-            out.watched += sharing.keep(options, options)
+            out.watched += sharing.watch(options, options)
         out.requires_grad = requires_grad
         out.primitive = primitive
         out.operands = operands
@@ -167,9 +167,9 @@ def record(primitive, args, options, tracked=False):
         out.changes_before = changes
     else:
         for _, x, _ in parents:
-            newest = x.hidden if x.primitive is None and not x.requires_grad else 1 + x.order
-            if newest > out.hidden:
-                out.hidden = newest
+            newest = x.unrecorded_order if x.primitive is None and not x.requires_grad else 1 + x.order
+            if newest > out.unrecorded_order:
+                out.unrecorded_order = newest
     return out
 
 
@@ -178,41 +178,41 @@ def checked_result(value, primitive, operands):
     if isinstance(value, np.generic):
         return np.asarray(value)
     if not isinstance(value, (np.ndarray, Packed)) and not arrays.is_device(value):
-        raise foreign(primitive.name, operands) or no_array(primitive.name, operands)
-    if devices.of(value) != "cpu" and primitive is not ops.to_device and (error := mixed(primitive, operands)):
+        raise operand_error(primitive.name, operands) or missing_array_error(primitive.name, operands)
+    if devices.of(value) != "cpu" and primitive is not ops.to_device and (error := device_error(primitive, operands)):
         raise error
     return value
 
 
-def in_whose_memory(value, primitive, operands, parents, given, remember):
+def find_memory_owner(value, primitive, operands, parents, given, remember):
     """The value of a node, and the Tensor in whose memory it lies, or None.
 
     A value in the memory of an array that was ``given``, or of a ``detach``, is copied.
     """
     may_be_view = value.base is not None if type(value) is np.ndarray else arrays.is_device(value)
-    lender = None
+    owner = None
     for _, x, _ in parents:
         if ((may_be_view or value is x.value) and (x.primitive is None or x.is_view or not remember)
                 and sharing.overlap(value, x.value)):
-            lender = x
+            owner = x
     for i in given:
         if (may_be_view or value is operands[i]) and sharing.overlap(value, operands[i]):
             value = value.copy()
-    if lender is not None and primitive is ops.stop_gradient:
+    if owner is not None and primitive is ops.stop_gradient:
         return value.copy(), None
-    return value, lender
+    return value, owner
 
 
-def explained(error, primitive, operands):
+def explained_error(error, primitive, operands):
     """A primitive's own error as it is; one of NumPy's in our words, with the primitive's name."""
-    if found := mixed(primitive, operands):
+    if found := device_error(primitive, operands):
         return found
     if str(error).startswith(primitive.name):
         return error
-    if found := foreign(primitive.name, operands):
+    if found := operand_error(primitive.name, operands):
         return found
     if isinstance(error, AttributeError) or "NoneType" in str(error):
-        return no_array(primitive.name, operands)
+        return missing_array_error(primitive.name, operands)
     if any(isinstance(x, Packed) for x in operands) and "to_dense" not in str(error):
         return TypeError(f"{primitive.name}: expected ordinary arrays, got packed units. Use .to_dense()")
     if "broadcast" in str(error):
@@ -223,7 +223,7 @@ def explained(error, primitive, operands):
     return kind(f"{primitive.name}: {error}")
 
 
-def mixed(primitive, operands):
+def device_error(primitive, operands):
     """The error for arrays on different devices, since nothing is moved unasked; None where they are on one."""
     places = [devices.of(x) for x in operands if arrays.is_array(x) or isinstance(x, Packed)]
     if len(set(places)) > 1:
@@ -232,7 +232,7 @@ def mixed(primitive, operands):
     return None
 
 
-def floated(x, dtype, tracked):
+def to_floating(x, dtype, tracked):
     """An integer argument, a Tensor or an array, in the floating dtype that a primitive computes with.
 
     Of a Tensor the conversion is recorded if the result will be, so that a replay sees other integers.

@@ -71,23 +71,23 @@ def overlap(value, x):
     return value is x or (type(value) is type(x) and np.may_share_memory(value, x))
 
 
-def link(out, lender):
-    """Make ``out`` a view of ``lender``, in whose memory its value lies: they share one count of changes."""
-    if lender.primitive is None and type(lender.changes) is tuple:
-        lender.changes = [0]
-    out.changes, out.born, out.is_view = lender.changes, lender.born, True
+def link(out, owner):
+    """Make ``out`` a view of ``owner``, in whose memory its value lies: they share one count of changes."""
+    if owner.primitive is None and type(owner.changes) is tuple:
+        owner.changes = [0]
+    out.changes, out.changes_at_creation, out.is_view = owner.changes, owner.changes_at_creation, True
 
 
 def check_fresh(x):
     """Refuse a view of a leaf that was changed since."""
-    if x.changes[0] != x.born:
+    if x.changes[0] != x.changes_at_creation:
         raise ValueError(
             f"{x.primitive.name if x.primitive else 'view'}: expected the leaf of which this is a view as it was when "
             "the view was made, but it was changed in place since. Make the view again after the change, or "
             "make a copy before it, with .detach()")
 
 
-def keep(operands, places):
+def watch(operands, places):
     """Watch the NumPy arrays among ``operands`` (a list, or a dict of options) at ``places``; copy those on a GPU.
 
     Returns what ``first_changed`` needs: a tuple of (place, array, some of its entries).
@@ -96,9 +96,9 @@ def keep(operands, places):
     for place in places:
         x = operands[place]
         if type(x) is np.ndarray:
-            watched += ((place, x, entries(x)),)
+            watched += ((place, x, compared_entries(x)),)
         elif type(x) is Packed and not x.on_device:
-            watched += ((place, x.values, entries(x.values)),)
+            watched += ((place, x.values, compared_entries(x.values)),)
         elif arrays.is_device(x):
             operands[place] = np.copy(x)
     return watched
@@ -107,25 +107,25 @@ def keep(operands, places):
 def first_changed(watched):
     """The place of the first watched array with a changed entry among those compared; None if there is none."""
     for place, memory, before in watched:
-        if entries(memory) != before:
+        if compared_entries(memory) != before:
             return place
     return None
 
 
-def entries(x):
+def compared_entries(x):
     """Some entries of x, as bytes.  It takes as long for a large array as for a small one."""
-    return x.flat[chosen(x.size)].tobytes()
+    return x.flat[compared_positions(x.size)].tobytes()
 
 
 @functools.lru_cache(256)
-def chosen(size):
+def compared_positions(size):
     """Which entries of an array of ``size`` are compared: scattered, so that no axis escapes."""
     return np.random.RandomState(size % 2**32).randint(0, max(size, 1), COMPARED if size else 0)
 
 
 # -- what is said of values that a pass or a replay cannot use ---------------------------------------
 
-def changed_since(node):
+def changed_error(node):
     """The error for a node one of whose arguments was changed since the node was recorded."""
     place = first_changed(node.watched)
     what = ("one was changed in place since" if place is None else
@@ -147,7 +147,7 @@ class Freed:
     __len__ = __getitem__ = lambda self, *index: iter(self)
 
 
-def unseen(x, where):
+def unrecorded_error(x, where):
     """The error for a replay that meets a value that may depend on a replaced one, unrecorded."""
     return ValueError(
         f"replay: {where} uses a value of shape {x.shape} that was computed under no_grad, perhaps from what is "

@@ -127,13 +127,13 @@ class Bernoulli(Primitive):
     def forward(self, logits, context=None):
         return in_dtype(self.rule.sample(logits, self.noise), logits.dtype)
 
-    def level(self, node, sought, wanted):
+    def level(self, node, wanted_parents, wanted):
         """A rule that does not look at the gradient wants none computed."""
         if "grad" not in self.rule.needs:
             return NOTHING
         return ALL if self.rule.needs_closed_gates else OPEN
 
-    def pull_back(self, node, g, sought, wanted, run, create_graph):
+    def pull_back(self, node, g, wanted_parents, wanted, run, create_graph):
         """The cotangent of the logits, which the rule estimates."""
         return [(node.parents[0][1], self.estimate(node, g, run, create_graph))]
 

@@ -19,7 +19,7 @@ import numpy as np
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
 from minigrad.kernels.device import arrays
-from minigrad.ops.errors import foreign
+from minigrad.ops.errors import operand_error
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOATS, table
 from minigrad.recording import paused, record
@@ -102,7 +102,7 @@ class Tensor(Node):
         if self.is_view or type(self.changes) is tuple:     # it has had no count of its own so far
             self.changes, self.is_view = [self.changes[0]], False
         self.changes[0] += 1
-        self.born = self.changes[0]
+        self.changes_at_creation = self.changes[0]
 
     @property
     def grad(self) -> Array | None:
@@ -406,7 +406,7 @@ class Tensor(Node):
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        if self.changes[0] != self.born:
+        if self.changes[0] != self.changes_at_creation:
             return f"tensor(view of a leaf that was changed since, shape={self.shape}, dtype={self.dtype})"
         text = np.array2string(devices.put(self.data, "cpu"), separator=", ", prefix="tensor(")
         made = f", by={self.primitive.name}" if self.primitive else ""
@@ -515,7 +515,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: DTypeLike | None = Non
     except ValueError as error:
         raise ValueError(f"tensor: expected numbers in a rectangular array. NumPy says: {error}") from None
     except RuntimeError:        # a tensor of PyTorch's that requires a gradient
-        raise foreign("tensor", (data,)) from None
+        raise operand_error("tensor", (data,)) from None
     except TypeError:
         raise TypeError(f"tensor: expected numbers, got {described(data)}. Use lists of numbers or an array") from None
     if value.dtype not in FLOATS and value.dtype.kind not in "iub":
