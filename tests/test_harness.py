@@ -752,8 +752,8 @@ def batch_loss(rule, outside):
 def test_a_rule_that_needs_independent_rows_is_refused_where_they_are_coupled():
     rule = AgainstOtherRows()
     batch_loss(rule, outside=False).backward()
-    with pytest.raises(ValueError, match=r"AgainstOtherRows\(\) at node 'gate': this rule needs independent rows, and "
-                                         "here several rows share one cost: 3 rows lead to 1 costs"):
+    with pytest.raises(ValueError, match=r"AgainstOtherRows\(\) at node 'gate': this rule needs independent rows, but "
+                                         "here several rows share one cost: there are 3 rows and 1 costs"):
         batch_loss(rule, outside=True).backward()
 
 

@@ -263,7 +263,7 @@ def matrix(numbers):
     lambda x: mg.grad(leaf([1.0, 2.0]) * 2, leaf([1.0, 2.0]), x),
 ])
 def test_masked_arrays_and_matrices_are_refused(use, array):
-    with pytest.raises(TypeError, match=r"expected an ordinary array, got a (masked one|matrix)"):
+    with pytest.raises(TypeError, match=r"expected an ordinary array, got a (masked array|matrix)"):
         use(array)
 
 
@@ -280,7 +280,7 @@ def test_a_memmap_is_an_ordinary_array(tmp_path):
     assert type(loss.parents[0][1].value) is np.ndarray
     loss.backward()
     array[:] = 1
-    with pytest.raises(ValueError, match="changed in place"):
+    with pytest.raises(ValueError, match="was changed"):
         loss.backward()
 
 
