@@ -52,7 +52,7 @@ def test_a_loss_is_computed_by_a_function(check, fn):
 
 
 def test_a_function_returns_its_loss():
-    with pytest.raises(TypeError, match=r"expected fn to return the loss, a Tensor, got None\. Is a return missing"):
+    with pytest.raises(TypeError, match=r"expected fn to return the loss, a Tensor, got None\. Add a return"):
         mg.testing.check_estimator(lambda rng: None, x())
 
 
