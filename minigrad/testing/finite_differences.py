@@ -41,10 +41,10 @@ def gradcheck(fn: Callable[..., Tensor], inputs: Any, *, rtol: float = 1e-6, ato
               seed: int = 0, step: float | None = None) -> bool:
     """Compare the gradients of ``fn`` with central differences, in float64.
 
-    A Jacobian of at most 10,000 entries is compared entry by entry, and then its product with a random cotangent.
-    A larger Jacobian is compared in random directions.  Where the values disagree, fourth-order and one-sided differences are
-    computed too.  They distinguish a wrong product from a kink, and from a function that varies within the step.  Then
-    each primitive of the graph is compared alone, to find the one with the error.
+    A Jacobian of at most 10,000 entries is compared entry by entry, and then its product with a random cotangent is
+    compared.  A larger Jacobian is compared in random directions.  Where the values disagree, fourth-order and
+    one-sided differences are computed too.  They distinguish a wrong product from a kink, and from a function that
+    varies within the step.  Then each primitive of the graph is compared alone, to find the one with the error.
 
     Parameters
     ----------
