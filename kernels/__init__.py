@@ -1,14 +1,13 @@
 """Block-gated kernels on NumPy and Numba, imported as ``minigrad.kernels``.
 
-A gated layer computes only the blocks of units whose gate is not 0. This package turns gates into
-lists of open blocks, keeps activations packed (open blocks only) between layers, and holds the
-forward and backward kernels. It also has the counter-based random bits behind the gates, and Adam's
-step. It knows arrays, not graphs.
+A gated layer computes only the blocks of units whose gate is not 0. This package makes lists of the open blocks from
+the gates, and stores activations packed (open blocks only) between layers. It has the kernels of the forward and the
+backward pass, the counter-based random bits for the gates, and the step of Adam. It works on arrays and does not use
+graphs.
 
-``specification`` says in plain NumPy what is computed, and every function is tested against it.
-``layers`` checks arguments and calls the kernels: those in ``cpu`` for arrays of NumPy, those in
-``cuda`` for arrays on a GPU. Both folders use the same file names for the same subjects. ``device``
-holds what they share.
+``specification`` has all functions in plain NumPy. The kernels are tested against it. ``layers`` checks arguments and
+calls the kernels: those in ``cpu`` for NumPy arrays, and those in ``cuda`` for arrays on a GPU. Files about the same
+subject have the same name in both folders. ``device`` has the code that both use.
 
 Importing this package loads NumPy only. Numba loads, and kernels compile, at the first call that needs them.
 """

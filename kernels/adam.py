@@ -1,6 +1,6 @@
-"""A step of Adam: in one pass over memory where kernels are compiled, else in NumPy, which takes a dozen passes.
+"""A step of Adam.
 
-Both give the same bits.
+Compiled code takes one pass over memory. NumPy takes about a dozen. The results are the same bit for bit.
 """
 
 import numpy as np
@@ -10,16 +10,16 @@ from .backend import loaded
 from .compiler import serving
 from .device.arrays import on_device
 
-# Loading Numba takes longer than many steps on this many numbers with NumPy do.
+# For this number of entries, loading Numba takes longer than many steps in NumPy.
 _SMALL = 4096
 
 
 def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
-    """Move ``x``, ``mean`` and ``square`` in place, as in ``specification.adam_step``; on a host bit for bit.
+    """Change ``x``, ``mean`` and ``square`` in place, as ``specification.adam_step`` does; on the CPU bit for bit.
 
     Parameters
     ----------
-    x, mean, square : arrays of float32 or float64 without gaps, of one shape, dtype and order of memory.
+    x, mean, square : contiguous arrays of float32 or float64, of one shape, dtype and memory order.
     gradient : array of that shape and dtype.
     rate, betas, correction, epsilon : numbers, as in ``specification.adam_step``.
 
@@ -35,6 +35,6 @@ def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
         ordered = np.empty_like(x)
         ordered[...] = gradient
         gradient = ordered
-    flat = (array.ravel("K") for array in (x, gradient, mean, square))      # views, in the order of memory
+    flat = (array.ravel("K") for array in (x, gradient, mean, square))      # views, in memory order
     numbers = rate, betas[0], 1 - betas[0], betas[1], 1 - betas[1], correction, epsilon
     loaded("cpu.adam").adam_step(*flat, *map(x.dtype.type, numbers))

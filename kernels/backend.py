@@ -1,7 +1,7 @@
-"""Which kernels serve an array: `cpu.driver`, `cuda.driver`, or without Numba `cpu.uncompiled`.
+"""The choice of kernels for an array: `cpu.driver`, `cuda.driver`, or without Numba `cpu.uncompiled`.
 
-These three modules offer the same functions. They load Numba, which takes longer than loading everything else here,
-so each is imported when it is first needed.
+These three modules have the same functions. Each is imported when it is first needed, because Numba takes longer to
+load than everything else here.
 """
 
 import functools
@@ -20,16 +20,16 @@ def loaded(name):
 
 @functools.cache
 def device_kernels():
-    """The module whose functions take arrays of a device."""
+    """The module with the functions for arrays on a GPU."""
     return loaded("cuda.driver")
 
 
 @functools.cache
 def host_kernels():
-    """The module whose functions take arrays of NumPy."""
+    """The module with the functions for NumPy arrays."""
     return loaded("cpu.uncompiled" if serving() == "numpy" else "cpu.driver")
 
 
 def kernels_for(x):
-    """The module whose functions take x."""
+    """The module with the functions for x."""
     return device_kernels() if on_device(x) else host_kernels()

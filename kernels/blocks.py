@@ -1,7 +1,7 @@
-"""Which blocks of a gated layer are open: lists of them, example by example and block by block.
+"""Lists of the open blocks of a gated layer, ordered by example and ordered by block.
 
-Kernels walk these lists instead of the gates, so they never look at a closed block. The lists also say where the
-values of each open block are stored, so they are all that is needed to pack a dense array and to unpack it again.
+Kernels loop over these lists instead of the gates, so they never read a closed block. The lists also say where the
+values of each open block are stored. So they are sufficient to pack a dense array and to unpack it.
 """
 
 import numpy as np
@@ -10,10 +10,10 @@ from .device import work
 
 
 class OpenBlocks:
-    """Where a gate array (B, G) is open, as index lists that kernels walk.
+    """The open blocks of a gate array (B, G), as index lists.
 
-    An open (example, block) pair is an entry. Entries are numbered example by example, blocks
-    ascending: that number is the entry's *position*, and packed values are stored in this order.
+    A pair (example, block) whose gate is open is an entry. Entries are numbered by example, and then by block. This
+    number is the *position* of the entry. Packed values are stored in this order.
 
     Attributes
     ----------
@@ -22,12 +22,12 @@ class OpenBlocks:
         CSR: the open blocks of example i are ``indices[indptr[i]:indptr[i + 1]]``.
     block_indptr, examples, positions : int32 (G + 1,), (n_open,), (n_open,)
         CSC: the examples of block j are ``examples[block_indptr[j]:block_indptr[j + 1]]``, and
-        ``positions`` holds the position of the same entries.
+        ``positions`` has the positions of the same entries.
     binary : bool
-        Every open gate is exactly 1, so kernels need not multiply by it.
+        Whether every open gate is exactly 1. Then kernels need not multiply by it.
 
-    For gates on a device these are arrays of the device, and only their first ``n_open`` entries count. There
-    `binary` is true of bool gates only: see ``cuda.blocks.DeviceBlocks``.
+    For gates on a GPU these are arrays on the GPU, and only their first ``n_open`` entries are used. There `binary` is
+    true for bool gates only: see ``cuda.blocks.DeviceBlocks``.
 
     >>> import numpy as np
     >>> from minigrad.kernels import open_blocks
@@ -67,7 +67,7 @@ class OpenBlocks:
 
     @property
     def density(self):
-        """The share of open entries, 0 for an empty gate array."""
+        """The fraction of gates that are open; 0 for an empty gate array."""
         return self.n_open / max(1, self.shape[0] * self.shape[1])
 
     @property
@@ -89,7 +89,7 @@ class OpenBlocks:
         return self._rows
 
     def empty(self, block, dtype):
-        """Room for packed values on these blocks: an array (capacity, block), not initialised."""
+        """An uninitialised array (capacity, block) for packed values on these blocks."""
         return work.empty((self.capacity, block), dtype)
 
     def gather(self, dense, block):

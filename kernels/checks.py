@@ -1,7 +1,7 @@
 """Checks of the arguments of layers: arrays, gates, and blocks of units.
 
 Every function raises a ValueError or TypeError that says what was expected, what arrived and what to do. The kernels
-themselves check nothing: a wrong shape would make them read memory that is not theirs.
+do not check their arguments. With a wrong shape they would read memory outside their arrays.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ _INT32_MAX = np.iinfo(np.int32).max
 
 
 def check_array(name, array, shape, like):
-    """An array of this shape, of the dtype of `like` and where `like` is."""
+    """Check for an array of this shape, of the dtype of `like` and on its device."""
     if not is_array(array):
         raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}; use np.asarray")
     check_device(name, array, like)
@@ -25,13 +25,13 @@ def check_array(name, array, shape, like):
 
 
 def check_writeable(name, array):
-    """An array that may be written; None, for a bias that is not there, is right as well."""
+    """Check for an array that is not read-only, or None (for a missing bias)."""
     if isinstance(array, np.ndarray) and not array.flags.writeable:
-        raise ValueError(f"{name}: expected an array that can be written, got a read-only one; pass a copy")
+        raise ValueError(f"{name}: expected a writeable array, got a read-only one; pass a copy")
 
 
 def check_inputs(x, like=None):
-    """Inputs of shape (examples, inputs): an array, or a Packed. `like` is None or the cotangent of the output."""
+    """Check for inputs (examples, inputs): an array or a Packed. `like` is the cotangent of the output, or None."""
     if not (is_array(x) or isinstance(getattr(x, "blocks", None), OpenBlocks)):
         raise TypeError(f"x: expected a NumPy array or Packed, got {type(x).__name__}; use np.asarray")
     if x.dtype not in FLOATS:
@@ -47,7 +47,7 @@ def check_inputs(x, like=None):
 
 
 def check_weight(weight, like, inputs=None):
-    """A weight (units, inputs), of the dtype of `like` and where `like` is; any number of inputs if it is None."""
+    """Check for a weight (units, inputs), of the dtype of `like` and on its device. `inputs` None: any number."""
     if not is_array(weight):
         raise TypeError(f"weight: expected a NumPy array, got {type(weight).__name__}; use np.asarray")
     check_device("weight", weight, like)
@@ -59,7 +59,7 @@ def check_weight(weight, like, inputs=None):
 
 
 def check_block(units, block):
-    """A number of units per block that divides the units of the layer."""
+    """Check for a number of units per block that divides the number of units."""
     if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 1:
         raise ValueError(f"block: expected an int, at least 1, got {block!r}; pass the units per block")
     if units % block:
@@ -70,7 +70,7 @@ def check_block(units, block):
 
 
 def check_units(name, units, blocks, block):
-    """As many units as these blocks have."""
+    """Check for the number of units that these blocks have."""
     if units != blocks.shape[1] * block:
         raise ValueError(
             f"{name}: expected {blocks.shape[1]} blocks of {block} = {blocks.shape[1] * block} units, "
@@ -79,7 +79,7 @@ def check_units(name, units, blocks, block):
 
 
 def check_gates(gates):
-    """A gate array (B, G) of float32, float64 or bool whose entries int32 can number."""
+    """Check for gates (B, G) of float32, float64 or bool, at most as many as int32 can count."""
     if not is_array(gates):
         raise TypeError(f"gates: expected a NumPy array, got {type(gates).__name__}; use np.asarray(gates)")
     if gates.dtype not in FLOATS and gates.dtype != np.bool_:
@@ -98,7 +98,7 @@ def check_gates(gates):
 
 
 def check_gates_of_layer(gates, shape, like):
-    """Gates of this shape (examples, blocks), where `like` is."""
+    """Check for gates of this shape (examples, blocks), on the device of `like`."""
     check_gates(gates)
     check_device("gates", gates, like)
     if gates.shape != shape:
@@ -107,16 +107,16 @@ def check_gates_of_layer(gates, shape, like):
 
 
 def check_finite_gates(gates):
-    """Gates of the host without NaN and infinity. (Kernels of the device notice these themselves.)"""
+    """Check for finite gates on the CPU. (On a GPU the kernels check this.)"""
     if not np.isfinite(gates).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(gates))[0])
         raise ValueError(
-            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow above"
+            f"gates: expected finite values, got {gates[where]} at {where}; look for an overflow in their computation"
         )
 
 
 def check_open_blocks(blocks, gates, shape, like):
-    """The OpenBlocks of gates of this shape; gates that are multiplied by have the dtype of `like`."""
+    """Check for the OpenBlocks of gates of this shape. Gates that are not binary need the dtype of `like`."""
     check_device("blocks", blocks, like)
     if blocks.shape != shape:
         raise ValueError(f"blocks: expected shape {shape}, got {blocks.shape}; use open_blocks(gates)")
@@ -127,7 +127,7 @@ def check_open_blocks(blocks, gates, shape, like):
 
 
 def check_input_blocks(x_blocks, weight, blocks, like):
-    """The open blocks of a packed input: those of the same examples, and a divisor of the inputs of the weight."""
+    """Check for the open blocks of a packed input: the same examples, and blocks that divide the inputs."""
     check_device("x_blocks", x_blocks, like)
     if x_blocks.shape[0] != blocks.shape[0] or weight.shape[1] % max(1, x_blocks.shape[1]):
         raise ValueError(

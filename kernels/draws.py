@@ -1,7 +1,7 @@
-"""Uniform random numbers and gates: arguments checked, then Philox in NumPy, compiled, or on the device.
+"""Uniform random numbers and gates: checks of the arguments, and the choice of NumPy, compiled code or the GPU.
 
-Numba takes a while to load. So few numbers are drawn in NumPy, unless the compiled version is loaded already. All
-three versions give the same bits.
+Numba takes a while to load. So small numbers of draws are computed in NumPy, unless the compiled code is already
+loaded. All three versions give the same bits.
 """
 
 import sys
@@ -14,7 +14,7 @@ from .compiler import serving
 from .device import work
 from .device.arrays import check_device, on_device
 
-# Loading Numba takes longer than drawing this many numbers with NumPy does.
+# For this number of draws, loading Numba takes longer than NumPy.
 _SMALL = 4096
 
 
@@ -23,14 +23,14 @@ def _use_numba(size):
 
 
 def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
-    """Uniform random numbers in the open interval (0, 1), a pure function of the arguments.
+    """Uniform random numbers in the open interval (0, 1).  They depend only on the arguments.
 
-    Unit ``u`` of sample ``s`` is word ``u % 4`` of Philox4x32-10 at counter
-    ``(u // 4, sample_offset + s, draw, stream)`` under the key ``seed``: every unit takes one word
-    of 32 bits, whatever the dtype, the batch split or the number of threads.
+    Unit ``u`` of sample ``s`` is word ``u % 4`` of Philox4x32-10 with the counter
+    ``(u // 4, sample_offset + s, draw, stream)`` and the key ``seed``.  Every unit uses one word of 32 bits.  This does
+    not depend on the dtype, on the number of threads, or on how a batch is split.
 
-    float64: (bits + 0.5) 2⁻³².  float32: (bits // 2⁹ + 0.5) 2⁻²³, since 24 bits and a half would
-    round to 1.  Gates are compared with float64 numbers, whatever the dtype of their logits.
+    float64: (bits + 0.5) 2⁻³².  float32: (bits // 2⁹ + 0.5) 2⁻²³, since with more bits the largest number would be
+    rounded to 1.  Gates use float64 numbers, also if their logits are float32.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     shape : (samples, units)
     dtype : float32 or float64
     device : bool
-        Whether to draw the numbers on the device, as an array there. The numbers are the same.
+        Whether to draw on the GPU. The result is then an array on the GPU, with the same numbers.
 
     Raises
     ------
     ValueError, TypeError
-        An argument outside these ranges.
+        An argument is outside its range, or of another type.
 
     Examples
     --------
@@ -75,15 +75,14 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
 def bernoulli_gates(logits, u):
     """Samples 1[u < sigmoid(logits)], 0 or 1 in the dtype of the logits.
 
-    A word of 32 bits is below sigmoid(l) with a probability that is a multiple of 2⁻³².  So P(gate = 1)
-    is sigmoid(l) to 1 % for every l >= -18, in both dtypes.  Below, it is the multiple of 2⁻³²
-    nearest to sigmoid(l), and 0 for l < -22.9.  P(gate = 0) is likewise sigmoid(-l).
+    u has 32 bits, so P(gate = 1) is a multiple of 2⁻³².  It equals sigmoid(l) with an error of at most 1 % for every
+    l >= -18, in both dtypes.  For smaller l it is the multiple of 2⁻³² nearest to sigmoid(l), and 0 for l < -22.9.  The
+    same holds for P(gate = 0) and sigmoid(-l).
 
-    sigmoid(l) is 1 / (1 + e) for l >= 0 and e / (1 + e) below, with e = exp(-|l|), so that nothing
-    overflows; multiplied out, the test is ``u (1 + e) < 1`` or ``u (1 + e) < e``. It is evaluated
-    in float64 for both dtypes, with an exponential made of additions and multiplications only, in a
-    fixed order, every product rounded before it is added to: NumPy and Numba give the same bits on every
-    processor and every device.
+    With e = exp(-|l|), sigmoid(l) is 1 / (1 + e) for l >= 0 and e / (1 + e) for l < 0, so nothing overflows.  The test
+    is therefore ``u (1 + e) < 1`` or ``u (1 + e) < e``. It is computed in float64 for both dtypes. The exponential uses
+    only additions and multiplications, in a fixed order, and every product is rounded before it is added. So NumPy and
+    Numba give the same bits on every processor and every GPU.
 
     Parameters
     ----------
@@ -93,10 +92,10 @@ def bernoulli_gates(logits, u):
     Raises
     ------
     ValueError
-        Shapes differ, or a logit is not finite. Logits on a device are looked at there: the next transfer to
-        the host raises if one of them is not finite.
+        The shapes differ, or a logit is not finite. Logits on a GPU are checked there. The error is then raised at the
+        next transfer to the CPU.
     TypeError
-        Logits of another dtype, or u that is not float64: float32 has 23 bits, too few for the tails.
+        The logits have another dtype, or u is not float64. (float32 has 23 bits, too few for the tails.)
 
     Examples
     --------
@@ -109,7 +108,7 @@ def bernoulli_gates(logits, u):
     if logits.dtype not in (np.float32, np.float64):
         raise TypeError(f"logits: expected dtype float32 or float64, got {logits.dtype}; use logits.astype(...)")
     if u.dtype != np.float64:
-        raise TypeError(f"u: expected float64, whatever the dtype of the logits, got {u.dtype}; draw it in float64, "
+        raise TypeError(f"u: expected float64 for logits of any dtype, got {u.dtype}; draw it in float64, "
                         "since float32 has too few bits for probabilities near 0 and 1")
     if logits.shape != u.shape:
         raise ValueError(
@@ -118,7 +117,8 @@ def bernoulli_gates(logits, u):
     if on_device(logits):
         return device_kernels().bernoulli_gates(logits, u)
     if not np.isfinite(logits).all():
-        raise ValueError("logits: expected finite values, got NaN or infinity; look for an overflow above")
+        raise ValueError("logits: expected finite values, got NaN or infinity; look for an overflow in their "
+                         "computation")
     out = np.empty(logits.shape, logits.dtype)
     work.allocated(out.nbytes)
     if _use_numba(out.size):
@@ -130,7 +130,7 @@ def bernoulli_gates(logits, u):
 
 
 def _checked(**counter):
-    """The seed, of 64 bits, and the words of the counter, of 32, as ints."""
+    """The seed (64 bits) and the words of the counter (32 bits each), as ints."""
     for name, value in counter.items():
         bits = 64 if name == "seed" else 32
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

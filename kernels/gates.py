@@ -1,4 +1,4 @@
-"""From a gate array to the lists of its open blocks: arguments checked, then the function of the CPU or the device."""
+"""Making the lists of open blocks of a gate array: a check of the gates, and the choice of CPU or GPU."""
 
 from .backend import kernels_for
 from .checks import check_gates
@@ -19,10 +19,10 @@ def open_blocks(gates):
     Raises
     ------
     TypeError
-        Not an array, or another dtype.
+        `gates` is not an array, or has another dtype.
     ValueError
-        Not two axes, a gate that is not finite, or more gates than int32 can number. Gates on a device are
-        looked at there: the next transfer to the host raises if one of them is not finite.
+        `gates` does not have two axes, has more entries than int32 can count, or is not finite. Gates on a GPU are
+        checked there. The error is then raised at the next transfer to the CPU.
 
     Examples
     --------

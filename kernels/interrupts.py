@@ -1,4 +1,4 @@
-"""Ctrl-C waits until a step is done, so that no step is done by half."""
+"""Delaying Ctrl-C until a step is complete."""
 
 import functools
 from _signal import SIGINT, getsignal, signal
@@ -9,9 +9,9 @@ from threading import main_thread
 def uninterrupted(function):
     """A decorator: each call of `function` runs to its end before Ctrl-C raises KeyboardInterrupt.
 
-    This is for functions that change several arrays which belong together. They must not run long. Python interrupts
-    only the main thread. While the function runs there, SIGINT is noted, and afterwards the handler that was set before
-    is called. If that handler is not a function (the signal is ignored, or ends the process), nothing is changed.
+    Use it for short functions that change several arrays which belong together. Python interrupts only the main thread.
+    While the function runs there, a SIGINT is stored. Afterwards the previous handler is called. If the previous
+    handler is not a function (the signal is ignored, or ends the process), the decorator does nothing.
 
     >>> import signal
     >>> @uninterrupted
@@ -31,12 +31,12 @@ def uninterrupted(function):
         handler = getsignal(SIGINT)
         if get_ident() != main_thread().ident or not callable(handler):
             return function(*args, **options)
-        noted = []
+        received = []
         try:
-            signal(SIGINT, lambda number, frame: noted.append(number))
+            signal(SIGINT, lambda number, frame: received.append(number))
             return function(*args, **options)
         finally:
-            signal(SIGINT, handler)     # first of all, and one call in C: nothing can come before it
-            if noted:
+            signal(SIGINT, handler)     # first, and one call in C, so nothing can interrupt before it
+            if received:
                 handler(SIGINT, None)
     return whole

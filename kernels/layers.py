@@ -1,13 +1,12 @@
 """Gated layers, forward and backward: each function checks its arguments, then calls the kernels of `cpu` or `cuda`.
 
-Shapes throughout: x (B, D); weight (H, D) with H = G·block units in G blocks; bias (H,); gates
-(B, G), 0 where a block is closed. All arrays of a call are NumPy's or all are of one device (`arrays`);
-they have one dtype, float32 or float64, and any strides. Binary gates may have another dtype, such as bool. Arrays
-whose rows are contiguous are used in place; others are copied first.
+Shapes: x (B, D); weight (H, D) with H = G·block units in G blocks; bias (H,); gates (B, G), 0 where a block is closed.
+All arrays of a call are on one device. They have one dtype, float32 or float64, and any strides. Binary gates may have
+another dtype, such as bool. Arrays whose rows are contiguous are used in place. Other arrays are copied first.
 
-`specification` says in plain NumPy what each function computes. The layer that consumes gated units has weight
-(C, H). It is fast where that is the transpose of a contiguous (H, C) array, because then the weights that leave one
-unit lie together.
+`specification` has each function in plain NumPy. The layer after a gated layer, here called its consumer, has a weight
+(C, H). It is fast if this weight is the transpose of a contiguous (H, C) array. Then the weights of one gated unit are
+next to each other in memory.
 """
 
 from . import checks
@@ -22,12 +21,12 @@ from .packed import Packed
 def gated_linear(x, weight, bias, gates, block, blocks=None):
     """out block j of example i = gates[i, j] · (x[i] @ weight[block j].T + bias[block j]).
 
-    Blocks whose gate is 0 are skipped, not multiplied.
+    Blocks whose gate is 0 are not computed.
 
     Parameters
     ----------
     x : array (B, D), or Packed of that shape
-        Of a packed x only the open blocks enter the product.
+        For a packed x only the open blocks are used.
     weight : array (G·block, D)
     bias : array (G·block,) or None
     gates : array (B, G)
@@ -35,7 +34,7 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     block : int
         Units per block.
     blocks : OpenBlocks, optional
-        ``open_blocks(gates)`` where it is already known.
+        ``open_blocks(gates)``, if it is already known.
 
     Returns
     -------
@@ -44,9 +43,9 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     Raises
     ------
     ValueError
-        Shapes that do not fit, a block that does not divide the width, gates that are not finite.
+        Shapes do not fit, `block` does not divide the number of units, or a gate is not finite.
     TypeError
-        Dtypes that differ.
+        The dtypes differ.
 
     Examples
     --------
@@ -91,11 +90,11 @@ def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
     blocks : OpenBlocks
         ``open_blocks(gates)``.
     x_blocks : OpenBlocks, optional
-        Where x was packed and its closed units need no cotangent: the open blocks of x.
+        The open blocks of x, if x was packed and its closed units need no cotangent.
 
     Returns
     -------
-    array (B, D), or Packed on `x_blocks` where these are given
+    array (B, D), or Packed on `x_blocks` if they are given
 
     Examples
     --------
@@ -117,7 +116,7 @@ def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
 
 
 def gated_linear_dw(g, x, gates, blocks, block, out=None):
-    """Cotangent of the weight: (gate · g).T @ x, zero in rows whose block no example opens.
+    """Cotangent of the weight: (gate · g).T @ x.  Rows of a block that is closed in all examples are zero.
 
     Parameters
     ----------
@@ -184,13 +183,13 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
     Parameters
     ----------
     g : Packed on the open blocks of `out`, or array (B, G·block)
-        For ``which="all"`` an array: closed gates need the cotangent of closed units.
+        For ``which="all"`` an array, since closed gates need the cotangent of closed units.
     x, weight, bias, gates : as given to `gated_linear`
     out : Packed
-        What `gated_linear` returned; the product before the gate is out / gate.
+        The result of `gated_linear`. The product before gating is out / gate.
     which : "open" or "all"
-        "open" costs one pass over `out` and leaves 0 at closed gates. "all" needs the dense
-        product, and does not depend on the gates.
+        "open" takes one pass over `out`, and gives 0 at closed gates. "all" computes the dense product, which does
+        not depend on the gates.
 
     Examples
     --------
@@ -261,13 +260,13 @@ def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
 
 
 def packed_linear(h, weight, bias=None):
-    """out = h @ weight.T + bias for gated units h, skipping closed blocks: a dense (B, C).
+    """out = h @ weight.T + bias for gated units h, a dense array (B, C).  Closed blocks are skipped.
 
     Parameters
     ----------
     h : Packed (B, H)
     weight : array (C, H)
-        Fast as the transpose of a contiguous (H, C) array; copied into that order otherwise.
+        Fast if it is the transpose of a contiguous (H, C) array. Otherwise it is copied into this order.
     bias : array (C,) or None
 
     Examples
@@ -290,7 +289,7 @@ def packed_linear(h, weight, bias=None):
 
 
 def packed_linear_dh(g, weight, blocks, block):
-    """Cotangent of the gated units, g @ weight, computed at their open blocks only.
+    """Cotangent of the gated units at their open blocks: g @ weight.
 
     g : array (B, C); weight : (C, H); blocks, block : those of h. Returns Packed (B, H).
 
@@ -309,7 +308,7 @@ def packed_linear_dh(g, weight, blocks, block):
 
 
 def packed_linear_dw(g, h):
-    """Cotangent of the consumer's weight, g.T @ h: (C, H), the transpose of a contiguous (H, C).
+    """Cotangent of the consumer's weight: g.T @ h, (C, H), as the transpose of a contiguous (H, C) array.
 
     g : array (B, C); h : Packed (B, H).
 
@@ -360,7 +359,7 @@ def packed_linear_sgd(g, h, weight, bias, lr):
 
 
 def _gated_cotangent(g, gates, blocks, block, weight=None):
-    """gate · g at the open blocks, (n_open, block); the values of g themselves for binary gates."""
+    """gate · g at the open blocks, (n_open, block).  For binary gates the values of g, without a copy."""
     if weight is not None:
         checks.check_units("weight", len(weight), blocks, block)
     values = _packed_cotangent(g, blocks, block)

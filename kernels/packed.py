@@ -1,4 +1,4 @@
-"""Packed activations: the open blocks of a (B, G·block) array, and nothing else."""
+"""Packed activations: only the open blocks of an array (B, G·block) are stored."""
 
 from functools import partial
 
@@ -10,18 +10,18 @@ from .device.arrays import check_device, on_device
 
 
 class Packed(np.lib.mixins.NDArrayOperatorsMixin):
-    """A (B, G·block) array that is zero outside its open blocks and stores only those.
+    """An array (B, G·block) that is zero outside its open blocks, and stores only these.
 
-    NumPy's elementwise functions and operators work on it where the result is again zero outside
-    the open blocks, that is where the function maps zero to zero. All other functions raise a TypeError.
-    Reductions (`sum mean var std max min prod any all`) read the open blocks, and an index of rows
-    (`h[2:5]`, `h[[0, 3]]`, `h[mask]`) gives packed rows. Only `to_dense()` makes it a dense array.
+    Elementwise functions and operators of NumPy work on it if they map zero to zero, so that the result is zero outside
+    the open blocks too. All other functions raise a TypeError. Reductions (`sum mean var std max min prod any all`)
+    read only the open blocks. An index of rows (`h[2:5]`, `h[[0, 3]]`, `h[mask]`) gives packed rows. `to_dense()`
+    converts it to a dense array.
 
     Parameters
     ----------
     values : array (n_open, block)
-        The open blocks in the order of ``blocks.indices``. On a device, (B·G, block): the open blocks, then
-        zeros, since the host does not know how many are open.
+        The open blocks in the order of ``blocks.indices``. On a GPU the shape is (B·G, block), with the open blocks
+        first and then zeros, since the CPU does not know the number of open blocks.
     blocks : OpenBlocks
     block : int
         Units per block.
@@ -56,7 +56,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
 
     @classmethod
     def gather(cls, dense, blocks, block):
-        """The open blocks of a dense array (B, G·block), copied; any strides."""
+        """A copy of the open blocks of a dense array (B, G·block) with any strides."""
         examples, count = blocks.shape
         if dense.shape != (examples, count * block):
             raise ValueError(
@@ -94,11 +94,11 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         return self.shape[0]
 
     def to_dense(self):
-        """The same array as a dense (B, G·block) ndarray."""
+        """This array as a dense array (B, G·block)."""
         return self.blocks.scatter(self.values)
 
     def with_values(self, values):
-        """Other values on the same open blocks."""
+        """A Packed with other values on the same open blocks."""
         return Packed(values, self.blocks, self.block)
 
     def astype(self, dtype):
@@ -108,7 +108,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         return self.with_values(self.values.copy())
 
     def map(self, function):
-        """A function of arrays that keeps zero at zero, entry by entry."""
+        """Apply an elementwise function that maps zero to zero."""
         values = function(self.values)
         work.allocated(values.nbytes)
         self.blocks.touch()
@@ -124,7 +124,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         return f"Packed(shape={self.shape}, dtype={self.dtype}, block={self.block}, {self.blocks!r})"
 
     def __array__(self, dtype=None, copy=None):
-        raise TypeError("a Packed array is not made dense silently; use .to_dense()")
+        raise TypeError("a Packed array is not converted to a dense array silently; use .to_dense()")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
         if method != "__call__" or ufunc.nout != 1 or "where" in options:
@@ -142,7 +142,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
             return self.map(lambda _: ufunc(*operands, **options))
         (target,) = out
         if not isinstance(target, Packed):
-            raise TypeError(f"out: expected a Packed array, got {type(target).__name__}; leave out= away")
+            raise TypeError(f"out: expected a Packed array, got {type(target).__name__}; omit out=")
         ufunc(*operands, out=self._operand(ufunc, target)[0], **options)
         self.blocks.touch()
         return target
@@ -158,8 +158,8 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
             return item.values, item.dtype.type(0)
         if np.ndim(item) == 0 and not on_device(item):
             return item, item
-        # A closed block holds 0, and 0 times any finite number is 0. So a product with a dense array, or with a
-        # number that only the device knows, stays packed. Other functions may not.
+        # A closed block is 0, and 0 times a finite number is 0. So a product with a dense array stays packed, and so
+        # does a product with a scalar on a GPU, whose value the CPU does not know. Other functions may not.
         if ufunc is not np.multiply:
             raise TypeError(
                 f"{ufunc.__name__} of a Packed and a dense array would fill closed blocks; "
@@ -172,7 +172,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def _reduction(name, of_open_blocks):
-    """The method of this name. NumPy's function of the same name calls it."""
+    """The method ``name`` of Packed. NumPy's function of the same name calls it."""
 
     def method(self, axis=None, dtype=None, out=None, keepdims=False, **options):
         if dtype is not None or out is not None:

@@ -1,9 +1,9 @@
-"""Reductions and rows of packed units, computed from their open blocks alone.
+"""Reductions and rows of packed units, computed from their open blocks only.
 
-A closed block holds zeros. Zeros do not change a sum. They change a product to 0, and a largest entry to at least 0.
-So each function reduces the open blocks first, and then combines the result with one 0 where a block is closed.
+A closed block consists of zeros. Zeros do not change a sum. They make a product 0, and a maximum at least 0. So each
+function first reduces the open blocks, and then combines the result with one 0 if a block is closed.
 
-On a device the host does not know the number of open blocks, and packed values have room for all blocks. There the
+On a GPU, the CPU does not know the number of open blocks, and packed values have room for all blocks. There the
 functions use the dense array.
 """
 
@@ -19,7 +19,7 @@ def reduce(x, ufunc, axis=None, keepdims=False):
     axes = normalize_axis_tuple((0, 1) if axis is None else axis, 2)
     if not axes:
         raise TypeError("expected at least one axis for a Packed array, got axis=(); use .to_dense() first")
-    if 0 in x.shape:            # NumPy decides: it raises for the largest entry of nothing
+    if 0 in x.shape:            # as in NumPy, which raises an error for an empty maximum
         return ufunc.reduce(np.empty(x.shape, x.dtype), axis=axes, keepdims=keepdims)
     examples, count = x.blocks.shape
     x.blocks.touch()
@@ -40,40 +40,42 @@ def reduce(x, ufunc, axis=None, keepdims=False):
 
 
 def segments(ufunc, values, starts):
-    """``ufunc`` over values[starts[i]:starts[i + 1]], for each i; 0 where there are none."""
-    some = np.diff(starts) > 0
-    if not some.any():
-        return np.zeros((len(some), *values.shape[1:]), ufunc.reduce(np.zeros(1, values.dtype)).dtype)
-    reduced = ufunc.reduceat(values, starts[:-1][some], axis=0)
-    out = np.zeros((len(some), *values.shape[1:]), reduced.dtype)
-    out[some] = reduced
+    """``ufunc`` over values[starts[i]:starts[i + 1]], for each i.  0 for an empty segment."""
+    nonempty = np.diff(starts) > 0
+    if not nonempty.any():
+        return np.zeros((len(nonempty), *values.shape[1:]), ufunc.reduce(np.zeros(1, values.dtype)).dtype)
+    reduced = ufunc.reduceat(values, starts[:-1][nonempty], axis=0)
+    out = np.zeros((len(nonempty), *values.shape[1:]), reduced.dtype)
+    out[nonempty] = reduced
     work.allocated(out.nbytes)
     return out
 
 
 def closed(x, axis=None, keepdims=False):
-    """How many units of closed blocks each result of a reduction over ``axis`` includes."""
+    """The number of units of closed blocks in each result of a reduction over ``axis``."""
     units = reduce(x.with_values(np.ones(x.values.shape, np.int64)), np.add, axis, keepdims)
     axes = normalize_axis_tuple((0, 1) if axis is None else axis, 2)
     return np.prod([x.shape[a] for a in axes], dtype=np.int64) - units
 
 
 def mean(x, axis=None, keepdims=False):
+    """The mean over ``axis``."""
     total = reduce(x, np.add, axis, keepdims)
     return total / (x.size // max(1, np.size(total)))
 
 
 def var(x, axis=None, keepdims=False, ddof=0):
-    """The variance. A closed unit is at distance 0 − mean, so all closed units are counted in one product."""
+    """The variance. Each closed unit contributes (0 − mean)², so all of them are added in one product."""
     centre = mean(x, axis, keepdims=True)
-    apart = x.values - gathered(x, np.broadcast_to(centre, x.shape))
-    total = reduce(x.with_values(apart * apart), np.add, axis, keepdims)
+    deviations = x.values - gathered(x, np.broadcast_to(centre, x.shape))
+    total = reduce(x.with_values(deviations * deviations), np.add, axis, keepdims)
     centre = centre if keepdims else centre.reshape(np.shape(total))
     total = total + (centre * centre) * closed(x, axis, keepdims).astype(centre.dtype)
     return total / (x.size // max(1, np.size(total)) - ddof)
 
 
 def std(x, axis=None, keepdims=False, ddof=0):
+    """The standard deviation over ``axis``."""
     return np.sqrt(var(x, axis, keepdims, ddof))
 
 
@@ -85,7 +87,7 @@ def gathered(x, dense):
 # -- rows ----------------------------------------------------------------------------------------------
 
 def row_numbers(x, index):
-    """The rows that an index names, as an array of integers."""
+    """The numbers of the rows that an index selects, as an array."""
     rows, *rest = index or (Ellipsis,)
     whole = all(i is Ellipsis or (isinstance(i, slice) and i == slice(None)) for i in rest)
     numbers = np.arange(x.shape[0])[rows] if whole and np.ndim(rows) < 2 else None

@@ -1,13 +1,13 @@
-"""Counter-based random bits: Philox4x32-10, and the comparison that turns them into gates, in NumPy.
+"""Counter-based random bits in NumPy: Philox4x32-10, and the comparison that makes gates from them.
 
-`cpu.philox` and `cuda.philox` have the same functions, and give the same bits.
+`cpu.philox` and `cuda.philox` have the same functions and give the same bits.
 
-A counter-based generator is a function from (counter, key) to bits. It has no state, so any number of
-any sample can be drawn alone, in any order, by any thread, on any device. Source: Salmon, Moraes,
+A counter-based generator is a function from (counter, key) to bits. It has no state. So every number can be drawn
+separately, in any order, by any thread, on any device. Source: Salmon, Moraes,
 Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
-Here the counter is (unit // 4, sample, draw, stream) and the key is the seed; one evaluation gives
-four words, one each for four neighbouring units.
+Here the counter is (unit // 4, sample, draw, stream), and the key is the seed. One evaluation gives four words, for
+four neighbouring units.
 """
 
 import numpy as np
@@ -17,19 +17,20 @@ W0, W1 = 0x9E3779B9, 0xBB67AE85  # Weyl increments of the key: golden ratio, sqr
 _MASK = 0xFFFFFFFF
 ROUNDS = 10
 
-# exp(-a) for a >= 0, by a = n ln 2 + r, |r| <= ln(2)/2, and a Taylor sum of exp(-r) to degree 13.
-# ln 2 in two parts, the first short enough for n times it to be exact.
+# exp(-a) for a >= 0: with a = n ln 2 + r and |r| <= ln(2)/2, and a Taylor polynomial of exp(-r) of degree 13.
+# ln 2 is split in two parts. The first has so few bits that its product with n is exact.
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 INVERSE_LN2 = 1.44269504088896338700
 TAYLOR = tuple(1.0 / float(f) for f in (
     6227020800, 479001600, 39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1))
-FAR = 64.0  # exp(-64) is below every uniform number drawn here, so larger logits decide the same
+FAR = 64.0  # exp(-64) is below every uniform number here, so larger logits give the same gates
 
 
 def philox4x32(counter, key):
-    """Philox4x32-10 in NumPy: four words of counter and two of key to four words of bits.
+    """Philox4x32-10 in NumPy: a function from a counter and a key to four words of bits.
 
-    counter : four, and key : two, broadcastable arrays or ints below 2**32.
+    counter : four arrays that broadcast, or ints below 2**32.
+    key : two ints below 2**32.
 
     >>> from minigrad.kernels.philox import philox4x32
     >>> [hex(int(word)) for word in philox4x32((0, 0, 0, 0), (0, 0))]

@@ -3,8 +3,8 @@
 Shapes: x (B, D), weight (H, D) with H = G·k units in G blocks of k, gates (B, G), bias (H,).
 Nothing is skipped here: a closed block is computed and multiplied by 0.
 
-All layers are made of three products, named as in Triton's block-sparse library: s is sparse, zero in closed
-blocks, and d is dense; the result comes first.
+All layers use three products. They are named as in the block-sparse library of Triton: s means sparse, zero in closed
+blocks, and d means dense. The first letter is the result.
 
     sdd   sparse = dense · dense     forward product of a gated layer; gradient of packed units
     dsd   dense = sparse · dense     forward product of the layer that consumes packed units; gradient of x
@@ -24,7 +24,7 @@ def per_unit(gates, block):
 def open_blocks(gates):
     """(indptr, indices, block_indptr, examples, positions) of the open blocks, as int32.
 
-    CSR: the open blocks of example i are indices[indptr[i]:indptr[i + 1]], ascending; the place of
+    CSR: the open blocks of example i are indices[indptr[i]:indptr[i + 1]], ascending. The index of
     an entry in `indices` is its position. CSC: the examples of block j are
     examples[block_indptr[j]:block_indptr[j + 1]], ascending, and `positions` gives their positions.
     """
@@ -104,8 +104,8 @@ def packed_linear_dw(g, h):
 def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
     """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − rate · m / (√v / correction + ε).
 
-    For m = mean and v = square, in place.  ``rate`` and ``correction`` make up for the zeros that the averages
-    start from.
+    In place, with m = mean and v = square.  ``rate`` and ``correction`` contain the bias correction, which is needed
+    because the averages start at 0.
     """
     beta1, beta2 = betas
     mean *= beta1

@@ -1,4 +1,4 @@
-"""Compile or load every kernel ahead of the first step."""
+"""Compiling or loading every kernel before the first step."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from .compiler import serving
 def warmup(dtype=np.float32):
     """Run every kernel once on tiny arrays of `dtype` (float32 or float64).
 
-    In the first process on a machine this takes seconds, while kernels are compiled and stored; later it takes
-    well under a second. These are the kernels of the CPU. Which kernels a GPU needs depends on the sizes of layers,
-    so there the first step of training compiles them.
+    In the first process on a machine this takes some seconds, since the kernels are compiled and stored. Later it takes
+    less than a second. These are the kernels of the CPU. The kernels that a GPU needs depend on the sizes of the
+    layers, so the first training step compiles them.
 
     Raises
     ------
     TypeError
-        Another dtype.
+        `dtype` is another dtype.
 
     >>> from minigrad.kernels import warmup
     >>> warmup()

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from minigrad.tensor import Tensor
 
 __all__ = [
-    "Array", "ArrayLike", "DTypeLike", "Memory", "Parameters", "Path", "Rate", "Settings", "Shape", "State",
-    "TensorLike",
+    "Array", "ArrayLike", "DTypeLike", "Memory", "Operand", "Parameters", "Path", "Rate", "Result", "Settings", "Shape",
+    "State", "TensorLike",
 ]
 
 #: A NumPy array; on "cuda" an array of CuPy, which has the same methods.
@@ -21,6 +21,12 @@ Array: TypeAlias = NDArray[Any]
 
 #: A Tensor, or an array that is used as a constant.
 TensorLike: TypeAlias = Tensor | Array
+
+#: An argument of a primitive: a Tensor, an array or a number.
+Operand: TypeAlias = Any
+
+#: The result of a primitive: a Tensor if an argument is a Tensor, otherwise an array.
+Result: TypeAlias = Any
 
 #: The lengths of the axes.
 Shape: TypeAlias = tuple[int, ...]

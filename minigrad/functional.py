@@ -83,9 +83,9 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph: bool
 
 
 def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[Array]:
-    """Values of ``outputs`` if the nodes or leaves in ``replaced`` have other values.  Nothing is recorded.
+    """The values that ``outputs`` would have with other values of some nodes or leaves.  Nothing is recorded.
 
-    What depends on them is evaluated again.  Random nodes draw again from the same uniforms.
+    Everything that depends on them is evaluated again.  Random nodes are sampled again with the same uniforms.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[
     TypeError
         ``outputs`` is not a list of Tensors, or ``replaced`` is not a dict from Tensors to arrays.
     ValueError
-        A value has another shape, dtype or device than its Tensor.  An input was changed since the graph was
-        recorded.  A leaf requires no gradient: what is computed from such leaves alone is not recorded.  A value
-        that was computed under ``no_grad`` may depend on what is replaced.
+        A value has another shape, dtype or device than its Tensor.  Or an input has changed since the graph was
+        recorded.  Or a replaced leaf does not require a gradient, so the nodes computed from it may not be recorded.
+        Or a value that was computed under ``no_grad`` may depend on a replaced value.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -117,7 +117,7 @@ def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[
                         "Write replay([output], {x: value})")
     for x in (outputs, *replaced.values()):
         if isinstance(x, Tensor):
-            raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor in their place. "
+            raise TypeError("replay: expected a list of outputs, and arrays as values, got a Tensor. "
                             "Write [output], or use .numpy()")
     if not isinstance(outputs, (list, tuple)) or not all(isinstance(x, Tensor) for x in (*outputs, *replaced)):
         raise TypeError("replay: expected a list of Tensors as outputs, and Tensors as keys of the dict, got "
@@ -128,9 +128,9 @@ def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[
         if not arrays.is_array(sharing.plain(value, "replay")) and not isinstance(value, np.generic):
             raise TypeError(f"replay: expected arrays as values, got {described(value)}. Use np.array(x)")
         if node.primitive is None and not node.requires_grad:
-            raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not: "
-                             "what is computed from such leaves alone is not recorded and would keep its old value. "
-                             "Make it a floating leaf with requires_grad=True and compute the outputs again")
+            raise ValueError("replay: expected nodes, or leaves that require a gradient, got a leaf that does not. "
+                             "A computation from such leaves alone is not recorded, so its result would not change. "
+                             "Make a floating leaf with requires_grad=True, and compute the outputs again")
         if value.shape != node.shape or value.dtype != node.dtype or devices.of(value) != node.device:
             raise ValueError(
                 f"replay: expected a value of shape {node.shape} and dtype {node.dtype} on {node.device!r}, "
@@ -138,8 +138,8 @@ def replay(outputs: Sequence[Tensor], replaced: Mapping[Tensor, Array]) -> list[
     evaluation = Evaluation(outputs).replay(replaced)
     oldest = min((x.order for x in replaced), default=np.inf)
     for x in outputs:
-        if x.hidden > oldest:
-            raise sharing.unseen(x, "the list of outputs")
+        if x.unrecorded_order > oldest:
+            raise sharing.unrecorded_error(x, "the list of outputs")
     return [evaluation.value(x).copy() if x.primitive is None or x.is_view else evaluation.value(x) for x in outputs]
 
 
@@ -265,5 +265,5 @@ def like(out: Tensor, value: float) -> Array:
 
 
 def alike(inputs: Any, results: list[Any]) -> Any:
-    """The list of results if ``inputs`` is a list, otherwise the only result."""
+    """The results as a list if ``inputs`` is a list; otherwise the only result."""
     return results if isinstance(inputs, (list, tuple)) else results[0]

@@ -1,13 +1,13 @@
 """The graph: evaluating it again, and differentiating it.
 
-A node is a Tensor that remembers the primitive that computed it, the arguments, the options and the value.  A
-recorded graph is a program, and an *evaluation* is a mapping from its nodes to values; recording made the first one.
-``Evaluation`` serves the backward pass of the recording, the replay with another value at some node, replays within
-replays, and exact enumeration.
+A node is a Tensor that stores the primitive that computed it, the arguments, the options and the value.  So a recorded
+graph is a program.  An *evaluation* gives a value to each of its nodes.  The recording is the first evaluation.
+``Evaluation`` is used for the backward pass of a recording, for replays with another value of some node, for replays
+within replays, and for exact enumeration.
 
-How the cotangent of a node becomes those of its arguments is known to its primitive (``ops.primitives``), or to its
-rule where the primitive draws random bits (``stochastic``).  This file asks each of them once, in the right order,
-for the cotangents that are wanted.
+A primitive computes the cotangents of its arguments from the cotangent of its output (``ops.primitives``).  For a
+primitive that draws random bits, its rule does this (``stochastic``).  ``Evaluation.backward`` calls each primitive
+once, from the last to the first.
 """
 
 from itertools import count
@@ -22,42 +22,42 @@ from minigrad.ops.packed import ALL, NOTHING, as_wanted
 
 
 def ancestors(outputs, stops=()):
-    """The nodes that ``outputs`` were computed from, themselves included, in order of creation.
+    """The nodes that ``outputs`` were computed from, and the outputs, in order of creation.
 
-    Nodes in ``stops`` are left out, and so is what they alone were computed from.
+    Nodes in ``stops`` are left out.  So are nodes that only lead to nodes in ``stops``.
     """
-    seen, stack, nodes = set(stops), list(outputs), []
-    while stack:
-        node = stack.pop()
+    seen, pending, nodes = set(stops), list(outputs), []
+    while pending:
+        node = pending.pop()
         if node.primitive is not None and node not in seen:
             seen.add(node)
             nodes.append(node)
             for _, x, _ in node.parents:
-                stack.append(x)
+                pending.append(x)
     nodes.sort(key=attrgetter("order"))
     return nodes
 
 
-def keepers(outputs, nodes):
-    """The leaves that require a gradient, and the nodes that retain theirs: each once."""
-    kept = dict.fromkeys(x for x in outputs if x.primitive is None and x.requires_grad)
+def gradient_targets(outputs, nodes):
+    """The leaves that require a gradient, and the nodes that retain it, each once."""
+    targets = dict.fromkeys(x for x in outputs if x.primitive is None and x.requires_grad)
     for node in nodes:
         if node.retains_grad:
-            kept[node] = None
+            targets[node] = None
         for _, x, _ in node.parents:
             if x.primitive is None and x.requires_grad:
-                kept[x] = None
-    return list(kept)
+                targets[x] = None
+    return list(targets)
 
 
 class Pass:
-    """What a backward pass and the replays in it share.
+    """Data that a backward pass shares with its replays.
 
     Attributes
     ----------
-    replays : how many there were so far, those within replays included.
-    objective : the loss as a sum of terms (``objective``), once a rule has asked for it.
-    proposals : by the id of each rule that learns: its node, and what it proposes to remember.
+    replays : the number of replays so far, with replays within replays.
+    objective : the loss as a sum of terms (``objective``), or None until a rule asks for it.
+    proposals : a dict from the id of each rule that learns to its node and its proposed memory.
     """
 
     def __init__(self):
@@ -67,16 +67,16 @@ class Pass:
 
 
 class Evaluation:
-    """One run of the graph above ``outputs``: a value for every node, a cotangent for every output.
+    """One run of the graph of ``outputs``: a value for each node, and a cotangent for each output.
 
     Parameters
     ----------
     outputs : list of Tensors.
-    cotangents : list of arrays shaped like them (Tensors, to differentiate once more).
-    values : dict from node to value where this run differs from the recording.
-    fixed : the nodes whose value was replaced; nothing is propagated through them.
-    parent : the evaluation this one is a replay of, if any.
-    rules_learn : whether rules learn from a backward pass of this run; they never learn from replays.
+    cotangents : list of arrays with the shapes of the outputs.  For second derivatives they are Tensors.
+    values : dict from node to value, for nodes whose value differs from the recording.
+    fixed : the nodes whose value was replaced.  Backward stops at them.
+    parent : the evaluation of which this one is a replay, or None.
+    rules_learn : whether rules learn from a backward pass of this run.  They never learn from replays.
     """
 
     def __init__(self, outputs, cotangents=(), values=None, fixed=(), parent=None, rules_learn=True):
@@ -87,13 +87,13 @@ class Evaluation:
         self.parent = parent
         self.rules_learn = rules_learn and parent is None
         self.shared = parent.shared if parent else Pass()
-        # A replay is named by the path of calls that led to it, which seeds whatever is drawn in it:
-        # the same backward pass asks for the same replays and so draws the same numbers.
+        # The path of calls that led to a replay is the seed of the numbers that rules draw in it.  A backward pass
+        # that runs twice makes the same replays, so it draws the same numbers.
         self.path = (*parent.path, parent.next_child()) if parent else ()
         self.next_child = count().__next__
 
     def nodes(self):
-        """The nodes above the outputs, up to those whose value was replaced."""
+        """The nodes that the outputs were computed from, up to those whose value was replaced."""
         return ancestors(self.outputs, stops=self.fixed)
 
     def value(self, x):
@@ -110,23 +110,23 @@ class Evaluation:
     # -- replays -----------------------------------------------------------------------------------
 
     def replay(self, replaced, outputs=None):
-        """Evaluate again whatever depends on the nodes in ``replaced`` (a dict from node to value).
+        """Evaluate again all nodes that depend on those in ``replaced``, a dict from node to value.
 
-        Stochastic nodes below draw again from their own uniforms (common random numbers).
+        Binary nodes among them are sampled again with their own uniforms (common random numbers).
         """
         outputs = self.outputs if outputs is None else list(outputs)
         values = {**self.values, **replaced}
-        again = Evaluation(outputs, self.cotangents, values, self.fixed.union(replaced), parent=self)
+        result = Evaluation(outputs, self.cotangents, values, self.fixed.union(replaced), parent=self)
         self.shared.replays += 1
         for node in self.changed_by(replaced, outputs):
-            values[node] = node.primitive.forward(*again.operands(node), **node.options)
-        return again
+            values[node] = node.primitive.forward(*result.operands(node), **node.options)
+        return result
 
     def replay_each(self, replaced, alternatives, outputs):
-        """Values of ``outputs`` at K alternatives of one node, as K replays would give them, computed at once.
+        """Values of ``outputs`` for K alternatives of one node: the same as K replays, but computed together.
 
-        ``alternatives`` is an array with a leading axis of K, or ``Flips``; so are the values returned:
-        an array with a leading axis for each output.  They go through the graph in chunks.
+        ``alternatives`` is an array with a leading axis of length K, or ``Flips``.  The result is a list with an array
+        for each output, also with this leading axis.  The alternatives are evaluated in chunks.
         """
         self.shared.replays += len(alternatives)
         changed = self.changed_by([replaced], outputs)
@@ -134,11 +134,11 @@ class Evaluation:
         step = max(1, MOST_BYTES // max(1, largest))
         chunks = [[] for _ in outputs]
         for start in range(0, len(alternatives), step):
-            some = alternatives[start:start + step]
-            values = {replaced: of_shape(some, replaced.shape)}
+            chunk = alternatives[start:start + step]
+            values = {replaced: of_shape(chunk, replaced.shape)}
             for node in changed:
-                lifted = {i: values[x] for i, x, _ in node.parents if x in values}
-                values[node] = evaluate(node.primitive, self.value(node), self.operands(node), lifted, node.options)
+                batched = {i: values[x] for i, x, _ in node.parents if x in values}
+                values[node] = evaluate(node.primitive, self.value(node), self.operands(node), batched, node.options)
             for x, parts in zip(outputs, chunks, strict=True):
                 parts.append(stack(values[x]))
         return [np.concatenate(parts) for parts in chunks]
@@ -152,11 +152,11 @@ class Evaluation:
             for _, x, _ in node.parents:
                 depends = depends or x in changed
                 changes += x.changes[0]
-                if x.hidden > oldest:
-                    raise sharing.unseen(x, node.primitive.name)
+                if x.unrecorded_order > oldest:
+                    raise sharing.unrecorded_error(x, node.primitive.name)
             if depends:
                 if changes != node.changes_before or sharing.first_changed(node.watched) is not None:
-                    raise sharing.changed_since(node)
+                    raise sharing.changed_error(node)
                 changed.add(node)
                 nodes.append(node)
         return nodes
@@ -164,29 +164,29 @@ class Evaluation:
     # -- backward ----------------------------------------------------------------------------------
 
     def backward(self, targets=None, create_graph=False, free=False):
-        """Cotangents of the nodes and leaves in ``targets``, as a dict; targets without a gradient are left out.
+        """The cotangents of the nodes and leaves in ``targets``, as a dict.  Targets without a gradient are left out.
 
-        By default the targets are all leaves that require a gradient, and the nodes that retain theirs.  The
-        walk is iterative, from the last node to the first, so depth costs no recursion.  With ``free`` it drops
-        the arguments of the nodes behind it, except for those that the rule of a random node ahead may replay.
+        By default the targets are all leaves that require a gradient, and the nodes that retain it.  The loop runs from
+        the last node to the first, without recursion.  With ``free``, the arguments of a node are dropped after its
+        step, unless the rule of a random node may still replay it.
         """
         if self.parent is None:
             self.shared = Pass()
         nodes = self.nodes()
         if targets is None:
-            targets = keepers(self.outputs, nodes)
+            targets = gradient_targets(self.outputs, nodes)
         steps, wanted = self.plan(nodes, targets)
-        kept = {x for x in targets if x.primitive is not None}
+        kept = {x for x in targets if x.primitive is not None}      # nodes whose cotangent is returned
         cotangents = self.first_cotangents(wanted, create_graph)
         steps = self.freeing(nodes, steps, wanted) if free else reversed(steps)
         del nodes
-        for node, sought, fresh in steps:
+        for node, wanted_parents, unchanged in steps:
             g = cotangents.get(node) if node in kept else cotangents.pop(node, None)
             if g is None and not node.primitive.stochastic:
                 continue
-            if not fresh:
-                raise sharing.changed_since(node)
-            for x, cotangent in node.primitive.pull_back(node, g, sought, wanted, self, create_graph):
+            if not unchanged:
+                raise sharing.changed_error(node)
+            for x, cotangent in node.primitive.pull_back(node, g, wanted_parents, wanted, self, create_graph):
                 other = cotangents.get(x)
                 cotangents[x] = cotangent if other is None else other + cotangent
         if self.rules_learn:            # the pass has succeeded
@@ -195,31 +195,31 @@ class Evaluation:
         return {x: cotangents[x] for x in targets if x in cotangents}
 
     def plan(self, nodes, targets):
-        """The steps of the pass, and how much of each cotangent is wanted.
+        """The steps of the pass, and a dict from node to the level wanted of its cotangent (``ops.packed``).
 
-        A step is (node, the parents whose cotangent is wanted, whether its arguments are as they were).  A rule
-        that estimates from costs alone wants no cotangent of its sample, so the layers below it need not
-        compute one.
+        A step is a tuple: the node, its parents whose cotangent is wanted, and whether its arguments are unchanged.
+        A rule that uses only costs does not want the cotangent of its sample.  So the layers below it need not
+        compute it.
         """
         wanted, steps = dict.fromkeys(targets, ALL), []
         for node in nodes:
-            sought, changes = [], 0
+            wanted_parents, changes = [], 0
             for parent in node.parents:
                 _, x, product = parent
                 changes += x.changes[0]
                 if product is not None and x in wanted:
-                    sought.append(parent)
-            if sought:
-                fresh = changes == node.changes_before and not (
+                    wanted_parents.append(parent)
+            if wanted_parents:
+                unchanged = changes == node.changes_before and not (
                     node.watched and sharing.first_changed(node.watched) is not None)
-                steps.append((node, sought, fresh))
-                level = node.primitive.level(node, sought, wanted)
+                steps.append((node, wanted_parents, unchanged))
+                level = node.primitive.level(node, wanted_parents, wanted)
                 if level > wanted.get(node, NOTHING):
                     wanted[node] = level
         return steps, wanted
 
     def first_cotangents(self, wanted, create_graph):
-        """The cotangents of the outputs, from which the walk starts."""
+        """The cotangents of the outputs, from which the pass starts."""
         cotangents = {}
         for x, cotangent in zip(self.outputs, self.cotangents, strict=True):
             if x in wanted:
@@ -229,7 +229,7 @@ class Evaluation:
         return cotangents
 
     def freeing(self, nodes, steps, wanted):
-        """The steps, the last first; a node is freed when its step is done and no rule needs it."""
+        """The steps from last to first.  A node is freed when its step is done and no rule needs it any more."""
         by_node = {step[0]: step for step in steps}
         steps.clear()
         rules = sum(node.primitive.stochastic for node in by_node)

@@ -8,7 +8,7 @@
     straight_through          1[u < p]                      dL/dh, or p(1 − p) · dL/dh
     multiplicative_noise      any h, times noise            noise · dL/dh
 
-p = σ(a) throughout.  Noise z is drawn once, when the unit is computed, from ``rng`` or the default generator.  A
+p is σ(a) everywhere.  Noise z is drawn once, when the unit is computed, from ``rng`` or the default generator.  A
 replay of the graph sees the same noise.  The functions have no training mode.  Each docstring says what the paper
 uses instead at test time.
 """
@@ -169,7 +169,7 @@ def multiplicative_noise(h: TensorLike, rate: float = 0.5, noise: str = "bernoul
     Parameters
     ----------
     h : Tensor, floating.  Its last axis is the units of one sample.
-    rate : share of the units that dropout sets to 0, in [0, 1).
+    rate : the probability with which dropout sets a unit to 0, in [0, 1).
     noise : "bernoulli" or "gaussian".
     rng : Generator; by default the one that ``mg.manual_seed`` restarts.
 

@@ -365,7 +365,7 @@ class Dropout(Module):
 
 
 class Sequential(Module):
-    """A chain of layers: modules, and functions of one Tensor.
+    """Layers that are called one after the other: modules, and functions of one Tensor.
 
     Parameters
     ----------
@@ -401,7 +401,7 @@ class Sequential(Module):
 
 
 class ConditionalNetwork(Module):
-    """A network that decides for each example which of its units to compute.
+    """A network that computes only some of its units.  Gates choose them for each example.
 
         logits = V tanh(U x + a) + b, one per gate: the gater
         scores = W (gates ⊙ experts(x)) + c, for a softmax over the classes

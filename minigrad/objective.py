@@ -33,16 +33,16 @@ def expected(costs: TensorLike, over: int | None = None) -> Tensor:
 
     By calling it you promise that ``costs[i]`` depends only on row i of each binary node.
 
-    A loss may have several such terms, each with a weight.  Any other term is added, as a whole, to the cost of every
-    row.  So is an ``expected`` whose weight depends on a binary node.
+    A loss may have several such terms, each with a weight.  Any other term counts as part of the cost of every row.
+    The same holds for an ``expected`` whose weight depends on a binary node.
 
     Parameters
     ----------
     costs : Tensor or array, one cost per sample.  Its axes are those of the samples, the batch first: the axes of
         the logits without the last ``event_ndim``.  Average over other axes first: ``costs.mean(axis=1)``.
-    over : the last axis of ``costs``, if the samples of one example lie along it.  ``costs`` are then their
-        log-weights ℓ.  The result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis.  This is the
-        importance-weighted bound, which is to be maximised.  You promise that ℓ[i, k] depends only on sample k of
+    over : the last axis of ``costs``, if it holds several samples of one example.  ``costs`` are then log-weights ℓ.
+        The result is the mean over examples of Λ = log mean_k exp(ℓ_k) over this axis.  This is the
+        importance-weighted bound, which you maximise.  You promise that ℓ[i, k] depends only on sample k of
         example i.  The rule ``Vimco`` needs this.
 
     Returns
@@ -54,9 +54,9 @@ def expected(costs: TensorLike, over: int | None = None) -> Tensor:
     TypeError
         ``costs`` is neither a Tensor nor an array.
     ValueError
-        There are no samples, a cost is not finite, or ``over`` is not the last axis.  At backward: an axis of the
-        costs is longer than 1 and is no sample axis of any binary node that they depend on.  (Costs that depend
-        on no binary node may have any axes: the result is their mean.)
+        There are no samples, a cost is not finite, or ``over`` is not the last axis.  At backward: the costs have an
+        axis longer than 1 that is not a sample axis of any binary node on which they depend.  (Costs that do not depend
+        on a binary node may have any axes.  The result is their mean.)
 
     >>> import minigrad as mg
     >>> mg.expected(mg.tensor([1.0, 2.0, 6.0]))
@@ -83,7 +83,7 @@ def expected_cost(costs: Any, log_weights: Any = None) -> Any:
     if costs.size == 0:
         raise ValueError(f"expected: expected at least one sample, got costs of shape {costs.shape}")
     require(np.isfinite(costs).all(), lambda: ValueError(
-        "expected: expected finite costs, got NaN or infinity. Look for an overflow above"))
+        "expected: expected finite costs, got NaN or infinity. Look for an overflow in their computation"))
     return np.mean(costs)
 
 
@@ -119,7 +119,7 @@ class Term:
         return self.costs.shape[:len(axes)] if self.inside else ()
 
     def by_row(self, costs: Any, axes: Shape, samples: int) -> Array:
-        """The weighted costs of K alternatives, (K, *axes), times ``samples``: so each is the cost of one sample."""
+        """The weighted costs of K alternatives, (K, *axes), times ``samples``.  So each is the cost of one sample."""
         shared = self.prefix(axes)
         if self.inside:
             costs = self.scale(axes, samples) * costs.reshape(len(costs), *shared, -1).mean(axis=-1)
@@ -187,7 +187,7 @@ class Objective:
         self.warn_of_equal_draws()
 
     def warn_of_equal_draws(self) -> None:
-        """Warn of two binary nodes that were drawn with the same uniforms: every estimate is then wrong."""
+        """Warn of two binary nodes with the same uniforms.  All estimates are then wrong."""
         drawn = {}
         for node in self.binary:
             other = drawn.setdefault(node.primitive.rng.name(), node)
@@ -199,9 +199,9 @@ class Objective:
                     stacklevel=2)
 
     def check_axes(self) -> None:
-        """Refuse costs with an axis that no binary node above them has, since it is not an axis of samples.
+        """Raise a ValueError for costs with an axis that is not a sample axis of any binary node above them.
 
-        Most often it is an accident: (n, 1) minus (n,) is (n, n), so the cost of each row includes those of all rows.
+        Most often it is a mistake: (n, 1) minus (n,) broadcasts to (n, n), so the cost of each row includes other rows.
         """
         above = {}
         for node in self.binary:
@@ -215,13 +215,13 @@ class Objective:
             if extra and term.inside:
                 costs, average = ("costs", "mean") if term.log_weights is None else ("log-weights", "logmeanexp")
                 raise ValueError(
-                    f"expected: {costs} of shape {shape} have an axis, {extra[0]}, that no binary node above them has; "
-                    f"node {node.primitive.name!r} has samples {samples}. Give one for each sample: average over other "
-                    f"axes first, mg.{average}({costs.replace('-', '_')}, axis={extra[0]}). Or was it an accident, "
-                    "as in (n, 1) - (n,)?")
+                    f"expected: {costs} of shape {shape} have axis {extra[0]}, which no binary node above them has. "
+                    f"Node {node.primitive.name!r} has samples {samples}. Expected one for each sample. Average over "
+                    f"other axes first, as in mg.{average}({costs.replace('-', '_')}, axis={extra[0]}), or look for an "
+                    "accidental broadcast, as in (n, 1) - (n,)")
 
     def parts(self, x: Any, weight: Any) -> list[tuple[Any, Any]] | None:
-        """The random arguments of x and their weights, if x is a number and linear in them; otherwise None.
+        """The random arguments of x and their weights, if x is a scalar and linear in them.  Otherwise None.
 
         The vector-Jacobian products of the primitive give the weights.
         """
@@ -265,18 +265,18 @@ class Objective:
                            node.primitive.name)[1]
 
     def layout(self, terms: list[Term], axes: Shape, name: str) -> tuple[int, bool]:
-        """How many independent samples a node with these sample axes has, and whether several rows share a cost.
+        """The number of independent samples of a node with these sample axes, and whether several rows share a cost.
 
         Raises
         ------
         ValueError
-            The axes of a cost do not begin with the sample axes of the node, nor these with the axes of the cost.
+            Neither the axes of a cost begin with the sample axes of the node, nor these with the axes of the cost.
         """
         for term in terms:
             shared = term.prefix(axes)
             if shared != axes[:len(shared)]:
                 raise ValueError(
-                    f"expected: costs of shape {term.costs.shape} do not fit node {name!r} with samples {axes}: the "
+                    f"expected: costs of shape {term.costs.shape} do not fit node {name!r} with samples {axes}. The "
                     "axes of one must begin with those of the other. Give one cost per sample, or set event_ndim")
         samples = min((prod(term.prefix(axes)) for term in terms), default=1)
         return samples, samples < prod(axes)

@@ -1,4 +1,4 @@
-"""Optimisers: they move parameters against their gradients.
+"""Optimisers: they change parameters in the direction that reduces the loss.
 
     optimiser = SGD(network, lr=0.1)
     optimiser.zero_grad()
@@ -35,7 +35,7 @@ __all__ = ["SGD", "Adam", "AdamW"]
 
 
 class Optimiser:
-    """What all optimisers share.  A subclass defines ``update``, which moves one parameter.
+    """The base class of optimisers.  A subclass defines ``update``, which changes one parameter.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Optimiser:
     parameters : dict from name to Tensor.
     rates : dict from name to learning rate.
     steps : the number of steps done.
-    memories : what is kept for each parameter: a dict from its name to a dict of arrays.
+    memories : a dict from the name of each parameter to a dict of arrays, such as its moving averages.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class Optimiser:
         There are no parameters, one is given twice, or a learning rate or norm is not positive.
     """
 
-    memory: tuple[str, ...] = ()    # names of the arrays that ``update`` keeps for a parameter, of its shape
+    memory: tuple[str, ...] = ()    # the names of these arrays; each has the shape of the parameter
 
     def __init__(self, parameters: Parameters, lr: Rate | None = None, max_norm: float | None = None) -> None:
         if max_norm is not None and not (is_real(max_norm) and max_norm > 0):
@@ -119,7 +119,7 @@ class Optimiser:
 
     @uninterrupted
     def step(self) -> None:
-        """Move every parameter against its gradient.
+        """Change every parameter by one step.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Optimiser:
         self.steps += 1
 
     def update(self, x: Tensor, lr: float, **memory: Array) -> None:
-        """Move the parameter x by one step with learning rate ``lr``.  Changes the arrays of its memory in place."""
+        """Change the parameter x by one step with learning rate ``lr``.  Also changes its ``memory`` in place."""
         raise TypeError(f"{type(self).__name__}: expected a method update(self, x, lr, **memory); an optimiser must "
                         "define one")
 
@@ -258,7 +258,7 @@ class SGD(Optimiser):
 
 
 class Adam(Optimiser):
-    """Steps against a moving average of the gradients, divided by a moving estimate of their size.
+    """Adam: steps against a moving average of the gradients, divided by a moving average of their size.
 
         m ← β₁ m + (1 − β₁) g,    v ← β₂ v + (1 − β₂) g²
         x ← x − lr · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)        at step t = 1, 2, …

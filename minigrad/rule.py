@@ -1,9 +1,9 @@
-"""What a rule is: how it estimates a gradient, what it may ask for, and what it remembers.
+"""The base class of rules (gradient estimators), and their memory.
 
 A rule may learn: for example the mean of past costs, or the weights of a small network.  What it has learnt is
 its memory, a dict of arrays.  Draws and backward passes use it in turn:
 
-    draw            commits what the last pass proposed, and keeps a snapshot of the memory with the sample
+    draw            commits the proposal of the last pass, and stores a snapshot of the memory with the sample
     backward pass   reads the snapshot (``node.memory``) and proposes new values (``node.propose``)
     next draw       commits them, and so on
 
@@ -49,7 +49,7 @@ learning = Learning()
 def frozen_memories() -> Iterator[None]:
     """No rule learns from the samples that are drawn inside this block, in this thread.
 
-    Use it to measure a rule in its present state by many passes.  Each draw sees the memory that includes the
+    Use it to measure a rule with a constant memory over many passes.  Each draw sees the memory that includes the
     proposal of the last pass before the block.  Passes over these samples propose nothing, also after the block.
 
     >>> import minigrad as mg
@@ -183,7 +183,7 @@ class Estimator:
             self.proposed = (memory, values)
 
     def pending(self) -> Memory:
-        """What the last pass proposed and no draw has committed yet."""
+        """The proposal of the last pass, if it is not committed yet; otherwise an empty dict."""
         proposed = self.proposed
         return proposed[1] if proposed is not None and proposed[0] is self.state else {}
 
@@ -207,14 +207,14 @@ class Estimator:
         return {name: np.array(devices.put(value, "cpu")) for name, value in self.merged().items()}
 
     def state_fault(self, state: object) -> str:
-        """Why ``state`` cannot be the memory of this rule, in words; "" if it can.
+        """A message that says why ``state`` cannot be the memory of this rule; "" if it can.
 
         A rule with an empty memory, which has not seen a sample yet, accepts any dict.
         """
         if not isinstance(state, dict):
             return f"expected a dict of arrays, got {type(state).__name__}"
         if self.state is None and state:
-            return f"expected no state, since it has no memory, got {sorted(state)}"
+            return f"expected no state, since this rule has no memory, got {sorted(state)}"
         if self.state and state.keys() != self.state.keys():
             return f"expected a memory of {sorted(self.state)}, got {sorted(state)}"
         return ""
@@ -273,7 +273,7 @@ def checked_needs(name: str, needs: Any) -> frozenset[str]:
         raise TypeError(f"{name}: expected needs to be a set of names, such as {{'cost'}}, got {needs!r}")
     if not set(needs) <= set(NEEDS):
         unknown = sorted(map(str, set(needs) - set(NEEDS)))
-        raise ValueError(f"{name}: expected needs out of {', '.join(NEEDS)}, got {', '.join(unknown)}")
+        raise ValueError(f"{name}: expected needs from {', '.join(NEEDS)}, got {', '.join(unknown)}")
     return frozenset(needs)
 
 

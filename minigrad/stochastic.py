@@ -1,17 +1,15 @@
-"""Stochastic binary nodes: drawing them, what a rule may ask about them, and what they cost.
+"""Stochastic binary nodes: how they are sampled, and how their rules estimate gradients.
 
     gate = bernoulli(logits, rule, rng=rng)     b = 1[u < σ(logits)], one uniform u per unit
-    loss = expected(costs)                      the mean over samples: costs[i] is about row i alone
-    loss.backward()                             asks the rule of each node for ∂E[loss]/∂logits
+    loss = expected(costs)                      the mean over samples; costs[i] depends only on row i
+    loss.backward()                             calls the rule of each node to estimate ∂E[loss]/∂logits
 
-A sample has no derivative.  Its node therefore carries a *rule* (a gradient estimator), which gets a
-``BinaryNode``: the node in one canonical view, (rows, units), with the uniforms behind the sample,
-and, if the rule declares that it needs them, the gradient that arrived at the sample, the cost that
-it led to, or the cost that other values would have led to.
+A sample has no derivative.  So each binary node has a *rule*, a gradient estimator.  In the backward pass the rule gets
+a ``BinaryNode``.  It has the logits, the sample and the uniforms of the node as arrays of (rows, units).  A rule that
+declares it also gets the gradient with respect to the sample, the cost of each row, or the cost for other samples.
 
-Everything a rule sees and returns is on the scale of one sample: the cost of a row is the weighted
-sum of the terms below the node, before averaging.  The engine divides by the number of samples,
-once, here.
+All these values are for one sample, and so is the estimate that the rule returns: the cost of a row is the weighted sum
+of the terms that depend on the node, before averaging.  ``Bernoulli.estimate`` divides by the number of samples.
 """
 
 from __future__ import annotations
@@ -43,33 +41,34 @@ if TYPE_CHECKING:
 
 def bernoulli(logits: ArrayLike | Tensor, estimator: Estimator, *, rng: random.Generator | None = None,
               event_ndim: int = 1, name: str | None = None, context: TensorLike | None = None) -> Tensor:
-    """Binary samples b = 1[u < σ(logits)], with ``estimator`` as their backward rule.
+    """Binary samples b = 1[u < σ(logits)].  ``estimator`` estimates the gradient of the logits.
 
-    u has 32 bits, in float32 graphs too.  P(b = 1) is σ(logit) to 1 % for logits of −18 and more, and
-    P(b = 0) is σ(−logit) to 1 % for logits up to 18.  Further out it is the nearest multiple of 2⁻³²,
-    which is 0 beyond 22.9.  Samples are the same bits on every device.
+    u has 32 bits, also in float32 graphs.  P(b = 1) equals σ(logit) with an error of at most 1 % for logits of −18
+    and more.  P(b = 0) equals σ(−logit) with the same accuracy for logits up to 18.  For logits outside this range,
+    the smaller probability is rounded to a multiple of 2⁻³².  It is 0 if |logit| is above 22.9.  The same seed gives
+    the same samples on every device.
 
     Parameters
     ----------
-    logits : Tensor or array, float32 or float64.  Its last ``event_ndim`` axes are the units of one
-        sample; the axes before them are independent samples, the batch first.
-    estimator : the rule, an ``Estimator``.  There is no default: no gradient is ever silently zero.
-    rng : Generator; by default the one that ``mg.manual_seed`` starts.
-    name : for drawings and messages.
-    context : Tensor or array whose leading axes are those of the samples: what a learned baseline
-        may look at.  No gradient flows into it.
+    logits : Tensor or array, float32 or float64.  Its last ``event_ndim`` axes are the units of one sample.  The axes
+        before them are independent samples, with the batch first.
+    estimator : the rule, an ``Estimator``.  It has no default, so that no gradient is silently zero.
+    rng : Generator; by default the one that ``mg.manual_seed`` restarts.
+    name : the name of the node in drawings and messages.
+    context : Tensor or array with the axes of the samples as its leading axes: the input of a learned baseline.  No
+        gradient flows into it.
 
     Returns
     -------
-    Tensor of the logits' shape and dtype.  Control flow on its ``.item()`` or ``.numpy()`` is
-    invisible to rules that replay the graph with another sample: branch with ``mg.where``.
+    Tensor of the shape and dtype of the logits.  Do not branch on its ``.item()`` or ``.numpy()``, but use
+    ``mg.where``: a rule that replays the graph with another sample cannot take another branch.
 
     Raises
     ------
     TypeError
-        No estimator, or logits of another dtype.
+        There is no estimator, or the logits have another dtype.
     ValueError
-        Logits that are not finite, or fewer axes than ``event_ndim``.
+        The logits are not finite, or they have fewer axes than ``event_ndim``.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[-80.0, 0.0, 80.0]], requires_grad=True)
@@ -84,7 +83,7 @@ def bernoulli(logits: ArrayLike | Tensor, estimator: Estimator, *, rng: random.G
     if logits.dtype.kind != "f":
         raise TypeError(f"bernoulli: expected floating logits, got dtype {logits.dtype}. Use .astype(float)")
     require(np.isfinite(logits.value).all(), lambda: ValueError(
-        "bernoulli: expected finite logits, got NaN or infinity. Look for an overflow above"))
+        "bernoulli: expected finite logits, got NaN or infinity. Look for an overflow in their computation"))
     rng = random.current() if rng is None else random.checked("bernoulli", rng)
     if not is_whole(event_ndim) or event_ndim > logits.ndim:
         raise ValueError(f"bernoulli: expected logits whose last axes, event_ndim = {described(event_ndim)} of them, "
@@ -105,9 +104,10 @@ def bernoulli(logits: ArrayLike | Tensor, estimator: Estimator, *, rng: random.G
 
 
 class Bernoulli(Primitive):
-    """The primitive of one binary node: it keeps the uniforms, so that a replay draws the same.
+    """The primitive of one binary node.  It stores the uniforms, so that a replay uses the same ones.
 
-    It is made for one node, and is not in the table.  In place of a product for the logits it has a rule.
+    Each node has its own primitive, which is not in the table.  For the logits it has a rule in place of a
+    vector-Jacobian product.
     """
 
     stochastic = True
@@ -118,22 +118,22 @@ class Bernoulli(Primitive):
         self.name = name or "bernoulli"
         self.event_ndim = event_ndim
         self.draw = rng.take()
-        self.rng = copy(rng)        # makes this draw, whatever other threads draw from rng meanwhile
+        self.rng = copy(rng)        # a copy at this draw, since other threads may draw from rng meanwhile
         self.rng.draws = self.draw
         self.noise = self.rng.uniform(logits.shape, float, event_ndim, **rng.elsewhere(logits.device))
         self.memory = rule.recall(logits.device)
-        self.replays = 0        # made by the last backward pass for this node's rule
+        self.replays = 0        # the number of replays for this node in the last backward pass
 
     def forward(self, logits, context=None):
         return in_dtype(self.rule.sample(logits, self.noise), logits.dtype)
 
-    def level(self, node, sought, wanted):
-        """A rule that does not look at the gradient wants none computed."""
+    def level(self, node, wanted_parents, wanted):
+        """The level wanted of the cotangent of the sample (``ops.packed``): NOTHING if the rule does not use it."""
         if "grad" not in self.rule.needs:
             return NOTHING
         return ALL if self.rule.needs_closed_gates else OPEN
 
-    def pull_back(self, node, g, sought, wanted, run, create_graph):
+    def pull_back(self, node, g, wanted_parents, wanted, run, create_graph):
         """The cotangent of the logits, which the rule estimates."""
         return [(node.parents[0][1], self.estimate(node, g, run, create_graph))]
 
@@ -143,21 +143,22 @@ class Bernoulli(Primitive):
         if create_graph and not rule.differentiable:
             raise ValueError(f"{rule!r} at node {self.name!r}: this rule defines no second derivative. "
                              "Use create_graph=False, or a rule with differentiable = True")
-        if node.size == 0:      # nothing to estimate, and nothing to learn from
+        if node.size == 0:      # there is nothing to estimate
             return node.detach() if create_graph else node.value
         view = BinaryNode(node, g, run, create_graph)
         if rule.needs_independent_rows and view.coupled:
-            raise ValueError(f"{rule!r} at node {self.name!r}: this rule needs independent rows, and here several rows "
-                             f"share one cost: {view.shape[0]} rows lead to {view.samples} costs. Give each row a cost "
-                             "of its own in mg.expected, leave no term outside it, or use a rule that looks at one row "
-                             "at a time")
+            raise ValueError(f"{rule!r} at node {self.name!r}: this rule needs independent rows, but here several rows "
+                             f"share one cost: there are {view.shape[0]} rows and {view.samples} costs. Give each row "
+                             "a cost of its own in mg.expected, and have no term outside it, or use a rule that does "
+                             "not need independent rows")
         if run.rules_learn:
             warn_of_bias(Objective.of(run))
             if self.memory is not None:
                 owner, _ = run.shared.proposals.setdefault(id(rule), (node, view._proposed))
                 if owner is not node:
-                    raise ValueError(f"{rule!r}: one instance serves two nodes of a graph ({self.name!r} and "
-                                     f"{owner.primitive.name!r}), whose memories would mix. Make one for each")
+                    raise ValueError(f"{rule!r}: expected an instance for each node, got one for two nodes of a graph "
+                                     f"({self.name!r} and {owner.primitive.name!r}). They would share one memory. "
+                                     "Make an instance for each")
         before = run.shared.replays
         estimate = rule.backward(view)
         if run.rules_learn:
@@ -172,17 +173,18 @@ class Bernoulli(Primitive):
                              f"{getattr(estimate, 'dtype', 'no dtype')}")
         if devices.of(estimate) != node.device:
             raise ValueError(f"{rule!r} at node {self.name!r}: expected an estimate on {node.device!r}, got one on "
-                             f"{devices.of(estimate)!r}. Make arrays beside others, as in np.zeros(n, like=node.value)")
+                             f"{devices.of(estimate)!r}. Make arrays on the device of others, as in "
+                             "np.zeros(n, like=node.value)")
         return in_dtype(estimate, node.dtype).reshape(node.shape) / view.samples
 
     def learned(self, values):
-        """Hand the rule what it proposed in a pass that has succeeded."""
+        """Give the rule the memory that it proposed in a pass.  The pass has succeeded."""
         if values:
             self.rule.learn(self.memory, values)
 
 
 def warn_of_bias(objective):
-    """Warn, once in a pass, of rules that claim to be unbiased where the graph breaks a condition (``claims``)."""
+    """Warn of rules that claim to be unbiased but are not in this graph (``claims``).  Once in a pass."""
     if objective.warned or not may_break(objective):
         return
     objective.warned = True
@@ -190,32 +192,31 @@ def warn_of_bias(objective):
         primitive = node.primitive
         if primitive.rule.unbiased and not claim.unbiased:
             warnings.warn(f"{primitive.rule!r} at node {primitive.name!r} claims to be unbiased, but in this graph its "
-                          f"gradient may be biased: {claim.why}. Use another rule here, or there one that is unbiased; "
-                          "mg.testing.unbiased_nodes tells of all nodes", stacklevel=2)
+                          f"gradient may be biased: {claim.why}. Use another rule here, or an unbiased rule there. "
+                          "mg.testing.unbiased_nodes lists all nodes", stacklevel=2)
 
 
 def either_dtype(dtype):
+    """The dtypes that an array of a rule may have, in words."""
     return "float64" if dtype == np.float64 else f"{dtype} or float64"
 
 
 def in_dtype(x, dtype):
-    """An array or Tensor, converted where it has another dtype."""
+    """An array or Tensor, converted to ``dtype`` if it has another dtype."""
     return x if x.dtype == dtype else x.astype(dtype)
 
 
 class BinaryNode:
-    """What a rule sees of its node: the world of one sample, in rows and units.
+    """A binary node as its rule sees it: arrays of (rows, units), with one sample in each row.
 
-    Always there: ``logits``, ``probs``, ``value``, ``noise`` (the uniforms behind the sample), all of
-    (rows, units); ``context`` of (rows, features) or None; ``rng``, a fresh Generator, the same in
-    every pass over the same sample; ``memory``, what the rule remembered when the sample was drawn.
-    On request, if declared in ``needs``: ``grad``, ``cost``, ``cost_at`` and with it ``cost_flipped``,
-    ``cost_and_grad_at``, ``inner``.  ``Estimator`` lists all of it.
+    A rule can always use ``logits``, ``probs``, ``value``, ``noise`` (the uniforms of the sample), ``context``, ``rng``
+    and ``memory``.  If it declares them in ``needs``, it can also use ``grad``, ``cost``, ``cost_at`` and with it
+    ``cost_flipped``, ``cost_and_grad_at`` and ``inner``.  The docstring of ``Estimator`` explains all of them.
 
-    ``logits``, ``probs`` and ``noise`` are float64, also in a float32 graph: numbers near 1 are too coarse
-    in float32, so 1 − p and 1 − u would be wrong.  Everything else has the dtype of the graph.  A rule may
-    compute in float64; what it returns, and the values that it asks about, are rounded to the graph's dtype.
-    On the CPU the arrays are read-only, since they belong to the graph.
+    ``logits``, ``probs`` and ``noise`` are float64, also in a float32 graph: for p or u near 1, the rounding of float32
+    would make 1 − p and 1 − u inaccurate.  Everything else has the dtype of the graph.  A rule may compute in float64.
+    Its estimate, and the samples for which it asks the cost, are rounded to the dtype of the graph.  On the CPU the
+    arrays are read-only, since they belong to the graph.
     """
 
     def __init__(self, node, g, evaluation, create_graph=False):
@@ -223,7 +224,7 @@ class BinaryNode:
         primitive = node.primitive
         self._rule = primitive.rule
         lead = node.ndim - primitive.event_ndim
-        self._axes = node.shape[:lead]                  # the samples' axes, as the user has them
+        self._axes = node.shape[:lead]                  # the sample axes of the user's tensor
         self.shape = (prod(self._axes), prod(node.shape[lead:]))
         self.noise = sharing.read_only(primitive.noise.reshape(self.shape))
         objective = Objective.of(evaluation)
@@ -232,19 +233,19 @@ class BinaryNode:
         self._proposed = {}
 
     def __getattr__(self, name):
-        """Only asked for a name that is not found, or whose property failed with an AttributeError."""
+        """Called for a name that does not exist, or if a property has raised an AttributeError."""
         if hasattr(BinaryNode, name):
-            return object.__getattribute__(self, name)      # fails again, with the error that hid behind this one
+            return object.__getattribute__(self, name)      # raises the error of the property again
         names = {x for x in (*dir(BinaryNode), *vars(self)) if not x.startswith("_")}
-        raise AttributeError(f"a rule's node has no {name!r}. It has {', '.join(sorted(names))}; help(mg.Estimator) "
-                             "says what they are", name=name, obj=self)
+        raise AttributeError(f"the node of a rule has no {name!r}. It has {', '.join(sorted(names))}. "
+                             "help(mg.Estimator) explains them", name=name, obj=self)
 
     def __repr__(self):
         rows, units = self.shape
         return f"<node {self._node.primitive.name!r} of {rows} rows and {units} units, for {self._rule!r}>"
 
     def _rows(self, x):
-        if self._differentiable:        # then primitives compute, which take one dtype
+        if self._differentiable:        # primitives will be used, which need one dtype
             return in_dtype(x.reshape(self.shape), np.float64)
         return sharing.read_only(self._evaluation.value(x).reshape(self.shape))
 
@@ -276,7 +277,7 @@ class BinaryNode:
 
     @property
     def grad(self) -> Any:
-        """Gradient of each row's cost at the sample, (rows, units), through the rules below."""
+        """The gradient of each row's cost with respect to the sample, (rows, units)."""
         self._declared("grad")
         if self._g is None:
             raise self._no_gradient("grad")
@@ -285,18 +286,17 @@ class BinaryNode:
 
     @property
     def cost(self) -> Array:
-        """The cost that each row led to, (rows, 1)."""
+        """The cost of each row, (rows, 1)."""
         self._declared("cost")
         return self._cost(self._evaluation)
 
     def cost_at(self, value: Array, rows: str = "together") -> Array:
-        """The cost of each row, (rows, 1), had the sample been ``value``, an array of (rows, units).
+        """The cost of each row, (rows, 1), for another sample ``value``, an array of (rows, units).
 
-        K alternatives, (K, rows, units), give costs (K, rows, 1), of as many replays made at once.
+        For K samples, (K, rows, units), it returns costs (K, rows, 1).  The K replays run together.
 
-        Stochastic nodes below draw again from their own uniforms.  Where a cost depends on several
-        rows of this node at once, ``rows="one by one"`` changes one at a time, with a replay each;
-        "together" changes all of them.
+        Binary nodes that depend on the sample are sampled again with the same uniforms.  If several rows share a cost,
+        ``rows="one by one"`` changes one row at a time, with a replay for each.  "together" changes all rows.
         """
         self._declared("cost_at")
         value = self._checked(value)
@@ -311,16 +311,17 @@ class BinaryNode:
         shape = (self.samples, self.shape[0] // self.samples, self.shape[1])
         costs = np.empty(shape[:2], self._node.dtype, like=self.value)
         for member in range(shape[1]):
-            mixed = self.value.reshape(shape).copy()
-            mixed[:, member] = value.reshape(shape)[:, member]
-            costs[:, member] = self._cost(self._replay(mixed)).reshape(shape[:2])[:, member]
+            changed = self.value.reshape(shape).copy()
+            changed[:, member] = value.reshape(shape)[:, member]
+            costs[:, member] = self._cost(self._replay(changed)).reshape(shape[:2])[:, member]
         return costs.reshape(-1, 1)
 
     def cost_flipped(self, units: Array) -> Array:
-        """The costs, (K, rows, 1), had one bit of each row been the other: in alternative k unit units[k, r].
+        """The costs, (K, rows, 1), for K samples in which one bit of each row is flipped.
 
-        ``units`` is (K, rows), or (K, 1) for the same unit in every row.  Where a cost depends on several
-        rows, they are flipped one by one.  Cheaper than ``cost_at`` where the samples enter a linear layer.
+        Sample k has unit ``units[k, r]`` of row r flipped.  ``units`` is (K, rows), or (K, 1) for the same unit in each
+        row.  If several rows share a cost, bits are flipped in one row at a time.  This is faster than ``cost_at`` if
+        the sample is the input of a linear layer.
         """
         self._declared("cost_at")
         value = self.value
@@ -328,23 +329,23 @@ class BinaryNode:
         return self.cost_at(stack(flips), rows="one by one") if self.coupled else self._costs(flips)
 
     def cost_and_grad_at(self, value: Array) -> tuple[Array, Array]:
-        """The cost of each row, (rows, 1), and its gradient, (rows, units), at a relaxed ``value``.
+        """The cost of each row, (rows, 1), and its gradient, (rows, units), for the relaxed sample ``value``.
 
-        The rules of the nodes below run again there.
+        Binary nodes that depend on the sample are sampled again, and their rules are called again.
         """
         self._declared("cost_and_grad_at")
         evaluation = self._replay(self._checked(value))
-        found = evaluation.backward([self._node])
-        if self._node not in found:
+        cotangents = evaluation.backward([self._node])
+        if self._node not in cotangents:
             raise self._no_gradient("cost_and_grad_at")
-        return self._cost(evaluation), found[self._node].reshape(self.shape) * self.samples
+        return self._cost(evaluation), cotangents[self._node].reshape(self.shape) * self.samples
 
     @property
     def inner(self) -> list[tuple[Any, Array]]:
-        """The log-weights that the costs of rows were made of: a list of (weight, array of (examples, K)).
+        """The log-weights from which the costs were computed: a list of pairs (weight, array of (examples, K)).
 
-        One for each term below that is an ``expected(log_weights, over=axis)`` with one log-weight for
-        each row of this node; their rows are K to an example, in order.
+        There is one pair for each term ``expected(log_weights, over=axis)`` that depends on this node and has one
+        log-weight for each row.  The K rows of an example follow each other.
         """
         self._declared("inner")
         return [(term.scale(self._axes, self.samples),
@@ -353,29 +354,29 @@ class BinaryNode:
 
     @property
     def memory(self) -> Any:
-        """What the rule remembered when the sample was drawn, a dict; None for a rule without memory."""
+        """The memory of the rule at the time when the sample was drawn, a dict.  None for a rule without memory."""
         memory = self._node.primitive.memory
         return None if memory is None else {name: sharing.read_only(value) for name, value in memory.items()}
 
     def propose(self, **values: Any) -> None:
-        """Propose new values for the memory; the next draw commits those of the last pass.
+        """Propose new values for the memory.  The next draw commits the proposal of the last pass.
 
-        Proposals of a pass that fails, or of one that is part of another, are dropped.
+        Proposals of a pass that fails are dropped.  So are those of a pass inside another pass.
         """
         self._proposed.update(values)
 
     def _declared(self, need):
         if need not in self._rule.needs:
-            raise ValueError(f"{self._rule!r} asked for {need!r}, which it does not declare: its needs are "
-                             f"{sorted(self._rule.needs)}. Add it to needs")
+            raise ValueError(f"{self._rule!r} asked for {need!r}, which it has not declared. Its needs are "
+                             f"{sorted(self._rule.needs)}. Add {need!r} to needs")
         if self._differentiable and need != "grad":
             raise ValueError(f"{self._rule!r}: {need!r} is not recorded, so the estimate cannot be "
                              "differentiated again. Set differentiable = False")
 
     def _no_gradient(self, need):
         return ValueError(
-            f"{self._rule!r} at node {self._node.primitive.name!r} asked for {need!r}, but the cost depends on "
-            "the sample through nothing that has a derivative. Use a rule that works from costs")
+            f"{self._rule!r} at node {self._node.primitive.name!r} asked for {need!r}, but no path with "
+            "derivatives leads from the sample to the cost. Use a rule that needs only costs")
 
     def _checked(self, value):
         if value.shape[-2:] != self.shape or value.ndim > 3 or value.dtype not in (self._node.dtype, np.float64):
@@ -387,20 +388,21 @@ class BinaryNode:
         return self._evaluation.replay({self._node: value.reshape(self._node.shape)})
 
     def _cost(self, evaluation):
-        """The weighted sum of the terms below the node, by row."""
+        """The weighted sum of the terms that depend on the node, for each row."""
         return self._sum([evaluation.value(term.costs)[None] for term in self._terms], 1)[0]
 
     def _costs(self, alternatives):
-        """The same for each of K alternatives, (K, rows, 1)."""
+        """``_cost`` for each of K alternatives, (K, rows, 1)."""
         costs = self._evaluation.replay_each(self._node, alternatives, [term.costs for term in self._terms])
         return self._sum(costs, len(alternatives))
 
     def _sum(self, costs, alternatives):
-        """The terms of each alternative added up, (K, rows, 1)."""
+        """The weighted sum of the terms for each alternative, (K, rows, 1)."""
         total = np.zeros((alternatives, *self._axes), like=self.value)
         for term, values in zip(self._terms, costs, strict=True):
             total = total + term.by_row(values, self._axes, self.samples)
         rule, name = self._rule, self._node.primitive.name
         require(np.isfinite(total).all(), lambda: ValueError(
-            f"{rule!r} at node {name!r}: expected finite costs, got NaN or infinity. Look for an overflow below it"))
+            f"{rule!r} at node {name!r}: expected finite costs, got NaN or infinity. Look for an overflow between "
+            "the node and the cost"))
         return total.reshape(alternatives, self.shape[0], 1).astype(self._node.dtype)

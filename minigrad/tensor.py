@@ -1,7 +1,7 @@
-"""Tensor: what users see of a value: its operators and methods, printing, ``backward`` and ``grad``.
+"""Tensor: an array in a graph, with its operators, its methods and ``backward``.
 
-A Tensor that the user made is a leaf: it has a value and, if it requires one, a gradient.  A Tensor that a primitive
-made is a node of the graph as well (``recording``).
+A Tensor that the user made is a leaf.  It has a value, and a gradient if it requires one.  A Tensor that a primitive
+computed is a node of the graph (``recording``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
 from minigrad.kernels.device import arrays
-from minigrad.ops.errors import foreign
+from minigrad.ops.errors import operand_error
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOATS, table
 from minigrad.recording import paused, record
@@ -35,24 +35,24 @@ class Tensor(Node):
 
     Attributes
     ----------
-    data : the value, an array on ``device``; of a view of a leaf (``w.T``, ``w[0]``) a copy.  Assigning to it
+    data : the value, an array on ``device``.  For a view of a leaf (``w.T``, ``w[0]``) it is a copy.  Assigning to it
         (``w.data = x``, ``w.data -= lr * w.grad``) changes a leaf in place.
-    requires_grad : whether backward leads to this Tensor.
-    grad : an array like ``data`` that ``backward`` adds to, or None; leaves have one, and nodes
-        after ``retain_grad()``.
+    requires_grad : whether ``backward`` computes a gradient for this Tensor.
+    grad : the gradient, an array like ``data``, or None.  ``backward`` adds to it.  Leaves have it, and nodes after
+        ``retain_grad()``.
 
     Notes
     -----
-    What may change, and what happens then:
+    What you may change:
 
     - A leaf may be changed with ``w.data = x``, ``w.data -= x``, an optimiser's step, or under ``no_grad`` with
-      ``w -= x``.  Graphs recorded before then refuse backward and replay, and views of the leaf can no longer
-      be used.  Writing to entries of the array, ``w.data[0] = 1``, goes unnoticed: don't, between a forward
-      computation and its backward.
-    - A NumPy array that was passed to a function may be changed once backward has run.  If it is changed
-      before, backward and replay raise an error.  Arrays of at most 1024 bytes are copied, so changes do
-      not matter.  Of larger ones 32 entries are compared.  A buffer that was filled again is noticed if many
-      of its entries differ; a single changed entry, or another array that is nearly all zeros, may not be.
+      ``w -= x``.  After that, backward and replay raise an error for graphs that were recorded before, and views of
+      the leaf raise an error when they are used.  Writing to entries of the array, as in ``w.data[0] = 1``, is not
+      detected.  Do not do it between a forward pass and its backward pass.
+    - A NumPy array that was passed to a function may be changed after backward.  If it is changed before, backward
+      and replay raise an error.  Arrays of at most 1024 bytes are copied, so they may be changed at any time.  For
+      larger arrays 32 entries are compared.  So a change is detected if many entries differ.  It may be missed if
+      only one entry differs, or if both arrays are nearly all zeros.
     - The result of a computation cannot be changed.
 
     >>> import minigrad as mg
@@ -81,28 +81,28 @@ class Tensor(Node):
         self.value = value
 
     def check_leaf(self, caller):
-        """Refuse to change what has no memory of its own."""
+        """Raise a ValueError if this Tensor may not be changed: if it is not a leaf, or a view."""
         if self.primitive is not None:
             raise ValueError(
-                f"{caller}: expected a leaf, got the result of {self.primitive.name}, which is what its "
-                "inputs make it. Change the leaves and compute it again, or make a leaf: mg.tensor(x.numpy())")
+                f"{caller}: expected a leaf, got the result of {self.primitive.name}, which cannot be changed. "
+                "Change the leaves and compute it again, or make a leaf: mg.tensor(x.numpy())")
         if self.is_view:
-            raise ValueError(f"{caller}: expected a leaf, got a view, such as w.T or w[0], of another tensor's memory. "
+            raise ValueError(f"{caller}: expected a leaf, got a view of another tensor, such as w.T or w[0]. "
                              "Assign to .data of that tensor, or make a leaf: mg.tensor(x.numpy())")
 
     def check_like(self, value, caller):
-        """Refuse a new value of another shape, dtype or device."""
+        """Raise a ValueError if a new value has another shape, dtype or device."""
         if value.shape != self.shape or value.dtype != self.dtype or devices.of(value) != self.device:
             raise ValueError(f"{caller}: expected an array of shape {self.shape} and dtype {self.dtype} on "
                              f"{self.device!r}, got {value.shape} and {value.dtype} on {devices.of(value)!r}. "
                              "Make a new tensor to change these, or move a module with .to(device)")
 
     def changed(self):
-        """Count a change of the value: graphs recorded before refuse backward, and views can no longer be used."""
-        if self.is_view or type(self.changes) is tuple:     # it has had no count of its own so far
+        """Count a change of the value.  Graphs and views that are older than the change raise an error when used."""
+        if self.is_view or type(self.changes) is tuple:     # it has no count of its own yet
             self.changes, self.is_view = [self.changes[0]], False
         self.changes[0] += 1
-        self.born = self.changes[0]
+        self.changes_at_creation = self.changes[0]
 
     @property
     def grad(self) -> Array | None:
@@ -135,12 +135,11 @@ class Tensor(Node):
         return devices.of(self.value)
 
     def numpy(self) -> Array:
-        """The value as a NumPy array that cannot be written to, on every device.
+        """The value as a read-only NumPy array.
 
-        Of a leaf it is a copy, so that it stays as it is when the leaf is changed.  Of the result of a
-        computation, which nobody changes, it is the value itself.  From a GPU it is a copy, for which
-        the host waits.  What is computed from it is invisible to backward and replay.  To get an array
-        that can be written to, use ``np.array(x.numpy())``.
+        For a leaf it is a copy, which does not change when the leaf is changed.  For the result of a computation it
+        is the value itself.  From a GPU it is a copy, and the call waits for the GPU.  No gradient flows through the
+        array, and a replay does not see it change.  For an array that you can write to, use ``np.array(x.numpy())``.
 
         >>> import minigrad as mg
         >>> w = mg.tensor([1.0, 2.0])
@@ -156,24 +155,24 @@ class Tensor(Node):
         return array
 
     def item(self) -> Any:
-        """The single entry as a Python number, likewise invisible to backward and replay."""
+        """The only entry as a Python number.  Like ``numpy()``, it leaves the graph."""
         if self.size != 1:
             raise ValueError(f"item: expected a tensor with one entry, got shape {self.shape}. "
                              "Index it first, or use .numpy()")
         return devices.put(self.data, "cpu").item()
 
     def tolist(self) -> Any:
-        """The value as nested lists of Python numbers, likewise invisible to backward and replay."""
+        """The value as nested lists of Python numbers.  Like ``numpy()``, it leaves the graph."""
         return self.numpy().tolist()
 
     def to_dense(self) -> Tensor:
-        """Packed units as an ordinary array, with zeros for closed blocks; recorded."""
+        """This Tensor with an ordinary array in place of packed units.  Closed blocks are zeros.  Recorded."""
         return ops.to_dense(self)
 
     def detach(self) -> Tensor:
-        """The same value, which passes no gradient back.  A replay still sees it change.
+        """A Tensor with the same value, through which no gradient flows.  A replay still computes it again.
 
-        Of a leaf it is a copy, so that it keeps its value when the leaf is changed.
+        For a leaf it is a copy, which does not change when the leaf is changed.
 
         >>> import minigrad as mg
         >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -186,39 +185,40 @@ class Tensor(Node):
         return ops.stop_gradient(self)
 
     def to(self, device: str) -> Tensor:
-        """This tensor on ``device``, "cpu" or "cuda"; recorded, so gradients find their way back.
+        """This tensor on ``device``, "cpu" or "cuda".  It is recorded, so gradients flow back to this tensor.
 
-        What is on its device already is returned as it is.  To move parameters, which are to stay
-        leaves, use ``Module.to``.
+        A tensor that is on the device already is returned unchanged.  To move parameters, use ``Module.to``, since
+        the result of ``to`` is not a leaf.
         """
         return self if devices.usable(device) == self.device else ops.to_device(self, device=device)
 
     # -- the gradient ------------------------------------------------------------------------------
 
     def backward(self, gradient: TensorLike | None = None, create_graph: bool = False, free: bool = False) -> None:
-        """Add the gradient of this scalar to ``.grad`` of every leaf it was made of.
+        """Add the gradient of this scalar to ``.grad`` of every leaf that it was computed from.
 
-        It changes nothing else, so it can run again.  A graph keeps the values of all its nodes until the last
-        output is dropped.  In a loop of ``loss = f()`` and ``loss.backward()`` the name ``loss`` is bound to
-        the old graph until the new one is complete, so memory holds two graphs.  With ``free=True`` it holds one.
+        It changes nothing else, so you can call it again.  A graph keeps the values of all its nodes as long as one
+        of its outputs exists.  In a loop of ``loss = f()`` and ``loss.backward()``, the variable ``loss`` holds the
+        old graph until the new graph is complete.  So there are two graphs in memory, or one with ``free=True``.
 
         Parameters
         ----------
-        gradient : cotangent of this tensor, an array of its shape; needed unless it has one entry.
-        create_graph : record the backward pass too; gradients then have to be taken with
-            ``mg.grad(..., create_graph=True)``, which returns them as Tensors.
-        free : drop what each node remembers as soon as no later step of this pass needs it.  Tensors that you
-            hold keep their values (``loss.item()`` works), but another backward or replay through them
-            raises an error.  The rules of random nodes may evaluate the graph below them again; what comes
-            after the first random node is therefore dropped when the last rule has run.
+        gradient : cotangent of this tensor, an array of its shape.  It is needed unless this tensor has one entry.
+        create_graph : not supported; True raises an error.  Use ``mg.grad(..., create_graph=True)``, which returns
+            gradients as Tensors.
+        free : release the arguments of each node as soon as no later step of this pass needs them.  Tensors that you
+            hold keep their values (``loss.item()`` works), but another backward or replay through them raises an
+            error.  The rules of random nodes may evaluate the graph below these nodes again.  So the part of the
+            graph after the first random node is released when the last rule has run.
 
         Raises
         ------
         ValueError
-            Not a scalar and no ``gradient``; nothing it was made of requires a gradient; a leaf or a NumPy
-            operand was changed since the forward computation; or an earlier pass has freed the graph.
+            This tensor is not a scalar and there is no ``gradient``.  Or it was computed from nothing that requires a
+            gradient.  Or a leaf or a NumPy operand was changed since the forward pass.  Or an earlier pass has freed
+            the graph.
         KeyboardInterrupt
-            After Ctrl-C: the gradients of all leaves are then as before, or all have been added to.
+            After Ctrl-C.  Then the gradients of all leaves have been added, or none.
 
         >>> import minigrad as mg
         >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -234,15 +234,15 @@ class Tensor(Node):
         evaluation = graph.Evaluation([self], [seed.data if isinstance(seed, Tensor) else seed])
         if not self.requires_grad and not any(node.primitive.stochastic and node.requires_grad
                                               for node in evaluation.nodes()):
-            raise ValueError("backward: expected a tensor computed from one that requires a gradient; "
-                             "nothing here does. Make a leaf with requires_grad=True, outside no_grad()")
-        found = evaluation.backward(free=free)
-        gradients = [added(x.gradient, g) for x, g in found.items()]
-        # One call of a C function, which an interrupt cannot break: no gradient is set, or all are.
-        deque(map(setattr, found, repeat("gradient"), gradients), maxlen=0)
+            raise ValueError("backward: expected a tensor computed from one that requires a gradient, got one that "
+                             "was not. Make a leaf with requires_grad=True, outside no_grad()")
+        cotangents = evaluation.backward(free=free)
+        gradients = [accumulated(x.gradient, g) for x, g in cotangents.items()]
+        # One call of a C function cannot be interrupted.  So all gradients are set, or none.
+        deque(map(setattr, cotangents, repeat("gradient"), gradients), maxlen=0)
 
     def retain_grad(self) -> Tensor:
-        """Have ``backward`` keep this node's cotangent in ``.grad``.  Returns the tensor."""
+        """Make ``backward`` store the gradient of this node in ``.grad``.  Returns the tensor."""
         if not self.requires_grad:
             raise ValueError("retain_grad: expected a tensor that requires a gradient, got one that does not")
         self.retains_grad = True
@@ -291,9 +291,9 @@ class Tensor(Node):
             return ops.getitem(self, *(list(i) if isinstance(i, (tuple, range)) else i for i in index))
         return ops.getitem(self, list(index) if isinstance(index, range) else index)
 
-    # -- NumPy's method names: these, and those of METHODS below ------------------------------------
+    # -- methods with the names that NumPy uses: these, and the METHODS below ------------------------
 
-    if TYPE_CHECKING:       # those of METHODS
+    if TYPE_CHECKING:       # the METHODS
         all: Callable[..., Tensor]
         any: Callable[..., Tensor]
         argmax: Callable[..., Tensor]
@@ -358,46 +358,47 @@ class Tensor(Node):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    # -- what a Tensor is not ----------------------------------------------------------------------
+    # -- what a Tensor refuses ---------------------------------------------------------------------
 
     def __reduce_ex__(self, protocol):
-        if self.primitive is not None:      # a copy would take the whole graph along
+        if self.primitive is not None:      # a copy would contain the whole graph
             raise TypeError(f"expected a leaf to copy or to pickle, got the result of {self.primitive.name}, which "
-                            "holds the graph that it was computed by. Take its value, .numpy(), or a leaf of that "
-                            "value, mg.tensor(x.numpy())")
+                            "holds a graph. Use its value, x.numpy(), or a leaf with this value, "
+                            "mg.tensor(x.numpy())")
         return super().__reduce_ex__(protocol)
 
     def __copy__(self):
-        return deepcopy(self)       # two leaves in one memory would each count its own changes only
+        return deepcopy(self)       # two leaves that share memory would not see each other's changes
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method == "__call__" and not options and ufunc.__name__ in table:
             return table[ufunc.__name__](*inputs)
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         raise TypeError(f"np.{name}: minigrad has no primitive of that name for a Tensor. "
-                        "Use one of mg.ops, or .numpy() for the bare array")
+                        "Use a function of mg.ops, or .numpy() for the array")
 
     def __array_function__(self, function, types, args, options):
-        raise TypeError(f"np.{function.__name__}: NumPy's function would leave the graph. Use mg.{function.__name__} "
-                        "where there is one, a method of the Tensor, or .numpy() for the bare array")
+        raise TypeError(f"np.{function.__name__}: NumPy's function does not work on a Tensor, since no gradient would "
+                        f"flow through it. Use mg.{function.__name__} if it exists, a method of the Tensor, or "
+                        ".numpy() for the array")
 
     def __array__(self, dtype=None, copy=None):
-        raise TypeError("expected an array, got a Tensor, which would silently leave the graph. "
-                        "Use .numpy() to leave it, or a primitive of mg.ops to stay")
+        raise TypeError("expected an array, got a Tensor. A conversion would silently leave the graph. "
+                        "Use .numpy() to leave the graph, or a function of mg.ops to stay in it")
 
     def __float__(self):
-        raise TypeError("expected a number, got a Tensor, which would silently leave the graph. "
+        raise TypeError("expected a number, got a Tensor. A conversion would silently leave the graph. "
                         "Use .item()")
 
     __int__ = __index__ = __float__
 
     def __bool__(self):
-        raise TypeError("the truth of a Tensor would leave the graph, and a replay could not see the "
-                        "branch. Use mg.where to stay in it, or .item() to leave it")
+        raise TypeError("expected a bool, got a Tensor. A branch on a Tensor is not recorded, so a replay could not "
+                        "take the other branch. Use mg.where, or .item() to leave the graph")
 
     def __setitem__(self, index, value):
-        raise TypeError("a Tensor's entries cannot be assigned. Use mg.where or mg.concatenate, or "
-                        "assign a whole new array to .data of a leaf")
+        raise TypeError("the entries of a Tensor cannot be assigned. Use mg.where or mg.concatenate, or "
+                        "assign a new array to .data of a leaf")
 
     def __format__(self, spec):
         if spec and self.size != 1:
@@ -406,12 +407,12 @@ class Tensor(Node):
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        if self.changes[0] != self.born:
-            return f"tensor(view of a leaf that was changed since, shape={self.shape}, dtype={self.dtype})"
+        if self.changes[0] != self.changes_at_creation:
+            return f"tensor(view of a leaf that has changed, shape={self.shape}, dtype={self.dtype})"
         text = np.array2string(devices.put(self.data, "cpu"), separator=", ", prefix="tensor(")
-        made = f", by={self.primitive.name}" if self.primitive else ""
+        by = f", by={self.primitive.name}" if self.primitive else ""
         place = "" if self.device == "cpu" else f", device={devices.describe(self.device)!r}"
-        return f"tensor({text}, dtype={self.dtype}{place}{made}{', requires_grad=True' * self.requires_grad})"
+        return f"tensor({text}, dtype={self.dtype}{place}{by}{', requires_grad=True' * self.requires_grad})"
 
 
 #: Functions that are methods as well: x.sum(axis=0) is mg.sum(x, axis=0).
@@ -423,7 +424,7 @@ METHODS = (
 
 
 def method(function):
-    """``function`` as a method, with all arguments but the first by name, as drawings and replays have them."""
+    """``function`` as a method.  It passes all arguments but the first by name."""
     _, *names = signature(function).parameters
 
     @wraps(function, updated=())
@@ -445,17 +446,17 @@ for name in METHODS:
 
 
 def in_place(symbol, compute):
-    """The method behind an operator such as ``+=``: it changes a leaf under ``no_grad``, and nothing else."""
+    """The method for an operator such as ``+=``.  It changes a leaf under ``no_grad``, and refuses anything else."""
     def update(self, other):
         if not paused.get():
-            raise TypeError(f"{symbol}: where recording is on, a Tensor cannot be changed in place. Write "
+            raise TypeError(f"{symbol}: a Tensor cannot be changed in place while recording is on. Write "
                             f"x = x {symbol[:-1]} y for a new Tensor. To change a leaf, assign to x.data, or use "
                             f"{symbol} under mg.no_grad()")
         self.check_leaf(symbol)
-        found = compute(self, other)
-        self.check_like(found, symbol)
-        value = ops.dense(found.value)
-        self.changed()          # first: an interrupt between the two lines must not leave a change uncounted
+        result = compute(self, other)
+        self.check_like(result, symbol)
+        value = ops.dense(result.value)
+        self.changed()          # first, so that an interrupt between the two lines leaves no change uncounted
         self.value[...] = value
         return self
     return update
@@ -467,8 +468,8 @@ for symbol, name in {"+=": "add", "-=": "sub", "*=": "mul", "/=": "truediv", "//
     setattr(Tensor, f"__i{name}__", in_place(symbol, getattr(operator, f"__{name}__")))
 
 
-def added(gradient, cotangent):
-    """What ``.grad`` becomes where backward finds a cotangent; an array that nobody else has."""
+def accumulated(gradient, cotangent):
+    """The new value of ``.grad``: ``gradient`` plus ``cotangent``, as an array that is not used elsewhere."""
     if gradient is not None:
         return gradient + cotangent
     return cotangent if isinstance(cotangent, ops.Factored) else np.copy(ops.dense(cotangent))
@@ -481,19 +482,19 @@ def tensor(data: Any, requires_grad: bool = False, dtype: DTypeLike | None = Non
     Parameters
     ----------
     data : array, number or nested sequence of numbers.
-    requires_grad : whether ``backward`` leads here; floating dtypes only.
-    dtype : float64, float32, an integer or a boolean dtype; by default NumPy's choice for ``data``.
-    device : "cpu" or "cuda"; by default where ``data`` is.
+    requires_grad : whether ``backward`` computes its gradient.  Only for floating dtypes.
+    dtype : float64, float32, an integer or a boolean dtype.  By default NumPy chooses it.
+    device : "cpu" or "cuda".  By default the device of ``data``.
 
     Raises
     ------
     TypeError
-        A dtype other than those; a gradient asked of integers or booleans; a Tensor, a masked array or a
-        matrix as ``data``.
+        The dtype is another one, ``requires_grad`` is true for integers or booleans, or ``data`` is a Tensor, a masked
+        array or a matrix.
     ValueError
-        An unknown device, or sequences of unequal length.
+        The device is unknown, or the sequences have unequal lengths.
     RuntimeError
-        No GPU that can be used (``minigrad.devices``).
+        No GPU can be used (``minigrad.devices``).
 
     >>> import minigrad as mg
     >>> mg.tensor([1.0, 2.0])
@@ -509,13 +510,13 @@ def tensor(data: Any, requires_grad: bool = False, dtype: DTypeLike | None = Non
         dtype = None if dtype is None else np.dtype(dtype)
     except (TypeError, ValueError):
         raise TypeError(f"tensor: expected dtype float64, float32, an integer dtype or bool, got {described(dtype)}. "
-                        "Use np.float32, say, or its name") from None
+                        "Use np.float32 or 'float32', for example") from None
     try:
         value = data.astype(dtype or data.dtype) if arrays.is_device(data) else np.array(data, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"tensor: expected numbers in a rectangular array. NumPy says: {error}") from None
-    except RuntimeError:        # a tensor of PyTorch's that requires a gradient
-        raise foreign("tensor", (data,)) from None
+    except RuntimeError:        # a PyTorch tensor that requires a gradient
+        raise operand_error("tensor", (data,)) from None
     except TypeError:
         raise TypeError(f"tensor: expected numbers, got {described(data)}. Use lists of numbers or an array") from None
     if value.dtype not in FLOATS and value.dtype.kind not in "iub":
@@ -528,7 +529,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: DTypeLike | None = Non
 
 
 def cotangent_of(output, gradient, caller):
-    """The cotangent to start from at ``output``: ``gradient``, or 1 for a scalar."""
+    """The cotangent of ``output`` from which backward starts: ``gradient``, or 1 for a scalar."""
     if gradient is None:
         if output.size != 1:
             raise ValueError(f"{caller}: expected a scalar, got shape {output.shape}. Sum or average it, "

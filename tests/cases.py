@@ -14,7 +14,7 @@ from minigrad import ops
 from minigrad.objective import expected_cost
 from minigrad.ops.contraction import contract
 from minigrad.ops.joining import join
-from minigrad.ops.padding import padded
+from minigrad.ops.padding import pad_constant
 from minigrad.ops.reductions import prod_of_packed
 from minigrad.ops.special import ratio
 
@@ -257,7 +257,7 @@ row(ops.concatenate, np.concatenate, [normal(2), normal(1)])
 row(ops.vstack, np.vstack, [normal(3), normal(2, 3)])
 row(ops.hstack, np.hstack, [normal(2, 1), normal(2, 3)])
 row(ops.hstack, np.hstack, [normal(2), normal(3)])
-row(padded, lambda x, width, value: np.pad(x, width, constant_values=value), normal(2, 3), width=((1, 0), (2, 1)),
+row(pad_constant, lambda x, width, value: np.pad(x, width, constant_values=value), normal(2, 3), width=((1, 0), (2, 1)),
     value=-1.5)
 row(ops.pad, np.pad, normal(2, 3), pad_width=2)
 row(ops.pad, np.pad, normal(2, 3), pad_width=((0, 1), (2, 0)), constant_values=7.0)

@@ -265,7 +265,7 @@ def test_one_unit_changed_reaches_the_next_layer_as_a_change_of_rank_one(monkeyp
 
 
 def test_whoever_carries_alternatives_is_in_the_table():
-    carried = {name for name, primitive in table.items() if primitive.carries}
+    carried = {name for name, primitive in table.items() if primitive.batching}
     assert {"add", "sum", "linear", "matmul", "cross_entropy", "reshape"} <= carried
     assert not {"getitem", "gated_linear"} & carried
 

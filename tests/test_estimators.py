@@ -65,7 +65,7 @@ def test_reinforce_takes_its_baseline_in_many_forms():
     assert repr(Reinforce("mean")) == "Reinforce(baseline=MeanCost(decay=0.9))"
     assert repr(Reinforce(baselines.LeastVariance(0.5))) == "Reinforce(baseline=LeastVariance(decay=0.5))"
     for bad in ("median", ""):
-        with pytest.raises(ValueError, match="expected a baseline out of None, 'mean', 'optimal', a finite number"):
+        with pytest.raises(ValueError, match="expected baseline to be None, 'mean', 'optimal', a finite number"):
             Reinforce(bad)
     with pytest.raises(ValueError, match="finite"):
         Reinforce(np.nan)

@@ -136,7 +136,7 @@ def test_random_bits_are_refused_with_what_helps():
         gradcheck(fn, [np.zeros((2, 1))])
     dropout = mg.nn.Dropout(0.5)
     assert gradcheck(lambda x: dropout(x, mg.Generator(1)), [np.ones((2, 3))])
-    with pytest.raises(ValueError, match=r"same result each time, .*rng=mg.Generator\(0\)"):
+    with pytest.raises(ValueError, match=r"same value each time, .*rng=mg.Generator\(0\)"):
         gradcheck(lambda x: dropout(x, mg.random.current()), [np.ones((20, 30))])
 
 
@@ -163,7 +163,7 @@ def test_integers_alone_cannot_be_checked():
     (lambda x: 3.0, {}, TypeError, "returns a float64 Tensor, got float"),
     (lambda x: x > 0, {}, TypeError, "got a Tensor of bool"),
     (lambda x: ops.astype(x, dtype=np.float32), {}, TypeError, "got a Tensor of float32"),
-    (lambda x: x * rng.standard_normal(), {}, ValueError, "same result each time"),
+    (lambda x: x * rng.standard_normal(), {}, ValueError, "same value each time"),
     (lambda x: x, {"order": 3}, ValueError, "order 1 or 2, got 3"),
 ])
 def test_what_cannot_be_checked_is_refused(fn, options, error, words):

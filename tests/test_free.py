@@ -54,7 +54,7 @@ def test_a_freed_graph_says_so(use):
     loss = (y * mask).sum()
     loss.backward(free=True)
     before = x.grad.copy()
-    with pytest.raises(ValueError, match=r"backward\(free=True\) has freed it\. Leave free=True away"):
+    with pytest.raises(ValueError, match=r"backward\(free=True\) has freed it\. Use free=True in the last pass only"):
         use(loss, y, mask)
     np.testing.assert_array_equal(x.grad, before)
 

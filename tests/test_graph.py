@@ -200,7 +200,7 @@ def triple(x):
 
 
 @pytest.mark.parametrize(("products", "error", "message"), [
-    ((), ValueError, "triple: no vector-Jacobian product for argument 0"),
+    ((), ValueError, "triple: expected a vector-Jacobian product for argument 0"),
     ((lambda g, out, x: g[:1],), ValueError, r"triple: .*argument 0 has shape \(1,\); expected \(2,\)"),
     ((lambda g, out, x: g.astype("float32"),), TypeError, "triple: .*argument 0 has dtype float32"),
 ])

@@ -273,7 +273,7 @@ def test_one_instance_at_two_nodes_is_refused():
     rule, w = mg.estimators.Reinforce("mean"), leaf()
     first = mg.bernoulli(w, rule, name="first")
     second = mg.bernoulli(first - w, rule, name="second")
-    with pytest.raises(ValueError, match=r"one instance serves two nodes of a graph .*Make one for each"):
+    with pytest.raises(ValueError, match=r"got one for two nodes of a graph .*Make an instance for each"):
         mg.expected(second.sum(axis=1)).backward()
     np.testing.assert_array_equal(rule.state_dict()["weight"], 0)
 

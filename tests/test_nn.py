@@ -63,7 +63,7 @@ def test_loading_refuses_a_memory_for_a_rule_that_has_none():
     module = Everything()
     state = module.state_dict()
     module.rule = mg.estimators.Reinforce()
-    with pytest.raises(ValueError, match="rule: expected no state, since it has no memory"):
+    with pytest.raises(ValueError, match="rule: expected no state, since this rule has no memory"):
         module.load_state_dict(state)
 
 

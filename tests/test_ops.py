@@ -214,7 +214,8 @@ a23, a45 = np.ones((2, 3)), np.ones((4, 5))
     (lambda: ops.concatenate([a23, a45]), ValueError, r"concatenate: expected .*\[0\] \(2, 3\)"),
     (lambda: ops.concatenate([]), ValueError, "concatenate: expected"),
     (lambda: ops.stack([a23, a45]), ValueError, r"stack: expected .*\[1\] \(4, 5\)"),
-    (lambda: ops.split(a23, 2, axis=1), ValueError, r"split: expected a length that 2 divides .*\(2, 3\)"),
+    (lambda: ops.split(a23, 2, axis=1), ValueError,
+     r"split: expected a length along axis 1 that 2 divides, got.*\(2, 3\)"),
     (lambda: ops.prod(a23, axis=2), ValueError, "axis: expected axes from -2 to 1 .*, got 2"),
     (lambda: ops.repeat(a23, 2, axis=-3), ValueError, "axis: expected axes from -2 to 1 .*, got -3"),
     (lambda: ops.split(a23, 2, axis=2), ValueError, "axis: expected axes from -2 to 1 .*, got 2"),
@@ -255,7 +256,7 @@ def test_a_product_of_the_wrong_shape_or_dtype_is_named(monkeypatch, product, er
 
 def test_a_missing_product_is_named(monkeypatch):
     monkeypatch.setattr(ops.multiply, "products", ops.multiply.products[:1])
-    with pytest.raises(ValueError, match="multiply: no vector-Jacobian product for argument 1"):
+    with pytest.raises(ValueError, match="multiply: expected a vector-Jacobian product for argument 1"):
         leaf(a23) * leaf(a23)
 
 
@@ -376,7 +377,7 @@ def test_integers_and_booleans_keep_their_kind():
     (lambda: ops.einsum("ijk", a23), ValueError, "one letter for each axis"),
     (lambda: ops.einsum("ij->ik", a23), ValueError, "letters of the arrays in the result"),
     (lambda: ops.einsum("ij->ii", a23), ValueError, "letters of the arrays in the result, each once"),
-    (lambda: ops.einsum("i...->i", a23), ValueError, r"and '\.\.\.' if they have it"),
+    (lambda: ops.einsum("i...->i", a23), ValueError, r"and '\.\.\.' if the arrays have it"),
     (lambda: ops.einsum("ii", a23), ValueError, "one length for axis 'i'"),
     (lambda: ops.einsum("ij,jk", a23, a45), ValueError, r"one length for axis 'j', got arrays\[0\] \(2, 3\)"),
     (lambda: ops.tensordot(a23, a45, 1), ValueError, "pairs of axes of equal lengths"),
@@ -387,14 +388,14 @@ def test_integers_and_booleans_keep_their_kind():
     (lambda: ops.diag(np.ones((1, 1, 1))), ValueError, "diag: expected a vector or a matrix"),
     (lambda: ops.pad(a23, -1), ValueError, "widths of at least 0"),
     (lambda: ops.pad(a23, (1, 2, 3)), ValueError, "widths of at least 0"),
-    (lambda: ops.pad(a23, 1, mode="mean"), ValueError, "expected a mode out of 'constant'"),
+    (lambda: ops.pad(a23, 1, mode="mean"), ValueError, "expected mode to be one of 'constant'"),
     (lambda: ops.pad(np.ones(0), 1, mode="edge"), ValueError, "entries to copy along axis 0"),
     (lambda: ops.pad(np.arange(3), 1, constant_values=0.5), TypeError, "that dtype int64 can hold, got 0.5"),
     (lambda: ops.full_like(np.arange(3), 0.5), TypeError, "that dtype int64 can hold, got 0.5"),
     (lambda: ops.topk(a23, 4), ValueError, "topk: expected k as an int from 0 to 3, the length of axis 1"),
     (lambda: ops.topk(a23, 1.0), ValueError, "topk: expected k as an int from 0 to 3"),
     (lambda: ops.topk(a23, 1, axis=2), ValueError, "axis: expected axes from -2 to 1"),
-    (lambda: ops.gather(a23, 0, np.array([0])), ValueError, "gather: expected indices with an axis for each of x"),
+    (lambda: ops.gather(a23, 0, np.array([0])), ValueError, "gather: expected indices with as many axes as x"),
     (lambda: ops.gather(a23, 0, np.array([[2]])), ValueError, "take_along_axis: expected"),
     (lambda: ops.mse(np.ones((3, 1)), np.ones(3)), ValueError, r"one shape, got x \(3, 1\), targets \(3,\)"),
     (lambda: ops.gelu(a23, approximate="erf"), ValueError, "approximate='none' or 'tanh', got 'erf'"),

@@ -24,7 +24,7 @@ def rule_of(function, **attributes):
 
 @pytest.mark.parametrize(("needs", "error", "words"), [
     ({"cost", "gradient"}, ValueError,
-     "Mine: expected needs out of grad, cost, cost_at, cost_and_grad_at, inner, got gradient"),
+     "Mine: expected needs from grad, cost, cost_at, cost_and_grad_at, inner, got gradient"),
     ({3}, ValueError, "got 3"),
     ("cost", TypeError, r"Mine: expected needs to be a set of names, such as \{'cost'\}, got 'cost'"),
     (None, TypeError, "got None"),
@@ -49,7 +49,7 @@ def test_needs_of_an_instance_are_checked_when_it_is_used():
     rule.needs = {"grad"}
     np.testing.assert_array_equal(backward(rule), 0.5)
     rule.needs = {"gradient"}
-    with pytest.raises(ValueError, match="expected needs out of grad"):
+    with pytest.raises(ValueError, match="expected needs from grad"):
         backward(rule)
     rule.needs = "grad"
     with pytest.raises(TypeError, match="a set of names"):
@@ -74,7 +74,7 @@ def test_help_lists_what_a_node_has():
 
 
 def test_a_wrong_name_is_told_which_there_are():
-    with pytest.raises(AttributeError, match=r"a rule's node has no 'vlaue'\. It has ") as raised:
+    with pytest.raises(AttributeError, match=r"the node of a rule has no 'vlaue'\. It has ") as raised:
         backward(rule_of(lambda node: node.vlaue))
     for name in names_of_a_node():
         assert name in str(raised.value)

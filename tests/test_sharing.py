@@ -52,9 +52,9 @@ def test_a_graph_is_stale_after_any_change_of_a_leaf(change):
     product = w @ x
     loss = product.sum()
     change(w)
-    with pytest.raises(ValueError, match=r"matmul: .* changed in place since"):
+    with pytest.raises(ValueError, match=r"matmul: .* changed in place"):
         loss.backward()
-    with pytest.raises(ValueError, match=r"matmul: .* changed in place since"):
+    with pytest.raises(ValueError, match=r"matmul: .* changed in place"):
         mg.replay([loss], {x: np.ones(2)})
     (w @ x).sum().backward()            # a new graph is as good as any
     np.testing.assert_array_equal(x.grad, w.data.sum(axis=0))
@@ -71,7 +71,7 @@ def test_a_graph_is_stale_after_sgd_on_a_gated_weight(factored):
     if not factored:
         assert layer.weight.grad.shape == (4, 3)        # looking at it multiplies it out
     mg.optim.SGD([layer.weight], lr=0.1).step()
-    with pytest.raises(ValueError, match=r"gated_linear: .* changed in place since"):
+    with pytest.raises(ValueError, match=r"gated_linear: .* changed in place"):
         loss.backward()
 
 
@@ -108,9 +108,9 @@ def test_a_view_is_refused_once_its_leaf_has_changed(view, recorded):
     w.data -= 1.0
     for use in (lambda: made * 2, lambda: made.data, made.numpy, lambda: mg.replay([made], {u: np.array(1.0)}),
                 lambda: mg.grad(loss, u), lambda: mg.replay([loss], {u: np.array(1.0)})):
-        with pytest.raises(ValueError, match=r"changed in place since|computed under no_grad"):
+        with pytest.raises(ValueError, match=r"changed in place|computed under no_grad"):
             use()
-    assert "changed since" in repr(made)
+    assert "has changed" in repr(made)
     fresh = view(w) if recorded else under_no_grad(view, w)
     np.testing.assert_array_equal(fresh.numpy(), expected - 1)
 
@@ -178,7 +178,7 @@ def test_a_buffer_that_is_filled_again_gives_the_right_gradient_or_an_error(size
         np.testing.assert_allclose(mg.replay([total], {w: np.array(2.0)}), 12.0, rtol=1e-14)
     else:
         for use in (total.backward, lambda: mg.replay([total], {w: np.array(2.0)})):
-            with pytest.raises(ValueError, match=r"multiply: .* argument 1 was changed since.*copy of a buffer"):
+            with pytest.raises(ValueError, match=r"multiply: .* argument 1 was changed.*pass a copy"):
                 use()
 
 
@@ -194,10 +194,10 @@ def test_pictures_that_are_replaced_by_others_are_noticed_in_any_layout(operand)
         inner = pictures.reshape(2, -1, 28, 28)[..., 6:22, 6:22]
         inner[...] = rng.random(inner.shape)
         buffer = operand(pictures[0].reshape(-1, 784)).copy(order="K")
-        before = sharing.entries(buffer)
-        assert sharing.entries(buffer) == before
+        before = sharing.compared_entries(buffer)
+        assert sharing.compared_entries(buffer) == before
         buffer[...] = operand(pictures[1].reshape(-1, 784))
-        assert sharing.entries(buffer) != before
+        assert sharing.compared_entries(buffer) != before
 
 
 def test_nan_is_equal_to_itself():
@@ -214,14 +214,14 @@ def test_arrays_given_by_name_and_packed_ones_are_watched_too():
     w, table = leaf(np.ones(1000)), np.ones(1000)
     loss = scaled(w, table=table).sum()
     table[:] = 2
-    with pytest.raises(ValueError, match=r"argument table was changed since"):
+    with pytest.raises(ValueError, match=r"argument table was changed"):
         loss.backward()
 
     blocks = open_blocks(np.ones((2, 3)))
     units, weight = Packed(np.ones((6, 2)), blocks, 2), leaf(np.ones((1, 6)))
     loss = mg.linear(units, weight).sum()
     units.values[:] = 2
-    with pytest.raises(ValueError, match=r"linear: .* argument 0 was changed since"):
+    with pytest.raises(ValueError, match=r"linear: .* argument 0 was changed"):
         loss.backward()
 
 
@@ -263,7 +263,7 @@ def matrix(numbers):
     lambda x: mg.grad(leaf([1.0, 2.0]) * 2, leaf([1.0, 2.0]), x),
 ])
 def test_masked_arrays_and_matrices_are_refused(use, array):
-    with pytest.raises(TypeError, match=r"expected an ordinary array, got a (masked one|matrix)"):
+    with pytest.raises(TypeError, match=r"expected an ordinary array, got a (masked array|matrix)"):
         use(array)
 
 
@@ -280,7 +280,7 @@ def test_a_memmap_is_an_ordinary_array(tmp_path):
     assert type(loss.parents[0][1].value) is np.ndarray
     loss.backward()
     array[:] = 1
-    with pytest.raises(ValueError, match="changed since"):
+    with pytest.raises(ValueError, match="was changed"):
         loss.backward()
 
 

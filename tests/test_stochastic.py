@@ -223,7 +223,7 @@ def test_logits_have_to_be_floating_and_to_have_the_axes_of_a_sample():
 def test_what_a_rule_asks_it_has_to_declare(need, look):
     passed_back(Probe(look, need), per_row)
     everything_else = {"grad", "cost", "cost_at", "cost_and_grad_at"} - {need}
-    with pytest.raises(ValueError, match=f"asked for '{need}', which it does not declare"):
+    with pytest.raises(ValueError, match=f"asked for '{need}', which it has not declared"):
         passed_back(Probe(look, *everything_else), per_row)
 
 
@@ -239,7 +239,7 @@ def test_costs_have_to_fit_the_samples_of_a_node(shape):
     def cost(b):
         return mg.expected(b.sum() * np.ones(shape))
 
-    with pytest.raises(ValueError, match=r"do not fit node|an axis, 2, that no binary node above"):
+    with pytest.raises(ValueError, match=r"do not fit node|axis 2, which no binary node above"):
         passed_back(Reinforce(), cost, (4, 2, 3))
 
 
@@ -271,14 +271,14 @@ def test_a_gradient_that_no_path_leads_to():
         a = leaf(np.zeros((4, 3)))
         b = mg.bernoulli(a, rule)
         loss = mg.expected((b > 0).astype(float).sum(axis=1)) + a.sum()
-        with pytest.raises(ValueError, match="nothing that has a derivative"):
+        with pytest.raises(ValueError, match="no path with derivatives"):
             loss.backward()
 
 
 def test_one_memory_cannot_serve_two_nodes():
     rule, a = Reinforce("mean"), leaf(np.zeros((4, 3)))
     b = mg.bernoulli(a, rule, name="first") * mg.bernoulli(a, rule, name="second")
-    with pytest.raises(ValueError, match="one instance serves two nodes"):
+    with pytest.raises(ValueError, match="got one for two nodes of a graph"):
         per_row(b).backward()
     for rule in (Reinforce(), Reinforce(2.0), StraightThrough()):
         per_row(mg.bernoulli(a, rule) * mg.bernoulli(a, rule)).backward()
@@ -671,11 +671,11 @@ def node_of(shape, name="bernoulli", event_ndim=1):
 @pytest.mark.parametrize(("costs", "words"), [
     # (n, 1) − (n,) is (n, n), whose mean is another number
     (lambda: node_of((4, 1)) - np.arange(4.0),
-     r"costs of shape \(4, 4\) have an axis, 1, .*'bernoulli' has samples \(4,\)"),
-    (lambda: node_of((4, 3)) * 2.0, r"axis, 1, .*mg.mean\(costs, axis=1\)"),                 # that of the units
-    (lambda: node_of((4, 3)).sum(axis=1) * np.ones((4, 4)), "axis, 1,"),
-    (lambda: node_of((4, 3), event_ndim=2).sum(axis=1), r"costs of shape \(4,\) have an axis, 0, .* samples \(\)"),
-    (lambda: mg.expand_dims(node_of((4, 5, 3)).sum(axis=2), 2) * np.ones(6), r"axis, 2, .* has samples \(4, 5\)"),
+     r"costs of shape \(4, 4\) have axis 1, .*'bernoulli' has samples \(4,\)"),
+    (lambda: node_of((4, 3)) * 2.0, r"axis 1, .*mg.mean\(costs, axis=1\)"),                 # that of the units
+    (lambda: node_of((4, 3)).sum(axis=1) * np.ones((4, 4)), "axis 1,"),
+    (lambda: node_of((4, 3), event_ndim=2).sum(axis=1), r"costs of shape \(4,\) have axis 0, .* samples \(\)"),
+    (lambda: mg.expand_dims(node_of((4, 5, 3)).sum(axis=2), 2) * np.ones(6), r"axis 2, .* has samples \(4, 5\)"),
 ])
 def test_an_axis_of_the_costs_that_no_node_has_is_refused(costs, words):
     with pytest.raises(ValueError, match=words):
@@ -687,7 +687,7 @@ def test_an_axis_of_the_costs_that_no_node_has_is_refused(costs, words):
 def test_an_axis_of_the_costs_has_to_be_one_of_some_node_above_and_not_of_each():
     few, many = node_of((4, 2), "few"), node_of((4, 5, 2), "many")
     mg.expected(many.sum(axis=2) * few[:, :1]).backward()
-    with pytest.raises(ValueError, match="node 'few' has samples"):
+    with pytest.raises(ValueError, match="Node 'few' has samples"):
         mg.expected(few[:, :1] * np.ones(5)).backward()
 
 
@@ -701,7 +701,7 @@ def test_axes_of_length_1_and_costs_of_no_node_may_stay():
 
 def test_log_weights_have_the_axes_of_samples_as_well():
     mg.expected(node_of((4, 5, 2)).sum(axis=2), over=-1).backward()
-    words = r"log-weights of shape \(4, 5\) have an axis, 1, .*mg.logmeanexp\(log_weights, axis=1\)"
+    words = r"log-weights of shape \(4, 5\) have axis 1, .*mg.logmeanexp\(log_weights, axis=1\)"
     with pytest.raises(ValueError, match=words):
         mg.expected(node_of((4, 2))[:, :1] * np.ones(5), over=1).backward()
     for over in (0, -2, 2, 1.5):

@@ -242,5 +242,5 @@ def test_tensors_by_keyword_are_arguments_like_any_other():
     gates = mg.tensor(np.ones((2, 4)), requires_grad=True)
     mg.gated_linear(x, weight=weight, gates=gates, bias=None).to_dense().sum().backward()
     np.testing.assert_array_equal(gates.grad, np.full((2, 4), 3.0))
-    with pytest.raises(TypeError, match="sum: expected an ordinary value as axis"):
+    with pytest.raises(TypeError, match="sum: expected a number or an array as axis"):
         mg.sum(x, axis=mg.tensor(1))

@@ -16,7 +16,7 @@ from minigrad.diagrams.drawing import Drawing
 from minigrad.diagrams.item import Item
 from minigrad.diagrams.svg import as_svg
 from minigrad.diagrams.text import as_text
-from minigrad.graph import Evaluation, ancestors, keepers
+from minigrad.graph import Evaluation, ancestors, gradient_targets
 from minigrad.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def cotangents_of(outputs: Sequence[Tensor]) -> dict[Any, Any]:
     """The cotangents of a backward pass that starts with ones at the outputs: a dict from Tensor to array."""
     evaluation = Evaluation(outputs, [np.ones_like(ops.dense(x.value)) for x in outputs], rules_learn=False)
     nodes = evaluation.nodes()
-    _, wanted = evaluation.plan(nodes, keepers(outputs, nodes))
+    _, wanted = evaluation.plan(nodes, gradient_targets(outputs, nodes))
     return evaluation.backward(list(wanted))
 
 

@@ -1,4 +1,4 @@
-"""Baselines: what is subtracted from the cost before it multiplies the score h − p.
+"""Baselines: numbers that are subtracted from the cost before it is multiplied by the score h − p.
 
 The score has the mean 0.  So a baseline L̄ that does not depend on the sample h changes the variance of
 (h − p)(L − L̄) and not its mean.  A baseline that contains the current cost would change the mean.  Therefore

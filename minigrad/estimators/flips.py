@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_UNITS = 12
 
 
-def differences_made(node: BinaryNode, units: Array) -> Array:
+def cost_differences(node: BinaryNode, units: Array) -> Array:
     """L(h_i = 1) − L(h_i = 0) of each row, (rows, K), for K units i.
 
     ``units`` is (K, rows), or (K, 1) for the same units in all rows.
@@ -42,7 +42,7 @@ class LocalExpectation(Estimator):
 
     def backward(self, node: BinaryNode) -> Array:
         every_unit = np.arange(node.shape[1], like=node.value)[:, None]
-        return node.probs * (1 - node.probs) * differences_made(node, every_unit)
+        return node.probs * (1 - node.probs) * cost_differences(node, every_unit)
 
 
 class BitFlip(Estimator):
@@ -59,7 +59,7 @@ class BitFlip(Estimator):
     def backward(self, node: BinaryNode) -> Array:
         rows, units = node.shape
         chosen = node.rng.integers(units, (rows, 1))
-        estimate = units * node.probs * (1 - node.probs) * differences_made(node, chosen.T)
+        estimate = units * node.probs * (1 - node.probs) * cost_differences(node, chosen.T)
         return np.where(np.arange(units, like=chosen) == chosen, estimate, 0)
 
 

@@ -36,7 +36,7 @@ class Network:
     ----------
     hidden : number of tanh units.
     rate : learning rate.
-    seed : of W, the only parameter that does not start at 0.
+    seed : seed of W, the only parameter whose initial value is not 0.
 
     Raises
     ------

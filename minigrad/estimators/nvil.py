@@ -51,9 +51,9 @@ class LearnedBaseline(Network):
 class Nvil(Reinforce):
     """d cost / d logit = (b − p)(L − c_φ(context)): REINFORCE whose baseline is a small network.
 
-    It made variational inference with binary latent variables practical.  Much of the variance of a cost comes
-    from the example that it belongs to.  The context of the node (``mg.bernoulli(..., context=x)``) tells the
-    network which example that is, so the baseline removes this part of the variance.  φ minimises the squared
+    It made variational inference with binary latent variables practical.  Much of the variance of the costs is
+    due to differences between examples.  The network gets the example as the context of the node
+    (``mg.bernoulli(..., context=x)``), so the baseline removes this part of the variance.  φ minimises the squared
     error of the prediction on past passes.  It is the rule's memory.  Unbiased.  Needs the cost.
     Mnih & Gregor (2014), arXiv 1402.0030.
 
@@ -61,7 +61,7 @@ class Nvil(Reinforce):
     ----------
     hidden : units of the network, which has one hidden layer.
     rate : learning rate of the network.
-    seed : of its first weights.
+    seed : seed of its initial weights.
 
     Raises
     ------

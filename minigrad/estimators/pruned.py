@@ -1,4 +1,4 @@
-"""A rule that chooses one flip before it evaluates it."""
+"""A rule that flips one unit, which it chooses at random."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class PrunedFlip(Estimator):
     """d cost / d logit_i = W (f(b with b_i = 1) − f(b)) at one unit i whose bit is 0, and 0 at the others.
 
-    If the logits rise a little, one of the zeros of the sample may become a one: unit i with a probability
+    If the logits increase a little, one of the zeros of the sample may become a one.  For unit i, the probability is
     proportional to w_i = p_i (1 − b_i).  The rule draws one of these alternatives with probability w_i / W,
     W = Σ_i w_i, and gives it the whole weight W (stochastic triples call this pruning).  The mean over the choice
     is p_i (1 − b_i)(f(b_i = 1) − f(b)).  The mean of that over b_i is p_i (1 − p_i)(f(b_i = 1) − f(b_i = 0)), so

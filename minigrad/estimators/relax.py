@@ -1,4 +1,4 @@
-"""A control variate that is a network.  It is trained to make the variance small."""
+"""A rule whose control variate is a small network, which is trained to reduce the variance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Relax(Estimator):
     ----------
     hidden : units of the network, which has one hidden layer.
     rate : learning rate of the network.
-    seed : of its first weights.
+    seed : seed of its initial weights.
 
     Raises
     ------

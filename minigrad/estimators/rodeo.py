@@ -1,4 +1,4 @@
-"""Control variates from a Markov chain: one whose steps do not change the mean of any function."""
+"""Control variates from a Markov chain that does not change the distribution of the samples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rodeo(Estimator):
     samples : K, two or more.
     hidden : units of the network, which has one hidden layer.
     rate : learning rate of the network.
-    seed : of its first weights.
+    seed : seed of its initial weights.
 
     Raises
     ------

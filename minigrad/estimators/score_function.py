@@ -1,4 +1,4 @@
-"""Score-function rules: correlate the bit of each unit with the cost of the sample.
+"""Score-function rules: they use the correlation of each unit with the cost of the sample.
 
 They need the cost of each sample and no gradient, so the cost may be a step function or a black box.  They take
 no evaluation besides the forward pass.  Their variance is high, and it grows with the number of units, since the
@@ -55,7 +55,7 @@ class Reinforce(Estimator):
         known = ", ".join(map(repr, BASELINES))
         if baseline is None or isinstance(baseline, str):
             if baseline not in BASELINES:
-                raise ValueError(f"Reinforce: expected a baseline out of {known}, a finite number or an object with "
+                raise ValueError(f"Reinforce: expected baseline to be {known}, a finite number or an object with "
                                  f"start, value and learn, got {baseline!r}")
             self.baseline = BASELINES[baseline]()
         elif hasattr(baseline, "start"):
@@ -63,7 +63,7 @@ class Reinforce(Estimator):
         elif is_real(baseline):
             self.baseline = Constant(float(baseline))
         else:
-            raise ValueError(f"Reinforce: expected a baseline out of {known}, a finite number or an object with "
+            raise ValueError(f"Reinforce: expected baseline to be {known}, a finite number or an object with "
                              f"start, value and learn, got {described(baseline)}")
         self.state = self.baseline.start()
 
@@ -77,10 +77,10 @@ class Reinforce(Estimator):
 
 
 class Correlation(Estimator):
-    """d cost / d logit = h L: the plain correlation of unit and cost, without centring.
+    """d cost / d logit = h L: the correlation of unit and cost, where h is not centred.
 
-    Its mean is the gradient plus p E[L].  So it is biased, unless the mean of the cost is 0.  It is here to teach
-    why the score is centred.  It is also the learning rule of Boltzmann machines, if the reward is +1 for samples
+    Its mean is the gradient plus p E[L].  So it is biased, unless the mean of the cost is 0.  It shows
+    why the score must be centred.  It is also the learning rule of Boltzmann machines, if the reward is +1 for samples
     with the visible units set to data and −1 for samples of the model alone.  Needs the cost.
     Bengio (2013), arXiv 1305.2982.
     """

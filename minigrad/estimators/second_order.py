@@ -1,8 +1,8 @@
-"""Rules that use the gradient at the sample as part of a quadratic: exact where the cost is quadratic.
+"""Rules that use the gradient at the sample and are exact for quadratic costs.
 
-Straight-through takes the slope at the sample.  For a quadratic cost, the mean of the slopes at both values,
-½ (L'(0) + L'(1)), is the difference L(1) − L(0).  These rules multiply the slope at the sample by ½ (1 − p) if the
-sample is 1, and by ½ p if it is 0.  The mean is then p (1 − p) ½ (L'(0) + L'(1)), the exact gradient.
+Straight-through multiplies the slope at the sample by a number.  For a quadratic cost, the mean of the slopes at both
+values, ½ (L'(0) + L'(1)), is the difference L(1) − L(0).  These rules multiply the slope at the sample by ½ (1 − p) if
+the sample is 1, and by ½ p if it is 0.  The mean is then p (1 − p) ½ (L'(0) + L'(1)), the exact gradient.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Darn(Estimator):
     """d cost / d logit = (h − centre) (h − p) · d cost / d h, with centre ½ or p.
 
-    REINFORCE whose baseline is the first-order expansion of the cost about the centre.  About ½ its mean is
-    p(1 − p) ½ (L'(0) + L'(1)), which is exact for a cost that is quadratic in each unit by itself.  About p its mean
-    is p(1 − p) ((1 − p) L'(1) + p L'(0)).  Biased otherwise.  Needs the gradient, also at units whose sample is 0.
+    REINFORCE whose baseline is the first-order expansion of the cost about the centre.  With centre ½ the mean is
+    p(1 − p) ½ (L'(0) + L'(1)).  This is exact if the cost is quadratic in each unit, and biased otherwise.  With
+    centre p the mean is p(1 − p) ((1 − p) L'(1) + p L'(0)).  Needs the gradient, also at units whose sample is 0.
     Gregor, Danihelka, Mnih, Blundell & Wierstra (2014).
 
     Parameters
@@ -33,7 +33,7 @@ class Darn(Estimator):
     Raises
     ------
     ValueError
-        ``centre`` is another word.
+        ``centre`` is neither of these.
     """
 
     needs = frozenset({"grad"})

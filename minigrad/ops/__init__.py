@@ -1,4 +1,4 @@
-"""The table of primitives: every function the engine can differentiate, with its derivatives."""
+"""The primitives: every function that the engine can differentiate, with its derivatives."""
 # ruff: noqa: F401, F403 (each file lists what it exports)
 
 from minigrad.ops import (
@@ -28,7 +28,7 @@ from minigrad.ops.bitwise import *
 from minigrad.ops.constants import *
 from minigrad.ops.contraction import *
 from minigrad.ops.diagonals import *
-from minigrad.ops.errors import with_words_checked
+from minigrad.ops.errors import with_names_checked
 from minigrad.ops.gated import *
 from minigrad.ops.indexing import *
 from minigrad.ops.joining import *
@@ -45,13 +45,13 @@ from minigrad.ops.special import *
 from minigrad.ops.transfer import *
 from minigrad.ops.trigonometry import *
 
-FILES = (activations, arithmetic, bitwise, constants, contraction, diagonals, gated, indexing, joining, linear_algebra,
-         logic, padding, reductions, rounding, shaping, sorting, special, transfer, trigonometry)
+MODULES = (activations, arithmetic, bitwise, constants, contraction, diagonals, gated, indexing, joining,
+           linear_algebra, logic, padding, reductions, rounding, shaping, sorting, special, transfer, trigonometry)
 
-#: The functions on Tensors, which are also names of ``minigrad`` itself.
-__all__ = sorted(name for file in FILES for name in file.__all__)
+#: The functions on Tensors.  ``minigrad`` exports all of them too.
+__all__ = sorted(name for module in MODULES for name in module.__all__)
 
-# A primitive refuses other libraries' words for its arguments (dim, keepdim); so do the functions made of primitives.
+# A primitive refuses argument names of other libraries (dim, keepdim).  Functions made of primitives do the same.
 for name in __all__:
     if name not in table and not {"axis", "min"}.isdisjoint(globals()[name].__code__.co_varnames):
-        globals()[name] = with_words_checked(globals()[name])
+        globals()[name] = with_names_checked(globals()[name])

@@ -1,21 +1,29 @@
-"""Many alternatives in one replay: what a function gives, had its arguments been otherwise, K times over.
+"""Many replays at once: the outputs of a function for K other values of its arguments.
 
-A rule that asks "what would the cost have been with this bit flipped?" asks it of every bit.  Each
-answer is a replay of the graph below, and a loop over them would spend its time in Python.  So all of
-them are made at once: the values that differ get a leading axis, one entry for each of K alternatives,
-and run through the graph together.  What does not differ keeps its shape, and broadcasting does the rest.
+A rule may ask for the cost with each bit flipped in turn.  Each answer is a replay of the graph below the node, and
+a Python loop over these replays would be slow.  So all K replays run at once.  The values that differ get a leading
+axis, with one entry for each of K alternatives.  Values that do not differ keep their shape, and are broadcast.
 
-A primitive says how it carries that axis, beside its products: ``multiply.carries = elementwise``.  Such
-a function computes the primitive at all alternatives, from its function on arrays, the output ``out`` and
-the ``operands`` of the run that they differ from, the ``lifted`` arguments (a dict from argument to
-alternatives), and the options.  Where it does not apply it returns None.  Then, and for primitives that
-say nothing, ``evaluate`` loops over the alternatives, for this primitive alone.
+Each primitive can have a batching function, such as ``multiply.batching = elementwise``.  A batching function
+computes the primitive at all alternatives.  Its arguments are
 
-Alternatives are an array with the leading axis; ``Flips``, where one unit of a row differs and only that
-one is stored; or a list, of values that do not stack.
+    function    the function on arrays of the primitive
+    out         the output in the original run
+    operands    the arguments in the original run
+    batched     a dict from argument number to alternatives
+    options     the options of the call
 
-An alternative that differs in one unit moves the pre-activations of the next layer by one column of its
-weight: out + (flipped − unit) · column, a change of rank one, instead of a matrix product.
+It returns None if it cannot handle a call.  In this case, and for primitives without a batching function,
+``evaluate`` loops over the alternatives.  It does so for this one primitive only.
+
+Alternatives are stored in one of three ways:
+
+    array       with the leading axis
+    Flips       only one unit of each row differs, and only the values of these units are stored
+    list        the values cannot be stacked in an array
+
+If an alternative differs in one unit, the output of the next linear layer changes by a multiple of one column of
+the weight: out + (flipped − unit) · column.  This takes much less time than a matrix product.
 """
 
 from inspect import signature
@@ -26,16 +34,16 @@ import numpy as np
 from minigrad.kernels import Packed
 from minigrad.kernels.device import arrays
 
-#: Alternatives go through a graph so many at a time that none of its values takes more than this: what one
-#: primitive writes is then still in the processor's cache when the next one reads it.
+#: The largest size of a value when alternatives are evaluated in chunks.  With this size the output of one primitive
+#: is still in the cache of the processor when the next primitive reads it.
 MOST_BYTES = 2**18
 
 
 class Flips:
-    """Alternatives of ``base`` (rows, units) with one unit changed in each row.
+    """Alternatives of ``base`` (rows, units) in which one unit of each row is changed.
 
-    Alternative k is ``flipped[k, r]`` at unit ``units[k, r]`` of row r, and ``base`` elsewhere.  ``units`` of
-    (K, 1) names the same unit in every row.
+    Alternative k equals ``base``, except for unit ``units[k, r]`` of row r, which is ``flipped[k, r]``.  If ``units``
+    has the shape (K, 1), the same unit is changed in every row.
 
     >>> stack(Flips(np.zeros((1, 2)), np.ones((2, 1)), np.array([[0], [1]])))
     array([[[1., 0.]],
@@ -50,12 +58,12 @@ class Flips:
     def __len__(self):
         return len(self.units)
 
-    def __getitem__(self, some):
-        """Some of the alternatives, a slice."""
-        return Flips(self.base, self.flipped[some], self.units[some])
+    def __getitem__(self, chunk):
+        """The alternatives in a slice."""
+        return Flips(self.base, self.flipped[chunk], self.units[chunk])
 
     def at_units(self, x):
-        """The entries of x, which broadcasts to ``base``, at the units that differ, (K, rows)."""
+        """The entries of x at the units that differ, (K, rows).  x broadcasts to the shape of ``base``."""
         if not np.ndim(x):
             return x
         return np.broadcast_to(x, self.base.shape)[np.arange(len(self.base), like=self.base), self.units]
@@ -71,51 +79,51 @@ def stack(x):
 
 
 def of_shape(x, shape):
-    """Alternatives of values of ``shape``, the same entries as those of x."""
+    """The alternatives x, reshaped so that each of them has ``shape``."""
     return x if x.shape[1:] == shape else stack(x).reshape(len(x), *shape)
 
 
-def evaluate(primitive, out, operands, lifted, options):
-    """A primitive at all alternatives: in one call if it carries them, else one after the other.
+def evaluate(primitive, out, operands, batched, options):
+    """A primitive at all alternatives: in one call if it has a batching function, otherwise in a loop.
 
-    Packed units and arrays given by name are left to the loop.
+    The loop also handles packed units, and arrays among the options.
     """
-    special = any(isinstance(x, (Packed, list)) for x in [*operands, *lifted.values()])
-    by_name = any(arrays.is_array(x) for x in options.values())
-    if primitive.carries and not special and not by_name:
-        found = primitive.carries(primitive.forward, out, operands, lifted, options)
-        if found is not None:
-            return found
-    lifted = {i: x if isinstance(x, list) else stack(x) for i, x in lifted.items()}
-    found = [primitive.forward(*(lifted[i][k] if i in lifted else x for i, x in enumerate(operands)), **options)
-             for k in range(len(next(iter(lifted.values()))))]
-    return found if any(isinstance(x, Packed) or np.shape(x) != out.shape for x in found) else np.stack(found)
+    special = any(isinstance(x, (Packed, list)) for x in [*operands, *batched.values()])
+    array_options = any(arrays.is_array(x) for x in options.values())
+    if primitive.batching and not special and not array_options:
+        result = primitive.batching(primitive.forward, out, operands, batched, options)
+        if result is not None:
+            return result
+    batched = {i: x if isinstance(x, list) else stack(x) for i, x in batched.items()}
+    results = [primitive.forward(*(batched[i][k] if i in batched else x for i, x in enumerate(operands)), **options)
+               for k in range(len(next(iter(batched.values()))))]
+    return results if any(isinstance(x, Packed) or np.shape(x) != out.shape for x in results) else np.stack(results)
 
 
-# -- how primitives carry alternatives ----------------------------------------------------------------
+# -- batching functions -------------------------------------------------------------------------------
 
-def elementwise(function, out, operands, lifted, options):
-    """A function of single entries.
+def elementwise(function, out, operands, batched, options):
+    """For a function of single entries.
 
-    Flips stay flips, if all arguments have theirs at the same units.  Elsewhere new axes after the
-    leading one keep shapes aligned from the right, as broadcasting wants them.
+    If all batched arguments are Flips of the same units, the result is Flips too.  Otherwise new axes are inserted
+    after the leading axis.  Then the other axes broadcast as before, since broadcasting aligns shapes from the right.
     """
-    first, *others = lifted.values()
+    first, *others = batched.values()
     if all(isinstance(x, Flips) and x.units is first.units and x.base.shape == out.shape for x in (first, *others)):
-        at_units = [lifted[i].flipped if i in lifted else first.at_units(x) for i, x in enumerate(operands)]
+        at_units = [batched[i].flipped if i in batched else first.at_units(x) for i, x in enumerate(operands)]
         return Flips(out, function(*at_units, **options), first.units)
     aligned = list(operands)
-    for i, x in lifted.items():
+    for i, x in batched.items():
         x = stack(x)
         aligned[i] = x.reshape(len(x), *(1,) * (out.ndim + 1 - x.ndim), *x.shape[1:])
     return function(*aligned, **options)
 
 
-def over_axes(function, out, operands, lifted, options):
-    """A function of x over ``axis``, which moves up by one; None, for all axes, is all but the first."""
+def over_axes(function, out, operands, batched, options):
+    """For a function of x over ``axis``.  The axes are shifted by one.  None becomes all axes but the leading one."""
     call = signature(function).bind(*operands, **options)
     call.apply_defaults()
-    x, axis = stack(lifted[0]), call.arguments["axis"]
+    x, axis = stack(batched[0]), call.arguments["axis"]
     if axis is None:
         axis = tuple(range(1, x.ndim))
     elif isinstance(axis, tuple):
@@ -126,50 +134,50 @@ def over_axes(function, out, operands, lifted, options):
     return function(*call.args, **call.kwargs)
 
 
-def same_entries(function, out, operands, lifted, options):
-    """A new shape for the same entries in the same order."""
-    return of_shape(stack(lifted[0]), out.shape)
+def same_entries(function, out, operands, batched, options):
+    """For a function that gives the same entries another shape."""
+    return of_shape(stack(batched[0]), out.shape)
 
 
-def last_axes(function, out, operands, lifted, options):
-    """A function of x that works on its last axes, whatever stands before them."""
-    return function(stack(lifted[0]), *operands[1:], **options)
+def last_axes(function, out, operands, batched, options):
+    """For a function of the last axes of x, with any number of axes before them."""
+    return function(stack(batched[0]), *operands[1:], **options)
 
 
-def contracted(function, out, operands, lifted, options):
-    """A sum of products over named axes: the leading axis gets a name of its own."""
+def contracted(function, out, operands, batched, options):
+    """For a sum of products over named axes.  The leading axis gets a new name."""
     inputs, result = options["subscripts"].split("->")
     name = next(name for name in ascii_letters if name not in inputs)
-    letters = [name * (i in lifted) + part for i, part in enumerate(inputs.split(","))]
-    return function(*(stack(lifted[i]) if i in lifted else x for i, x in enumerate(operands)),
+    letters = [name * (i in batched) + part for i, part in enumerate(inputs.split(","))]
+    return function(*(stack(batched[i]) if i in batched else x for i, x in enumerate(operands)),
                     subscripts=f"{','.join(letters)}->{name}{result}")
 
 
-def by_example(function, out, operands, lifted, options):
-    """A function whose leading axes are examples: what does not differ is repeated."""
-    count = len(next(iter(lifted.values())))
-    return function(*(stack(lifted[i]) if i in lifted else np.broadcast_to(x, (count, *x.shape))
+def by_example(function, out, operands, batched, options):
+    """For a function whose leading axes are examples.  Arguments that are not batched are repeated."""
+    count = len(next(iter(batched.values())))
+    return function(*(stack(batched[i]) if i in batched else np.broadcast_to(x, (count, *x.shape))
                       for i, x in enumerate(operands)), **options)
 
 
-def matrix_product(function, out, operands, lifted, options):
-    """x @ y for a vector or matrix y that does not differ: all rows at once, or a change of rank one."""
+def matrix_product(function, out, operands, batched, options):
+    """For x @ y, if only x is batched and y is a vector or a matrix."""
     y = operands[1]
-    if set(lifted) != {0} or y.ndim > 2:
+    if set(batched) != {0} or y.ndim > 2:
         return None
-    return changed_product(lambda x: function(x, y), out, y, lifted[0])
+    return changed_product(lambda x: function(x, y), out, y, batched[0])
 
 
-def linear_layer(function, out, operands, lifted, options):
-    """x @ weight.T + bias, likewise."""
-    if set(lifted) != {0}:
+def linear_layer(function, out, operands, batched, options):
+    """For x @ weight.T + bias, if only x is batched."""
+    if set(batched) != {0}:
         return None
     _, weight, *bias = operands
-    return changed_product(lambda x: function(x, weight, *bias, **options), out, weight.T, lifted[0])
+    return changed_product(lambda x: function(x, weight, *bias, **options), out, weight.T, batched[0])
 
 
 def changed_product(product, out, y, x):
-    """``product`` of x, which is x @ y and perhaps a constant, and is ``out`` where x does not differ."""
+    """product(x) = x @ y + constant at the alternatives x, from its value ``out`` in the original run."""
     if isinstance(x, Flips) and x.base.dtype.kind == "f":
         change = x.flipped - x.at_units(x.base)
         return out + change.reshape(*change.shape, *(1,) * (y.ndim - 1)) * y[x.units]

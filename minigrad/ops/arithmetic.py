@@ -1,6 +1,9 @@
-"""Elementwise primitives: arithmetic, powers, exponentials and logarithms, each beside its derivatives."""
+"""Elementwise primitives: arithmetic, powers, exponentials and logarithms."""
+
+from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,9 @@ from minigrad.ops.logic import equal, greater_equal, logical_and, where
 from minigrad.ops.packed import as_the_argument
 from minigrad.ops.primitives import FLOATS, elementwise
 
+if TYPE_CHECKING:
+    from minigrad.aliases import DTypeLike, Operand, Result
+
 __all__ = [
     "absolute", "add", "astype", "divide", "exp", "expm1", "log", "log1p", "log2", "log10", "multiply", "negative",
     "power", "reciprocal", "sign", "sqrt", "square", "stop_gradient", "subtract",
@@ -16,12 +22,12 @@ __all__ = [
 
 
 def as_scalar(x, dtype):
-    """A Python number as a scalar of ``dtype``: log(2.0) would be float64 for whatever it meets."""
+    """A Python number as a scalar of ``dtype``, anything else as it is.  (np.log(2.0) would give a float64.)"""
     return x if hasattr(x, "dtype") else dtype.type(x)
 
 
 @elementwise(integers=True, linear=((0, 1),))
-def add(x, y):
+def add(x: Operand, y: Operand) -> Result:
     """x + y."""
     return x + y
 
@@ -31,7 +37,7 @@ add.vjps(lambda g, out, x, y: g,
 
 
 @elementwise(integers=True, linear=((0, 1),))
-def subtract(x, y):
+def subtract(x: Operand, y: Operand) -> Result:
     """x - y."""
     return x - y
 
@@ -41,7 +47,7 @@ subtract.vjps(lambda g, out, x, y: g,
 
 
 @elementwise(integers=True, linear=((0,), (1,)))
-def multiply(x, y):
+def multiply(x: Operand, y: Operand) -> Result:
     """x · y."""
     return x * y
 
@@ -51,7 +57,7 @@ multiply.vjps(lambda g, out, x, y: g * y,
 
 
 @elementwise(linear=((0,),))
-def divide(x, y):
+def divide(x: Operand, y: Operand) -> Result:
     """x / y."""
     return x / y
 
@@ -61,7 +67,7 @@ divide.vjps(lambda g, out, x, y: g / y,
 
 
 @elementwise(integers=True, demand=as_the_argument, linear=((0,),))
-def negative(x):
+def negative(x: Operand) -> Result:
     """-x."""
     return np.negative(x)
 
@@ -70,7 +76,7 @@ negative.vjps(lambda g, out, x: -g)
 
 
 @elementwise
-def reciprocal(x):
+def reciprocal(x: Operand) -> Result:
     """1 / x."""
     return np.reciprocal(x)
 
@@ -79,8 +85,8 @@ reciprocal.vjps(lambda g, out, x: -g * out * out)
 
 
 @elementwise(integers=True, demand=as_the_argument)
-def absolute(x):
-    """|x|, whose derivative at 0 is taken to be 0."""
+def absolute(x: Operand) -> Result:
+    """|x|.  Its derivative at 0 is defined as 0."""
     return np.absolute(x)
 
 
@@ -88,8 +94,8 @@ absolute.vjps(lambda g, out, x: g * sign(x))
 
 
 @elementwise
-def sign(x):
-    """-1, 0 or 1: constant in pieces, hence without a derivative."""
+def sign(x: Operand) -> Result:
+    """-1, 0 or 1, the sign of x.  It has no derivative, since it is constant between its jumps."""
     return np.sign(x)
 
 
@@ -97,7 +103,7 @@ sign.vjps(None)
 
 
 @elementwise(integers=True)
-def square(x):
+def square(x: Operand) -> Result:
     """x²."""
     return np.square(x)
 
@@ -106,7 +112,7 @@ square.vjps(lambda g, out, x: 2 * g * x)
 
 
 @elementwise(demand=as_the_argument)
-def sqrt(x):
+def sqrt(x: Operand) -> Result:
     """Square root."""
     return np.sqrt(x)
 
@@ -115,32 +121,32 @@ sqrt.vjps(lambda g, out, x: g / (2 * out))
 
 
 @elementwise(integers=True)
-def power(x, y):
+def power(x: Operand, y: Operand) -> Result:
     """x to the power y.
 
-    The derivatives are y·x^(y-1) and x^y·log x. At x = 0 the first is taken to be 0 for y = 0, and the second
-    for y >= 0, so that x⁰ and 0^y have a derivative there. Second derivatives are right wherever they exist. The
-    mixed one at x = 0 does not exist for y <= 1.
+    The derivatives are y·x^(y-1) and x^y·log x.  At x = 0, the first is defined as 0 if y = 0, and the second is
+    defined as 0 if y >= 0.  So x⁰ and 0^y have derivatives there.  Second derivatives are correct where they exist.
+    The mixed second derivative does not exist at x = 0 for y <= 1.
     """
     return np.power(x, y)
 
 
-def slope_of_base(g, out, x, y):
+def power_vjp_x(g, out, x, y):
     if not hasattr(y, "dtype"):
         return g * (y * x ** (y - 1)) if y else 0 * g
     return g * y * power(x, where(logical_and(equal(x, 0), equal(y, 0)), 1, y - 1))
 
 
-def slope_of_exponent(g, out, x, y):
+def power_vjp_y(g, out, x, y):
     x = as_scalar(x, g.dtype)
     return g * out * log(where(logical_and(equal(x, 0), greater_equal(y, 0)), 1, x))
 
 
-power.vjps(slope_of_base, slope_of_exponent)
+power.vjps(power_vjp_x, power_vjp_y)
 
 
 @elementwise
-def exp(x):
+def exp(x: Operand) -> Result:
     """e to the power x."""
     return np.exp(x)
 
@@ -149,8 +155,8 @@ exp.vjps(lambda g, out, x: g * out)
 
 
 @elementwise(demand=as_the_argument)
-def expm1(x):
-    """exp(x) - 1, exact near x = 0."""
+def expm1(x: Operand) -> Result:
+    """exp(x) - 1, accurate near x = 0."""
     return np.expm1(x)
 
 
@@ -158,7 +164,7 @@ expm1.vjps(lambda g, out, x: g * (out + 1))
 
 
 @elementwise
-def log(x):
+def log(x: Operand) -> Result:
     """Natural logarithm."""
     return np.log(x)
 
@@ -167,8 +173,8 @@ log.vjps(lambda g, out, x: g / x)
 
 
 @elementwise(demand=as_the_argument)
-def log1p(x):
-    """log(1 + x), exact near x = 0."""
+def log1p(x: Operand) -> Result:
+    """log(1 + x), accurate near x = 0."""
     return np.log1p(x)
 
 
@@ -176,7 +182,7 @@ log1p.vjps(lambda g, out, x: g / (1 + x))
 
 
 @elementwise
-def log2(x):
+def log2(x: Operand) -> Result:
     """Logarithm to base 2."""
     return np.log2(x)
 
@@ -185,7 +191,7 @@ log2.vjps(lambda g, out, x: g / (math.log(2) * x))
 
 
 @elementwise
-def log10(x):
+def log10(x: Operand) -> Result:
     """Logarithm to base 10."""
     return np.log10(x)
 
@@ -194,24 +200,24 @@ log10.vjps(lambda g, out, x: g / (math.log(10) * x))
 
 
 @elementwise(integers=True, casts=True)
-def astype(x, dtype):
-    """x converted to another dtype: float64, float32, integers or booleans; the cotangent is converted back."""
+def astype(x: Operand, dtype: DTypeLike) -> Result:
+    """x converted to ``dtype``: float64, float32, an integer or a boolean dtype.  The cotangent is converted back."""
     try:
-        found = np.dtype(dtype)
+        target = np.dtype(dtype)
     except (TypeError, ValueError):
-        found = np.dtype(object)
-    if found not in FLOATS and found.kind not in "iub":
+        target = np.dtype(object)
+    if target not in FLOATS and target.kind not in "iub":
         raise TypeError("astype: expected float64, float32, an integer or a boolean dtype, got "
                         f"{described(dtype)}. float16 is not supported: use float32")
-    return x.astype(found)
+    return x.astype(target)
 
 
 astype.vjps(lambda g, out, x, dtype: astype(g, dtype=x.dtype))
 
 
 @elementwise
-def stop_gradient(x):
-    """x itself, with no derivative."""
+def stop_gradient(x: Operand) -> Result:
+    """x, without a derivative: no gradient flows back through it."""
     return x
 
 

@@ -1,14 +1,21 @@
 """The operators & | ^ ~ on booleans and on the bits of integers.  They have no derivative."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from minigrad.ops.primitives import elementwise
+
+if TYPE_CHECKING:
+    from minigrad.aliases import Operand, Result
 
 __all__ = ["bitwise_and", "bitwise_or", "bitwise_xor", "invert"]
 
 
 def check_bits(name, *arguments):
-    """Refuse numbers that have no bits to work on."""
+    """Raise a TypeError for arguments that are not booleans or integers."""
     for x in arguments:
         dtype = getattr(x, "dtype", np.dtype(type(x)) if isinstance(x, (bool, int, float)) else np.dtype(object))
         if dtype.kind not in "biu":
@@ -17,7 +24,7 @@ def check_bits(name, *arguments):
 
 
 @elementwise
-def bitwise_and(x, y):
+def bitwise_and(x: Operand, y: Operand) -> Result:
     """x & y: for booleans, whether both are true.
 
     >>> import minigrad as mg
@@ -30,21 +37,21 @@ def bitwise_and(x, y):
 
 
 @elementwise
-def bitwise_or(x, y):
-    """x | y: for booleans, whether one of them is true, or both."""
+def bitwise_or(x: Operand, y: Operand) -> Result:
+    """x | y: for booleans, whether at least one of them is true."""
     check_bits("bitwise_or", x, y)
     return np.bitwise_or(x, y)
 
 
 @elementwise
-def bitwise_xor(x, y):
+def bitwise_xor(x: Operand, y: Operand) -> Result:
     """x ^ y: for booleans, whether exactly one of them is true."""
     check_bits("bitwise_xor", x, y)
     return np.bitwise_xor(x, y)
 
 
 @elementwise
-def invert(x):
+def invert(x: Operand) -> Result:
     """~x: for booleans, whether x is false."""
     check_bits("invert", x)
     return np.invert(x)

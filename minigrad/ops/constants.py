@@ -1,27 +1,34 @@
-"""Arrays full of one number, in the shape and dtype of another and on its device.  They have no derivative."""
+"""Arrays filled with one number, like another array: same shape, dtype and device.  They have no derivative."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigrad.ops.primitives import elementwise
 
+if TYPE_CHECKING:
+    from minigrad.aliases import DTypeLike, Operand, Result
+
 __all__ = ["full_like", "ones_like", "zeros_like"]
 
 
 @elementwise(integers=True, casts=True)
-def zeros_like(x, dtype=None):
-    """Zeros in the shape of x, and of its dtype unless another is given."""
+def zeros_like(x: Operand, dtype: DTypeLike | None = None) -> Result:
+    """Zeros in the shape of x.  The dtype is that of x by default."""
     return np.zeros_like(x, dtype=dtype)
 
 
 @elementwise(integers=True, casts=True)
-def ones_like(x, dtype=None):
-    """Ones in the shape of x, and of its dtype unless another is given."""
+def ones_like(x: Operand, dtype: DTypeLike | None = None) -> Result:
+    """Ones in the shape of x.  The dtype is that of x by default."""
     return np.ones_like(x, dtype=dtype)
 
 
 @elementwise(integers=True, casts=True)
-def full_like(x, value, dtype=None):
-    """``value``, a number, in the shape of x, and of its dtype unless another is given.
+def full_like(x: Operand, value: float, dtype: DTypeLike | None = None) -> Result:
+    """An array in the shape of x, filled with the number ``value``.  The dtype is that of x by default.
 
     >>> full_like(np.zeros(2), 7)
     array([7., 7.])
@@ -33,7 +40,7 @@ def full_like(x, value, dtype=None):
 
 
 def holds(dtype, value):
-    """Whether ``dtype`` has the number ``value``, or rounds it as floating dtypes do.
+    """Whether ``dtype`` can hold the number ``value``.  Floating dtypes round, so they hold every number.
 
     >>> holds("uint8", 255), holds("uint8", -1), holds("bool", 2), holds("float32", 0.1)
     (True, False, False, True)

@@ -1,4 +1,4 @@
-"""One wording for arguments that do not fit a function: what it expected, what it got, a remedy."""
+"""Error messages for unsuitable arguments.  Each one says what was expected, what arrived, and what to do."""
 
 import functools
 from numbers import Number
@@ -8,8 +8,8 @@ import numpy as np
 
 from minigrad.arguments import described
 
-#: What other libraries call some arguments: the name here, and how the value is written.
-WORDS = {
+#: Argument names of other libraries.  Each with the name here, and a function that writes the value in a message.
+TRANSLATIONS = {
     "dim": ("axis", repr),
     "keepdim": ("keepdims", repr),
     "unbiased": ("ddof", lambda unbiased: str(int(bool(unbiased)))),
@@ -17,38 +17,38 @@ WORDS = {
     "a_min": ("min", repr),
     "a_max": ("max", repr),
 }
-FOREIGN = frozenset(WORDS)
+OTHER_NAMES = frozenset(TRANSLATIONS)
 
 
-def check_words(name, parameters, options):
-    """Refuse other libraries' words for the ``parameters`` of a function, and name the right ones."""
-    for theirs, (ours, written) in WORDS.items():
+def check_names(name, parameters, options):
+    """Raise a TypeError if ``options`` has an argument name of another library.  ``parameters`` are the right names."""
+    for theirs, (ours, written) in TRANSLATIONS.items():
         if theirs in options and ours in parameters:
-            raise TypeError(f"{name}: expected {ours}, got {theirs}, which is another library's word for it. "
+            raise TypeError(f"{name}: expected {ours}, got {theirs}, which is the name in another library. "
                             f"Write {ours}={written(options[theirs])}")
 
 
-def with_words_checked(function):
-    """``function``, which refuses other libraries' words for its arguments by name."""
+def with_names_checked(function):
+    """``function`` with a check of its argument names (``check_names``)."""
     parameters = function.__code__.co_varnames[:function.__code__.co_argcount]
 
     @functools.wraps(function)
     def checked(*args, **options):
-        if options and not FOREIGN.isdisjoint(options):
-            check_words(function.__name__, parameters, options)
+        if options and not OTHER_NAMES.isdisjoint(options):
+            check_names(function.__name__, parameters, options)
         return function(*args, **options)
 
     return checked
 
 
-def foreign(name: str, operands: Any) -> Any:
-    """A TypeError for the first operand that no primitive can compute with; None if there is none."""
+def operand_error(name: str, operands: Any) -> Any:
+    """A TypeError for the first operand that no primitive can use.  None if all operands can be used."""
     for x in operands:
         library = type(x).__module__.partition(".")[0]
         if library == "minigrad":
             continue
         if library == "torch":
-            remedy = "Use x.numpy(), after detach() and cpu() where it needs them"
+            remedy = "Use x.detach().cpu().numpy()"
         elif isinstance(x, np.ndarray) and x.dtype.kind not in "biufc":
             return TypeError(f"{name}: expected numbers, got an array of dtype {x.dtype}. Use np.array(x, dtype=float)")
         elif isinstance(x, list):
@@ -62,17 +62,17 @@ def foreign(name: str, operands: Any) -> Any:
     return None
 
 
-def no_array(name: str, operands: Any) -> TypeError:
-    """A TypeError for the operands of a primitive that needs arrays, where one is a number or None."""
+def missing_array_error(name: str, operands: Any) -> TypeError:
+    """A TypeError for a primitive that needs arrays and got a number or None."""
     got = [described(x) for x in operands if not hasattr(x, "shape")]
     return TypeError(f"{name}: expected Tensors or arrays, got {' and '.join(got)}. Use mg.tensor(x) or np.array(x)")
 
 
-def misfit(name, expected, remedy, **arguments):
-    """A ValueError for primitive ``name`` whose array ``arguments`` have shapes that do not fit.
+def shape_error(name, expected, remedy, **arguments):
+    """A ValueError for arrays whose shapes do not fit together.  ``name`` is the primitive.
 
     >>> import numpy as np
-    >>> misfit("matmul", "as many columns as rows", "Transpose one.", x=np.ones((2, 3)), y=np.ones(4))
+    >>> shape_error("matmul", "as many columns as rows", "Transpose one.", x=np.ones((2, 3)), y=np.ones(4))
     ValueError('matmul: expected as many columns as rows, got x (2, 3), y (4,). Transpose one.')
     """
     got = ", ".join(f"{argument} {getattr(x, 'shape', x)}" for argument, x in arguments.items())

@@ -1,10 +1,16 @@
-"""Linear layers, dense and gated.  The kernels skip; this file says what is whose derivative.
+"""Linear layers, dense and gated, and their vector-Jacobian products.
 
-A gated layer's output is ``Packed``: only its open blocks are stored and passed on.  A linear layer
-that consumes it skips the blocks that are closed.  Backward, each product computes what is wanted:
-of a packed input either its open blocks (OPEN) or all of it (ALL), of the gates the same.  Who wants
-all is a rule that needs the gradient at a closed gate (``Estimator.needs_closed_gates``).
+The kernels (``minigrad.kernels``) compute both.  They skip the blocks whose gate is 0.
+
+The output of a gated layer is ``Packed``: only its open blocks are stored.  A linear layer with a packed input skips
+the closed blocks.  In the backward pass, the cotangent of a packed input is computed either at its open blocks (OPEN)
+or everywhere (ALL).  The same holds for the cotangent of the gates.  ALL is needed only below rules that read the
+gradient at closed gates (``Estimator.needs_closed_gates``).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +25,14 @@ from minigrad.ops.primitives import primitive
 from minigrad.ops.reductions import sum
 from minigrad.ops.shaping import repeat, reshape, transpose
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Operand, Result
+
 __all__ = ["gated_linear", "linear", "to_dense"]
 
 
 @primitive(integers=True)
-def to_dense(x):
+def to_dense(x: Operand) -> Result:
     """Packed units as an ordinary array, with zeros for the closed blocks."""
     return dense(x)
 
@@ -31,11 +40,11 @@ def to_dense(x):
 to_dense.vjps(lambda g, out, x: g)
 
 
-@primitive(integers=True, graded=True, carries=linear_layer)
-def linear(x, weight, bias=None):
+@primitive(integers=True, takes_wanted=True, batching=linear_layer)
+def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     """x @ weight.T + bias, for weight (units, inputs) and bias (units,).
 
-    x is (..., inputs), or packed units of a gated layer, whose closed blocks are skipped.
+    x is (..., inputs), or the packed output of a gated layer.  Closed blocks of a packed input are skipped.
     """
     if isinstance(x, Packed):
         return kernels.packed_linear(x, weight, bias)
@@ -50,39 +59,40 @@ def linear(x, weight, bias=None):
     return np.add(out, bias, out=out) if out.dtype == bias.dtype else out + bias
 
 
-def linear_x(g, out, x, weight, bias=None, *, wanted):
+def linear_vjp_x(g, out, x, weight, bias=None, *, wanted):
     if isinstance(x, Packed) and wanted == OPEN:
         return kernels.packed_linear_dh(g, weight, x.blocks, x.block)
     return matmul(g, weight)
 
 
-def linear_weight(g, out, x, weight, bias=None, *, wanted):
+def linear_vjp_weight(g, out, x, weight, bias=None, *, wanted):
     if isinstance(x, Packed):
         return Factored(weight, (g, x), lambda: kernels.packed_linear_dw(g, x),
                         lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr))
     return matmul(transpose(rows(g)), rows(x))
 
 
-def linear_bias(g, out, x, weight, bias, *, wanted):
+def linear_vjp_bias(g, out, x, weight, bias, *, wanted):
     return sum(g, axis=tuple(range(g.ndim - 1)))
 
 
-linear.vjps(linear_x, linear_weight, linear_bias)
+linear.vjps(linear_vjp_x, linear_vjp_weight, linear_vjp_bias)
 
 
-@primitive(graded=True, conditions=(3,), demand=lambda levels: ALL if levels.get(3) == ALL else OPEN)
-def gated_linear(x, weight, bias, gates, *, block=1):
-    """A linear layer whose blocks of units are gated; a block with gate 0 is skipped.
+# Only the cotangent of closed gates (argument 3) depends on the output's cotangent at closed units.
+@primitive(takes_wanted=True, conditions=(3,), demand=lambda levels: ALL if levels.get(3) == ALL else OPEN)
+def gated_linear(x: Operand, weight: Operand, bias: Operand | None, gates: Operand, *, block: int = 1) -> Result:
+    """A linear layer with a gate for each block of units.  A block whose gate is 0 is not computed.
 
     Block j of example i is gates[i, j] · (x[i] @ weight[block j].T + bias[block j]).
 
     Parameters
     ----------
-    x : (B, D), dense or the packed units of another gated layer.
+    x : (B, D), an array or the packed output of another gated layer.
     weight : (G·block, D), in any memory order.
     bias : (G·block,), or None.
-    gates : (B, G), binary or real. Booleans are open where they are true.
-    block : units per gate.
+    gates : (B, G), binary or real.  Booleans count as 0 and 1.
+    block : number of units per gate.
 
     Returns
     -------
@@ -91,8 +101,7 @@ def gated_linear(x, weight, bias, gates, *, block=1):
     Raises
     ------
     ValueError, TypeError
-        Shapes or dtypes that do not fit, a block that does not divide the width, gates that are not
-        finite.
+        Shapes or dtypes do not fit, ``block`` does not divide the number of units, or a gate is not finite.
 
     Source: Bengio, Léonard & Courville (2013), §4; block gates as in E. Bengio et al. (2015).
 
@@ -110,42 +119,41 @@ def gated_linear(x, weight, bias, gates, *, block=1):
     return kernels.gated_linear(x, weight, bias, gates, block)
 
 
-# The products, with skipping kernels for arrays and, for Tensors (second derivatives), in dense
-# primitives: gates ⊙ (x W' + b) with every gate repeated over its block.
+# The vector-Jacobian products.  For arrays they call kernels that skip closed blocks.  For Tensors (second derivatives)
+# they use dense primitives: the layer is gates ⊙ (x W' + b), with each gate repeated over its block.
 
-def gated_x(g, out, x, weight, bias, gates, *, block=1, wanted):
+def gated_vjp_x(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
         x_blocks = x.blocks if isinstance(x, Packed) and wanted == OPEN else None
         return kernels.gated_linear_dx(g, weight, gates, out.blocks, block, x_blocks)
-    return matmul(opened(g, gates, block), weight)
+    return matmul(gated_cotangent(g, gates, block), weight)
 
 
-def gated_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
+def gated_vjp_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        x, gates = x.copy(), gates.copy()       # the user's own arrays, it may be, and soon overwritten
+        x, gates = x.copy(), gates.copy()       # they may belong to the user, who may overwrite them
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
                         lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr))
-    return matmul(transpose(opened(g, gates, block)), x)
+    return matmul(transpose(gated_cotangent(g, gates, block)), x)
 
 
-def gated_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
+def gated_vjp_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
         return kernels.gated_linear_db(g, gates, out.blocks, block)
-    return sum(opened(g, gates, block), axis=0)
+    return sum(gated_cotangent(g, gates, block), axis=0)
 
 
-def gated_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
+def gated_vjp_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
         return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
     ungated = multiply(g, linear(x, weight, bias))
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
 
 
-def opened(g, gates, block):
-    """g times the gate of each unit."""
+def gated_cotangent(g, gates, block):
+    """g, with each unit multiplied by its gate."""
     return multiply(g, repeat(gates, block, axis=1))
 
 
-gated_linear.vjps(gated_x, gated_weight, gated_bias, gated_gates)
-# Closed units matter to one product only: that of the gates, where closed gates want a gradient.
+gated_linear.vjps(gated_vjp_x, gated_vjp_weight, gated_vjp_bias, gated_vjp_gates)

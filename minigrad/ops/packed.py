@@ -1,14 +1,14 @@
-"""What backward needs to know of packed units, and of gradients that are not multiplied out.
+"""Packed units and factored gradients in the backward pass.
 
-The output of a gated layer is ``Packed``: only its open blocks are stored.  Its cotangent may be packed as well,
-when only the entries at open blocks are wanted.  How much of a cotangent is wanted is one of three levels:
+The output of a gated layer is ``Packed``: only its open blocks are stored.  Its cotangent is packed too if only the
+entries at open blocks are needed.  There are three levels of what is needed ("wanted") of a cotangent:
 
-NOTHING  Nobody reads it.
-OPEN     Only the entries are read at which the value itself is not zero: those of the open blocks.
+NOTHING  No entry is read.
+OPEN     Only entries at which the value is not zero are read.  These are entries of open blocks.
 ALL      All entries are read.
 
-Before backward, the graph asks each primitive how much of its output's cotangent it reads, given how much is wanted
-of the cotangents of its arguments.  A primitive says so by its ``demand``, a function of these levels.
+Before the backward pass, the graph finds the level of every cotangent.  It starts from the targets.  For each
+primitive, the ``demand`` gives the level of the output's cotangent as a function of the levels of its arguments.
 """
 
 import numpy as np
@@ -20,28 +20,28 @@ NOTHING, OPEN, ALL = 0, 1, 2
 
 
 def as_the_argument(levels):
-    """Demand of a function that is zero exactly where its argument is (tanh)."""
+    """Demand of a function that is zero exactly where its argument is zero, such as tanh."""
     return max(levels.values())
 
 
 def where_not_zero(levels):
-    """Demand of a function whose derivative vanishes wherever its value is zero (relu)."""
+    """Demand of a function whose derivative is zero wherever its value is zero, such as relu."""
     return OPEN
 
 
-def level_of_elementwise(sought, wanted):
-    """Demand of an elementwise function of packed units: its output is zero wherever they are."""
-    return max((wanted[x] for _, x, _ in sought if isinstance(x.value, Packed)), default=OPEN)
+def level_of_elementwise(wanted_parents, wanted):
+    """Demand of an elementwise function of packed units.  Its output is zero wherever they are zero."""
+    return max((wanted[x] for _, x, _ in wanted_parents if isinstance(x.value, Packed)), default=OPEN)
 
 
 class Factored:
-    """The gradient of a gated layer's weight, kept as its factors until somebody reads its entries.
+    """The gradient of the weight of a gated layer, stored as two factors.  They are multiplied when it is read.
 
-    Plain SGD does not read them.  ``descend(weight, lr)`` subtracts lr · gradient block by block, in the
-    kernel that computes it, so the gradient is never written to memory.
+    Plain SGD does not need the product.  ``descend(weight, lr)`` subtracts lr · gradient block by block, in the
+    kernel that computes it.  So the gradient is never written to memory.
     """
 
-    __array_ufunc__ = None          # so that array + Factored is left to __radd__
+    __array_ufunc__ = None          # so that array + Factored calls __radd__
 
     def __init__(self, weight, factors, multiply_out, descend):
         self.shape, self.dtype = weight.shape, weight.dtype
@@ -59,7 +59,7 @@ class Factored:
     __radd__ = __add__
 
     def __reduce__(self):
-        """Copies and pickles are multiplied out: the factors may be all the inputs of a layer."""
+        """Copies and pickles hold the product, since the factors may be larger."""
         return dense, (self.to_dense(),)
 
 
@@ -68,26 +68,26 @@ COMPACT = (Packed, Factored)
 
 
 def is_finite(gradient):
-    """Whether a gradient has neither NaN nor infinity; of a factored one, whether its factors have neither.
+    """Whether a gradient has neither NaN nor infinity.  For a factored gradient, whether its factors have neither.
 
-    A bool, or for a gradient on a device an array there of no axes.
+    Returns a bool, or for a gradient on a GPU an array without axes on the GPU.
     """
     if isinstance(gradient, Factored):
         return gradient.is_finite()
     if arrays.is_device(gradient):
         return np.isfinite(gradient).all()
     entries = gradient.ravel("K")
-    # The sum of squares needs no array of its own, and is finite unless an entry is not, or is huge.
+    # The sum of squares needs no temporary array.  It is finite unless an entry is infinite, NaN or very large.
     return bool(np.isfinite(np.vdot(entries, entries)) or np.isfinite(entries).all())
 
 
 def dense(value):
-    """A packed or factored value multiplied out to an ordinary array; any other value as it is."""
+    """A packed or factored value as an ordinary array; any other value unchanged."""
     return value.to_dense() if isinstance(value, COMPACT) else value
 
 
 def as_wanted(cotangent, x, wanted):
-    """A cotangent of packed units ``x``: packed if only their open blocks are wanted, dense if all are."""
+    """The cotangent of packed units ``x``: packed if only open blocks are wanted, dense if all entries are."""
     if wanted == ALL:
         return dense(cotangent)
     if isinstance(cotangent, Packed):
@@ -96,7 +96,7 @@ def as_wanted(cotangent, x, wanted):
 
 
 def on_open_blocks(product, g, out, args, options):
-    """A product of an elementwise function of packed units, computed at their open blocks."""
+    """A vector-Jacobian product of an elementwise function of packed units, computed at their open blocks."""
     def values(x):
         if arrays.is_array(x) and x.ndim:
             x = Packed.gather(np.broadcast_to(x, out.shape), out.blocks, out.block)

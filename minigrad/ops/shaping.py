@@ -1,13 +1,21 @@
-"""Primitives that rearrange entries: shapes, axes, repetition."""
+"""Primitives that rearrange or repeat entries: shapes and axes."""
+
+from __future__ import annotations
 
 import operator
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigrad.arguments import described, is_whole
 from minigrad.ops.alternatives import same_entries
 from minigrad.ops.primitives import along_axes, primitive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from minigrad.aliases import Operand, Result, Shape
 
 __all__ = [
     "broadcast_to", "expand_dims", "flip", "moveaxis", "repeat", "reshape", "roll", "squeeze",
@@ -16,61 +24,61 @@ __all__ = [
 
 
 def axes_of(axis, ndim):
-    """An ``axis`` argument (an int, a tuple, or None for all) as a tuple of axes from 0 to ndim - 1."""
+    """The axes that an ``axis`` argument names, as a tuple of ints from 0 to ndim - 1."""
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, tuple) else (axis,)
     if not all(type(a) is int and -ndim <= a < ndim for a in axes):
         if not all(is_whole(a, -inf) for a in axes):
             raise TypeError(f"axis: expected an int, a tuple of ints or None, got {described(axis)}. "
-                            "Axes are numbered from 0, or from -1 backwards")
+                            "Axes are numbered from 0, or backwards from -1")
         if all(-ndim <= a < ndim for a in axes):
             return tuple(int(a) % ndim for a in axes)
         raise ValueError(f"axis: expected axes from {-ndim} to {ndim - 1} for an array of {ndim} axes, got {axis}. "
-                         "Insert axes with expand_dims")
+                         "To insert axes, use expand_dims")
     return tuple(a % ndim for a in axes)
 
 
 def one_axis(name, axis, ndim):
-    """The ``axis`` argument of function ``name``, which works along one axis, as an int from 0 to ndim - 1."""
+    """The ``axis`` argument of a function that works along one axis, as an int from 0 to ndim - 1."""
     if not is_whole(axis, -inf):
-        raise TypeError(f"{name}: expected axis as an int, got {described(axis)}. For all entries in one row, "
-                        "use x.reshape(-1) first")
+        raise TypeError(f"{name}: expected axis as an int, got {described(axis)}. To use all entries, "
+                        "call x.reshape(-1) first")
     if ndim == 0:
         raise ValueError(f"{name}: expected at least one axis, got a scalar. Use x.reshape(1)")
     return axes_of(int(axis), ndim)[0]
 
 
 @primitive(integers=True)
-def broadcast_to(x, shape):
-    """x repeated along new axes and along axes of length 1, to ``shape``."""
+def broadcast_to(x: Operand, shape: Shape) -> Result:
+    """x broadcast to ``shape``: repeated along new axes and along axes of length 1."""
     return np.broadcast_to(x, shape)
 
 
-broadcast_to.vjps(lambda g, out, x, shape: g)       # the engine sums over broadcast axes
+broadcast_to.vjps(lambda g, out, x, shape: g)       # Primitive.fit_cotangent sums over the broadcast axes
 
 
-@primitive(integers=True, carries=same_entries, linear=((0,),))
-def reshape(x, shape):
-    """The same entries in another shape; one length may be -1."""
+@primitive(integers=True, batching=same_entries, linear=((0,),))
+def reshape(x: Operand, shape: int | Shape) -> Result:
+    """x in another shape, with its entries in the same order.  One length may be -1."""
     return np.reshape(x, shape)
 
 
 reshape.vjps(lambda g, out, x, shape: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True, carries=same_entries)
-def expand_dims(x, axis):
-    """x with a new axis of length 1 at ``axis`` (an int or a tuple) of the result."""
+@primitive(integers=True, batching=same_entries)
+def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Result:
+    """x with a new axis of length 1 at position ``axis`` of the result, an int or a tuple."""
     return np.expand_dims(x, axis)
 
 
 expand_dims.vjps(lambda g, out, x, axis: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True, carries=same_entries)
-def squeeze(x, axis=None):
-    """x without its axes of length 1, or without those in ``axis`` alone."""
+@primitive(integers=True, batching=same_entries)
+def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Result:
+    """x without the axes of length 1 that are in ``axis``, or by default without all of them."""
     return np.squeeze(x, axis)
 
 
@@ -78,23 +86,23 @@ squeeze.vjps(lambda g, out, x, axis=None: reshape(g, shape=x.shape))
 
 
 @primitive(integers=True)
-def transpose(x, axes=None):
-    """x with its axes in the order ``axes``, by default reversed."""
+def transpose(x: Operand, axes: Sequence[int] | None = None) -> Result:
+    """x with its axes in the order ``axes``; by default in reverse order."""
     return np.transpose(x, axes)
 
 
-def reordered_back(g, out, x, axes=None):
+def transpose_vjp(g, out, x, axes=None):
     if axes is None:
         return transpose(g)
     axes = axes_of(tuple(axes), x.ndim)
     return transpose(g, axes=tuple(axes.index(a) for a in range(x.ndim)))
 
 
-transpose.vjps(reordered_back)
+transpose.vjps(transpose_vjp)
 
 
 @primitive(integers=True)
-def swapaxes(x, axis1, axis2):
+def swapaxes(x: Operand, axis1: int, axis2: int) -> Result:
     """x with two axes exchanged."""
     return np.swapaxes(x, axis1, axis2)
 
@@ -103,8 +111,8 @@ swapaxes.vjps(lambda g, out, x, axis1, axis2: swapaxes(g, axis1, axis2))
 
 
 @primitive(integers=True)
-def moveaxis(x, source, destination):
-    """x with the axes ``source`` (an int or a tuple) moved to ``destination``, the others in order."""
+def moveaxis(x: Operand, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Result:
+    """x with the axes ``source`` (an int or a tuple) moved to ``destination``.  The others keep their order."""
     return np.moveaxis(x, source, destination)
 
 
@@ -112,7 +120,7 @@ moveaxis.vjps(lambda g, out, x, source, destination: moveaxis(g, destination, so
 
 
 @along_axes(integers=True)
-def flip(x, axis=None):
+def flip(x: Operand, axis: int | tuple[int, ...] | None = None) -> Result:
     """x with its entries in reverse order along ``axis`` (an int, a tuple, or None for all)."""
     return np.flip(x, axis)
 
@@ -121,35 +129,35 @@ flip.vjps(lambda g, out, x, axis=None: flip(g, axis))
 
 
 @primitive(integers=True)
-def roll(x, shift, axis=None):
-    """x with its entries moved by ``shift`` places along ``axis``, and round the end."""
+def roll(x: Operand, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Result:
+    """x with its entries moved by ``shift`` positions along ``axis``.  Entries beyond the end return at the start."""
     return np.roll(x, shift, axis)
 
 
-def rolled_back(g, out, x, shift, axis=None):
+def roll_vjp(g, out, x, shift, axis=None):
     return roll(g, tuple(map(operator.neg, shift)) if isinstance(shift, tuple) else -shift, axis)
 
 
-roll.vjps(rolled_back)
+roll.vjps(roll_vjp)
 
 
-def repeat(x, repeats, axis):
-    """x with each entry along ``axis`` repeated ``repeats`` times, an int: one gate for k units, say.
+def repeat(x: Operand, repeats: int, axis: int) -> Result:
+    """x with each entry along ``axis`` repeated ``repeats`` times, an int.
 
     >>> repeat(np.array([1.0, 0.0]), 3, axis=0)
     array([1., 1., 1., 0., 0., 0.])
     """
     if not is_whole(repeats):
-        raise TypeError(f"repeat: expected repeats as an int of at least 0, got {described(repeats)}. Use "
-                        "x[np.repeat(np.arange(n), repeats)] to repeat entries differently")
+        raise TypeError(f"repeat: expected repeats as an int of at least 0, got {described(repeats)}. "
+                        "For other counts per entry, use x[np.repeat(np.arange(n), repeats)]")
     axis = one_axis("repeat", axis, x.ndim)
     before, after = x.shape[:axis + 1], x.shape[axis + 1:]
     wide = broadcast_to(expand_dims(x, axis + 1), (*before, repeats, *after))
     return reshape(wide, (*before[:-1], before[-1] * repeats, *after))
 
 
-def tile(x, reps):
-    """x laid end to end, ``reps`` (an int or a tuple) times along each of the last axes.
+def tile(x: Operand, reps: int | tuple[int, ...]) -> Result:
+    """x repeated as a whole, ``reps`` times along each of the last axes.  ``reps`` is an int or a tuple.
 
     >>> tile(np.array([1.0, 2.0]), 2)
     array([1., 2., 1., 2.])

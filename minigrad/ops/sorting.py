@@ -1,4 +1,8 @@
-"""Order along an axis.  Positions have no derivative; sorted values pass theirs back to where they came from."""
+"""Sorting along an axis.  Sorted values have a derivative, and positions have none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -7,14 +11,17 @@ from minigrad.ops.indexing import getitem, take_along_axis
 from minigrad.ops.primitives import primitive
 from minigrad.ops.shaping import flip, one_axis
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Operand, Result
+
 __all__ = ["argsort", "sort", "topk"]
 
 
 @primitive
-def argsort(x, axis=-1):
-    """Positions along ``axis`` that put x into ascending order; equal entries keep theirs.
+def argsort(x: Operand, axis: int = -1) -> Result:
+    """Positions along ``axis`` of the entries of x in ascending order.  Equal entries keep their order.
 
-    NaN comes last.  Integers of x's shape, without a derivative.
+    NaN comes last.  The result has integers in the shape of x.  It has no derivative.
     """
     return np.argsort(x, axis=one_axis("argsort", axis, np.ndim(x)), kind="stable")
 
@@ -22,10 +29,10 @@ def argsort(x, axis=-1):
 argsort.vjps(None)
 
 
-def sort(x, axis=-1):
+def sort(x: Operand, axis: int = -1) -> Result:
     """x in ascending order along ``axis``, an int.  NaN comes last.
 
-    Each cotangent goes back to the entry that was moved; of equal entries the first comes first.
+    Each cotangent goes back to the position from which its entry was moved.  Equal entries keep their order.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([3.0, 1.0, 2.0], requires_grad=True)
@@ -37,20 +44,20 @@ def sort(x, axis=-1):
     return take_along_axis(x, argsort(x, axis=axis), axis=axis)
 
 
-def topk(x, k, axis=-1, largest=True):
-    """The k largest entries along ``axis``, in descending order, and their positions.
+def topk(x: Operand, k: int, axis: int = -1, largest: bool = True) -> tuple[Result, Result]:
+    """The k largest entries along ``axis`` in descending order, and their positions.
 
     Parameters
     ----------
     x : real, with at least k entries along ``axis``.
-    k : int, from 0.
+    k : int, at least 0.
     axis : int.
     largest : False for the k smallest, in ascending order.
 
     Returns
     -------
-    (values, positions), both of x's shape with length k along ``axis``.  Of equal entries the first comes first.
-    NaN counts as larger than every number.  Only the values have a derivative.
+    (values, positions), both in the shape of x, with length k along ``axis``.  Equal entries keep their order.
+    NaN is treated as larger than every number.  Only the values have a derivative.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def topk(x, k, axis=-1, largest=True):
     if not is_whole(k) or k > length:
         raise ValueError(f"topk: expected k as an int from 0 to {length}, the length of axis {axis}, got "
                          f"{described(k)}. Choose another k")
-    if largest:     # in reverse both times, so that of equal entries the first comes first
+    if largest:     # reversed twice, so that equal entries keep their order
         order = length - 1 - flip(argsort(flip(x, axis), axis=axis), axis)
     else:
         order = argsort(x, axis=axis)

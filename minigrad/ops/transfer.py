@@ -1,15 +1,22 @@
-"""Moving arrays between devices.  Apart from this, all arguments of a primitive are in one place."""
+"""Moving arrays between devices.  For all other primitives, the arguments have to be on one device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from minigrad import devices
 from minigrad.ops.packed import dense
 from minigrad.ops.primitives import elementwise
 
+if TYPE_CHECKING:
+    from minigrad.aliases import Operand, Result
+
 __all__ = ["to_device"]
 
 
 @elementwise(integers=True)
-def to_device(x, device):
-    """x on ``device``, "cpu" or "cuda"; its cotangent is moved back.
+def to_device(x: Operand, device: str) -> Result:
+    """x on ``device``, "cpu" or "cuda".  The cotangent is moved back to the device of x.
 
     >>> import numpy as np
     >>> to_device(np.ones(2), "cpu")

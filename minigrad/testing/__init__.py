@@ -1,19 +1,19 @@
 """Verification, for this project's tests and for yours.
 
     gradcheck                                       derivatives of primitives, against finite differences
-    exact_expectation, exact_gradient               the truth about a loss with random bits, by enumeration
-    check_estimator                                 what rules make of it: bias, variance, error, as a report
-    assert_unbiased, assert_mean, assert_variance   the same as one line of a test
-    parametrize_with_checks                         all that a rule of your own should pass, for pytest
-    examine                                         the report on one rule, on the problem of those checks
-    compare                                         rules side by side on your problem, and what is best for the price
+    exact_expectation, exact_gradient               exact values for a loss with random bits, by enumeration
+    check_estimator                                 bias and variance of the gradient estimate, as a report
+    assert_unbiased, assert_mean, assert_variance   the same as assertions for tests
+    parametrize_with_checks                         all checks that a rule of your own should pass, for pytest
+    examine                                         a report on one rule, on the problems of these checks
+    compare                                         a table that compares rules on your problem
     from_function                                   a rule from a function in NumPy, PyTorch or JAX
-    check_rows, unbiased_nodes                      what holds for a graph: independent rows, unbiased gradients
-    frozen_memories                                 a block in which rules do not learn from what is drawn
+    check_rows, unbiased_nodes                      properties of a graph: independent rows, unbiased gradients
+    frozen_memories                                 a block in which rules do not learn
 
-What a function of this module draws leaves the memories of rules as they are.
+The functions of this module do not change the memories of rules.
 
-``minigrad.testing.mutants`` has wrong rules, which all of this must reject.
+``minigrad.testing.mutants`` has wrong rules.  The checks must reject all of them.
 """
 
 from minigrad.rule import frozen_memories

@@ -1,81 +1,96 @@
-"""Estimators written elsewhere, in NumPy, PyTorch or JAX, as rules that can be checked here."""
+"""Estimators that are written in NumPy, PyTorch or JAX, as rules that can be checked here."""
+
+from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.rule import Estimator
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from minigrad.aliases import Array, Shape
+    from minigrad.random import Generator
+    from minigrad.stochastic import BinaryNode
+
 
 class FunctionRule(Estimator):
-    """A rule that leaves the estimate to a function; see ``from_function``."""
+    """A rule whose estimate is computed by a function (``from_function``)."""
 
     needs = frozenset({"cost_at"})
-    seeded = False          # whether the function asked for ``rng.seed``
+    seeded = False          # whether the function has read ``rng.seed``
 
-    def __init__(self, estimate, array, unbiased):
+    def __init__(self, estimate: Callable[..., Any], array: Callable[[Any], Any], unbiased: bool) -> None:
         self.estimate, self.array, self.unbiased = estimate, array, unbiased
 
     @property
-    def name(self):
-        """The function's own name, which test ids and reports show."""
-        function = self.estimate
+    def name(self) -> str:
+        """The name of the function, for test ids and reports."""
+        function: Any = self.estimate
         while isinstance(function, partial):
             function = function.func
         return getattr(function, "__name__", type(function).__name__)
 
-    def backward(self, node):
-        def cost(value):
+    def backward(self, node: BinaryNode) -> Array:
+        def cost(value: Any) -> Any:
             return self.array(node.cost_at(np.asarray(value, float))[:, 0])
 
         return np.asarray(self.estimate(self.array(node.logits), cost, Draws(self, node.rng)), float)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"from_function({self.name})"
 
 
 class Draws:
-    """Draws of a Generator as arrays of the framework of a rule."""
+    """A Generator whose draws are arrays of the rule's framework."""
 
-    def __init__(self, rule, rng):
+    def __init__(self, rule: FunctionRule, rng: Generator) -> None:
         self.rule, self.rng = rule, rng
 
-    def uniform(self, shape):
+    def uniform(self, shape: Shape) -> Any:
         u = self.rng.uniform(tuple(shape))
         return u if self.rule.array is np.asarray else self.rule.array(u)
 
-    def normal(self, shape):
+    def normal(self, shape: Shape) -> Any:
         return self.rule.array(self.rng.normal(tuple(shape)))
 
-    def integers(self, high, shape):
+    def integers(self, high: int, shape: Shape) -> Any:
         return self.rule.array(self.rng.integers(high, tuple(shape)))
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         self.rule.seeded = True
         return self.rng.seed
 
 
-def from_function(estimate, *, array=np.asarray, unbiased=True):
-    """A rule made of a function, to be checked like any other.
+def from_function(estimate: Callable[[Any, Callable[[Any], Any], Any], Any], *,
+                  array: Callable[[Any], Any] = np.asarray, unbiased: bool = True) -> Estimator:
+    """A rule whose estimate is computed by a function.  It can be checked like any other rule.
 
     Parameters
     ----------
-    estimate : function (logits, cost, rng) -> array of (rows, units), the estimated gradient of each
-        row's cost with respect to its logits, of shape (rows, units) too.  ``cost(bits)`` is the cost
-        of each row, of shape (rows,), at any bits of shape (rows, units); it may be called often.
-        ``rng`` draws noise that depends on the row alone, however the batch is split:
-        ``rng.uniform((rows, units))``, ``rng.normal(shape)`` and ``rng.integers(high, shape)``.
-        ``rng.seed`` is an integer from which a generator of the framework may be started instead; the
-        estimate then depends on how a batch is split, and the check of that fails.
-    array : makes the framework's arrays from NumPy's: ``torch.from_numpy``, ``jax.numpy.asarray``.  The
-        logits, the costs and all draws go through it; logits and uniforms are float64.
-        What comes back only has to be acceptable to ``np.asarray``: detached, and on the CPU.
-    unbiased : what the function claims.
+    estimate : function (logits, cost, rng) -> array of (rows, units), the estimated gradient of each row's cost with
+        respect to its logits.  The logits have the shape (rows, units).  ``cost(bits)`` is the cost of each row, of
+        shape (rows,), for any bits of shape (rows, units).  It may be called several times.  ``rng`` draws noise:
+        ``rng.uniform((rows, units))``, ``rng.normal(shape)`` and ``rng.integers(high, shape)``.  The noise of a row
+        does not change if the batch is split.  ``rng.seed`` is an integer that can seed a generator of the framework.
+        With such a generator the estimate depends on how the batch is split, so one of the checks fails.
+    array : function that converts a NumPy array to an array of the framework, such as ``torch.from_numpy`` or
+        ``jax.numpy.asarray``.  The logits, the costs and all draws are converted.  Logits and uniforms are float64.
+        The result of ``estimate`` is converted by ``np.asarray``, so it has to be detached and on the CPU.
+    unbiased : whether the function is claimed to be unbiased.
 
     Returns
     -------
-    Estimator, with the name of the function in test ids and reports.
+    Estimator.  Test ids and reports show the name of the function.
+
+    Raises
+    ------
+    TypeError
+        ``estimate`` or ``array`` is not a function.
 
     >>> def reinforce(logits, cost, rng):
     ...     probs = 1 / (1 + np.exp(-logits))
@@ -101,8 +116,8 @@ def from_function(estimate, *, array=np.asarray, unbiased=True):
     ... def test_in_torch(rule, check):
     ...     check(rule)
     """
-    for name, given in (("a function (logits, cost, rng) as estimate", estimate),
-                        ("a function from NumPy's arrays as array", array)):
-        if not callable(given):
-            raise TypeError(f"from_function: expected {name}, got {given!r}")
+    for expected, argument in (("a function (logits, cost, rng) as estimate", estimate),
+                               ("a function of a NumPy array as array", array)):
+        if not callable(argument):
+            raise TypeError(f"from_function: expected {expected}, got {argument!r}")
     return FunctionRule(estimate, array, unbiased)

@@ -1,4 +1,4 @@
-"""Rules side by side on a problem of yours: bias, variance, price, and what is best for the price."""
+"""A comparison of rules on one problem: bias, variance, price and efficiency."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minigrad.rule import Estimator, checked_rule
 from minigrad.tensor import Tensor
 from minigrad.testing.statistics import EstimatorReport, check_estimator
 
-WARM_UP = 30        # passes from which rules with a memory learn before they are compared
+WARM_UP = 30        # passes in which rules with a memory learn before they are compared
 
 
 @dataclass(repr=False)
@@ -29,10 +29,11 @@ class Row:
     rule : the rule.
     report : its EstimatorReport.
     variance : the sum of the variances of all coordinates.
-    price : evaluations of the cost for one estimate, the forward pass included.
-    seconds : for one estimate, measured on this machine.
-    efficiency : variance × price of REINFORCE with a mean baseline, divided by that of this rule; above 1 is better.
-        Infinite where there is no variance, NaN where neither has any.
+    price : number of evaluations of the cost for one estimate, with the forward pass.
+    seconds : time for one estimate, measured on this machine.
+    efficiency : variance × price of REINFORCE with a mean baseline, divided by variance × price of this rule.  A rule
+        with an efficiency above 1 is better than REINFORCE.  Infinite if this rule has no variance, NaN if both have
+        none.
     """
 
     rule: Estimator
@@ -45,7 +46,7 @@ class Row:
 
 @dataclass(repr=False)
 class Comparison:
-    """What ``compare`` found.  It prints as a table, cheapest rule first, and ``draw`` saves a picture.
+    """The result of ``compare``.  It prints as a table, with the cheapest rule first.  ``draw`` saves a picture.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class Comparison:
     rows: list[Row]
 
     def frontier(self) -> list[Row]:
-        """The unbiased rules that no other one beats, in variance and in price."""
+        """The unbiased rules with less variance than all unbiased rules of the same or a lower price."""
         right = sorted((row for row in self.rows if row.report.unbiased), key=lambda row: (row.price, row.variance))
         best: list[Row] = []
         for row in right:
@@ -74,11 +75,11 @@ class Comparison:
                          f"{1e3 * row.seconds:8.3g} {row.efficiency:10.3g}{' *' * (id(row) in best)}")
         lines.append("* no other unbiased rule has less variance for as few evaluations")
         if not all(row.report.exact for row in self.rows):
-            lines.append("some rules were sampled: a bias of 'none' is none that the samples show")
+            lines.append("some rules were sampled: 'none' means that the samples show no bias")
         return output.shown("\n".join(lines))
 
     def draw(self, path: Any) -> None:
-        """Save a picture of variance against price, with the frontier as a line.  It needs matplotlib."""
+        """Save a picture of variance against price in ``path``, with the frontier as a line.  Needs matplotlib."""
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7, 4.5))
@@ -105,11 +106,11 @@ def compare(fn: Callable[[Estimator, Generator], Tensor], params: Any, rules: It
     Parameters
     ----------
     fn : function ``fn(rule, rng)`` that returns a scalar loss, in which binary nodes use ``rule``, and draw from
-        ``rng``.  Where it has several nodes, give each a copy: ``copy.deepcopy(rule)``.
+        ``rng``.  If there are several nodes, give each a copy: ``copy.deepcopy(rule)``.
     params : Tensor, list or dict of Tensors, leaves that ``fn`` uses.
-    rules : the rules.  Each is copied, and those with a memory learn from 30 passes first.
-    samples : backward passes that may be spent on each rule, as for ``check_estimator``.
-    seed : of the samples.
+    rules : the rules.  Each is copied.  Rules with a memory first learn in 30 passes.
+    samples : the largest number of backward passes for each rule, as for ``check_estimator``.
+    seed : seed of the samples.
 
     Returns
     -------
@@ -118,49 +119,50 @@ def compare(fn: Callable[[Estimator, Generator], Tensor], params: Any, rules: It
     Raises
     ------
     TypeError
-        ``fn`` is no function, or one of ``rules`` is no rule.
+        ``fn`` is not a function, or one of ``rules`` is not a rule.
     ValueError
-        As for ``check_estimator``; or there are no rules.
+        There are no rules, or an error of ``check_estimator``.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.5], [-1.0]], requires_grad=True)
     >>> def fn(rule, rng):
     ...     return mg.expected((mg.bernoulli(logits, rule, rng=rng).sum(axis=1) - 0.3) ** 2)
-    >>> found = compare(fn, logits, [mg.estimators.Reinforce(), mg.estimators.LocalExpectation()])
-    >>> [(row.price, row.variance < 0.05, row.report.unbiased) for row in found.rows]
+    >>> comparison = compare(fn, logits, [mg.estimators.Reinforce(), mg.estimators.LocalExpectation()])
+    >>> [(row.price, row.variance < 0.05, row.report.unbiased) for row in comparison.rows]
     [(1.0, True, True), (2.0, True, True)]
     """
     function("compare", "a function of a rule and a generator", fn, "Use def fn(rule, rng): ...")
     rules = [checked_rule(rule, "compare") for rule in rules]
     if not rules:
         raise ValueError("compare: expected at least one rule, got none. Use [mg.estimators.Reinforce()]")
-    rows = [measured(fn, params, rule, samples, seed) for rule in rules]
-    base = measured(fn, params, Reinforce("mean"), samples, seed)
+    rows = [measure(fn, params, rule, samples, seed) for rule in rules]
+    base = measure(fn, params, Reinforce("mean"), samples, seed)
     for row in rows:
         with np.errstate(divide="ignore", invalid="ignore"):
             row.efficiency = float(np.float64(base.variance * base.price) / np.float64(row.variance * row.price))
     return Comparison(rows)
 
 
-def measured(fn, params, rule, samples, seed):
-    """The Row of a rule, but for its efficiency."""
-    mine = deepcopy(rule)
-    if mine.state is not None:
+def measure(fn: Callable[[Estimator, Generator], Tensor], params: Any, rule: Estimator, samples: int, seed: int) -> Row:
+    """The Row of a rule, without its efficiency."""
+    rule_copy = deepcopy(rule)
+    if rule_copy.state is not None:
         rng = Generator(seed).fork(1)
-        kept = [(p, p.gradient) for p in leaves_of(params)]
+        gradients = [(p, p.gradient) for p in leaves_of(params)]
         for i in range(WARM_UP):
-            fn(mine, rng.fork(i)).backward()
-            mine.update()
-        for p, gradient in kept:
+            fn(rule_copy, rng.fork(i)).backward()
+            rule_copy.update()
+        for p, gradient in gradients:
             p.gradient = gradient
-    report = check_estimator(lambda rng: fn(mine, rng), params, samples=samples, seed=seed)
+    report = check_estimator(lambda rng: fn(rule_copy, rng), params, samples=samples, seed=seed)
     variance = float(np.sum(report.moments.variance))
     if report.exact and variance <= 1e-18 * (1 + float(np.sum(report.truth**2))):
-        variance = 0.0      # what is left is rounding
+        variance = 0.0      # the rest is rounding
     return Row(rule, report, variance, float(report.evaluations), report.seconds)
 
 
-def leaves_of(params):
+def leaves_of(params: Any) -> list[Tensor]:
+    """The Tensors in ``params``, as a list."""
     if isinstance(params, Tensor):
         return [params]
     return list(params.values()) if isinstance(params, dict) else list(params)

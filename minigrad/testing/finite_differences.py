@@ -1,16 +1,19 @@
-"""Vector-Jacobian products against finite differences.
+"""Comparison of vector-Jacobian products with finite differences.
 
     (f(x + h) - f(x - h)) / 2h = f'(x) + O(h²)
 
-in float64, with a step h = 6e-6 · max(1, |x|), the cube root of the rounding error, at which truncation
-and rounding both cost about eleven digits.  Where a function varies faster than that, as sin(x) at 10⁶ or log(x)
-at 10⁻⁷, smaller steps are tried as well.  Where a function is so large that rounding hides its slopes, nothing can
-be told, and that is said.
+in float64, with the step h = 6e-6 · max(1, |x|).  6e-6 is the cube root of the rounding error.  With this step, the
+errors of truncation and of rounding are about equal, and about eleven digits are correct.  If a function varies within
+this step, such as sin(x) at 10⁶ or log(x) at 10⁻⁷, smaller steps are tried too.  If a function is so large that
+rounding hides its slopes, an error says so.
 """
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,34 +22,39 @@ from minigrad.arguments import described, function, is_real, is_whole
 from minigrad.graph import Evaluation, ancestors
 from minigrad.tensor import Tensor, tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from minigrad.aliases import Array, Shape
+
 STEP = 6e-6
-MOST_ENTRIES = 10_000       # of a Jacobian that is compared in full
-DIRECTIONS = 5              # along which a larger one is
-#: Factors of the step that are tried where products and differences disagree.
+MOST_ENTRIES = 10_000       # the largest number of entries of a Jacobian that is compared entry by entry
+DIRECTIONS = 5              # the number of random directions in which a larger Jacobian is compared
+#: Factors by which the step is multiplied where products and differences disagree.
 FINER = 10.0 ** -np.arange(1, 13)
-HIDDEN = 1e-5               # of a slope: what rounding may cost at a finer step
+HIDDEN = 1e-5               # the largest rounding error at a finer step, relative to the slope
 EPS = np.finfo(np.float64).eps
-ROUNDING = 4 * EPS / STEP      # error of a difference, relative to the function
+ROUNDING = 4 * EPS / STEP   # the rounding error of a difference, relative to the function
 
 
-def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0, step=None):
+def gradcheck(fn: Callable[..., Tensor], inputs: Any, *, rtol: float = 1e-6, atol: float = 1e-7, order: int = 1,
+              seed: int = 0, step: float | None = None) -> bool:
     """Compare the gradients of ``fn`` with central differences, in float64.
 
-    A Jacobian of at most 10,000 entries is compared entry by entry, and once more weighted by a
-    random cotangent; a larger one along random directions.  Where they disagree, the differences are
-    taken again at fourth order and from either side, to tell a wrong product from a kink and from a
-    function that varies within the step; and every primitive of the graph is compared alone, to
-    name the one at fault.
+    A Jacobian of at most 10,000 entries is compared entry by entry, and then its product with a random cotangent is
+    compared.  A larger Jacobian is compared in random directions.  Where the values disagree, fourth-order and
+    one-sided differences are computed too.  They distinguish a wrong product from a kink, and from a function that
+    varies within the step.  Then each primitive of the graph is compared alone, to find the one with the error.
 
     Parameters
     ----------
-    fn : function of the inputs that returns one Tensor, always the same for the same inputs.
-    inputs : Tensor or array, or a list of them.  Floating ones are converted to float64 and differentiated;
-        others are handed to ``fn`` as they are.
-    rtol, atol : the values may differ by atol + rtol · (the larger), beside the rounding of ``fn``.
-    order : 2 compares second derivatives as well, taken through ``create_graph``.
-    seed : of the random cotangent and directions.
-    step : of the differences, in units of max(1, |x|); 6e-6 by default.
+    fn : function of the inputs that returns one Tensor.  For the same inputs it must return the same value.
+    inputs : Tensor or array, or a list of them.  Floating inputs are converted to float64 and differentiated.  Other
+        inputs are passed to ``fn`` unchanged.
+    rtol, atol : the values may differ by atol + rtol · (the larger value), plus the rounding error of ``fn``.
+    order : 2 also compares second derivatives, which are computed with ``create_graph``.
+    seed : seed of the random cotangent and directions.
+    step : step of the differences, in units of max(1, |x|).  6e-6 by default.
 
     Returns
     -------
@@ -55,14 +63,14 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0, step=None):
     Raises
     ------
     AssertionError
-        They disagree.  The message says "wrong", "kink" or "step too coarse", and names primitive,
-        argument, index, both values and the seed.  Or the function is so large that its rounding errors hide
-        all slopes, so that nothing can be told.
+        The values disagree.  The message says "wrong", "kink" or "step too coarse".  It names the primitive, the
+        argument, the index, both values and the seed.  Or the function is so large that its rounding errors hide all
+        slopes, so that they cannot be compared.
     TypeError
         ``fn`` does not return a float64 Tensor.
     ValueError
-        No floating inputs, two results of ``fn`` for the same ones, an ``order`` other than 1 and 2, a ``step`` that
-        is not above 0, or random bits whose logits depend on the inputs.
+        There are no floating inputs, ``fn`` returns different values for the same inputs, ``order`` is not 1 or 2,
+        ``step`` is not above 0, or ``fn`` draws random bits whose logits depend on the inputs.
 
     >>> import minigrad as mg
     >>> gradcheck(lambda x: mg.exp(x) * x, [mg.tensor([0.5, 1.0])], order=2)
@@ -88,34 +96,37 @@ def gradcheck(fn, inputs, *, rtol=1e-6, atol=1e-7, order=1, seed=0, step=None):
     random = [node.primitive for node in ancestors([out]) if node.primitive.stochastic]
     if any(node.primitive.stochastic and node.requires_grad for node in ancestors([out])):
         raise ValueError(f"gradcheck: expected a function without random bits, got node {random[0].name!r} with the "
-                         f"rule {random[0].rule!r}. A sample jumps, so differences do not give its gradient. Use "
-                         "mg.testing.exact_gradient for the exact one, or mg.testing.assert_unbiased to test the rule")
+                         f"rule {random[0].rule!r}. A sample is not continuous, so differences give no gradient. "
+                         "Use mg.testing.exact_gradient for the exact gradient, or mg.testing.assert_unbiased to "
+                         "test the rule")
     if not np.array_equal(out.data, evaluate(fn, arguments).data, equal_nan=True):
-        raise ValueError("gradcheck: expected a function that gives the same result each time, got two "
-                         "different ones. Make the random numbers outside of it" + (
-                             ", or in it from a generator that starts there: rng=mg.Generator(0)" if random else ""))
-    found = check.locate(fn, arguments)
-    if found is None and order == 2:
+        raise ValueError("gradcheck: expected a function that returns the same value each time, got two "
+                         "different values. Draw random numbers outside the function" + (
+                             ", or make the generator inside the function: rng=mg.Generator(0)" if random else ""))
+    disagreement = check.locate(fn, arguments)
+    if disagreement is None and order == 2:
         cotangent = leaf(check.rng.standard_normal(out.shape))
-        found = check.locate(gradients_of(fn), [*arguments, cotangent], "second derivative, ")
-    if found is not None:
-        raise AssertionError(f"gradcheck: {found}; seed {seed}")
+        disagreement = check.locate(gradients_of(fn), [*arguments, cotangent], "second derivative, ")
+    if disagreement is not None:
+        raise AssertionError(f"gradcheck: {disagreement}; seed {seed}")
     return True
 
 
-def leaf(x):
-    """A fresh leaf with the value of x, in float64; what is not floating stays as it is."""
+def leaf(x: Any) -> Any:
+    """A new float64 leaf with the value of x, if x is floating; otherwise x."""
     value = x.data if isinstance(x, Tensor) else x
     if getattr(value, "dtype", np.dtype(object)).kind != "f":
         return x
     return tensor(value, dtype=np.float64, requires_grad=True)
 
 
-def is_leaf(x):
+def is_leaf(x: Any) -> bool:
+    """Whether x is one of the leaves that ``leaf`` has made."""
     return isinstance(x, Tensor) and x.requires_grad
 
 
-def evaluate(fn, arguments):
+def evaluate(fn: Callable[..., Any], arguments: Sequence[Any]) -> Tensor:
+    """The result of ``fn``, if it is a float64 Tensor on the CPU."""
     out = fn(*arguments)
     if not isinstance(out, Tensor) or out.dtype != np.float64:
         got = f"a Tensor of {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
@@ -125,58 +136,63 @@ def evaluate(fn, arguments):
     return out
 
 
-def cotangents(out, seed, arguments, create_graph=False):
-    """The cotangent of every leaf among the arguments, zero where ``out`` does not depend on it."""
+def cotangents(out: Tensor, seed: Any, arguments: Sequence[Any], create_graph: bool = False) -> list[Any]:
+    """The cotangents of the leaves among the arguments.  Zeros for a leaf on which ``out`` does not depend."""
     leaves = [x for x in arguments if is_leaf(x)]
-    found = Evaluation([out], [seed]).backward(leaves, create_graph)
-    return [ops.dense(found.get(x, np.zeros(x.shape))) for x in leaves]
+    gradients = Evaluation([out], [seed]).backward(leaves, create_graph)
+    return [ops.dense(gradients.get(x, np.zeros(x.shape))) for x in leaves]
 
 
-def gradients_of(fn):
-    """The function (inputs, cotangent) -> gradients of ``fn``, end to end in one vector."""
+def gradients_of(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function (inputs, cotangent) -> gradients of ``fn``, as one vector."""
     def gradients(*arguments):
         *arguments, cotangent = arguments
-        found = cotangents(fn(*arguments), cotangent, arguments, create_graph=True)
-        vector = ops.concatenate([ops.reshape(g, (-1,)) for g in found])
+        parts = cotangents(fn(*arguments), cotangent, arguments, create_graph=True)
+        vector = ops.concatenate([ops.reshape(g, (-1,)) for g in parts])
         return vector if isinstance(vector, Tensor) else Tensor(vector)
     return gradients
 
 
 @dataclass
 class Line:
-    """weights · fn(x + t · direction) as a function of the number t; x is one of the arguments."""
+    """weights · fn(x + t · direction) as a function of the number t.  x is argument number ``argnum``."""
 
-    fn: object
-    arguments: list
+    fn: Callable[..., Any]
+    arguments: list[Any]
     argnum: int
-    direction: np.ndarray
-    weights: np.ndarray
+    direction: Array
+    weights: Array
 
-    def outputs(self, t):
+    def outputs(self, t: float) -> Array:
+        """fn(x + t · direction)."""
         moved = list(self.arguments)
         moved[self.argnum] = leaf(moved[self.argnum].data + t * self.direction)
         return self.fn(*moved).data
 
-    def __call__(self, t):
+    def __call__(self, t: float) -> Any:
         return np.sum(self.weights * self.outputs(t))
 
-    def slopes(self, h):
-        """Central differences of the outputs."""
+    def slopes(self, h: float) -> Array:
+        """Central differences of the outputs, with step h."""
         return (self.outputs(h) - self.outputs(-h)) / (2 * h)
 
 
 @dataclass
 class Disagreement:
-    """A product that differs from the finite differences, and what these say when taken otherwise."""
+    """A product that differs from the central difference, and other differences that explain why."""
 
     where: str
     line: Line
-    step: float
-    product: float
-    tolerance: float
+    step: Any
+    product: Any
+    tolerance: Any
 
-    def verdict(self, central, fourth):
-        """A smooth function bends half as much over half a step; a kink or a jump does not."""
+    def verdict(self, central: float, fourth: float) -> str:
+        """"kink", "step too coarse" or "wrong".
+
+        For a smooth function, the second difference divided by h is half as large for half the step.  At a kink or a
+        jump it is not.
+        """
         f, h = self.line, self.step
         bends = np.array([(f(h) - 2 * f(0) + f(-h)) / h for h in (h, h / 2, h / 4)])
         rounding = 8 * ROUNDING * np.abs(f(0))
@@ -187,7 +203,7 @@ class Disagreement:
             return "step too coarse"
         return "wrong"
 
-    def __str__(self):
+    def __str__(self) -> str:
         f, h = self.line, self.step
         central = (f(h) - f(-h)) / (2 * h)
         fourth = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
@@ -198,15 +214,15 @@ class Disagreement:
 
 
 class Comparison:
-    """Products against differences, within a tolerance."""
+    """The comparison of products with differences, within a tolerance."""
 
-    def __init__(self, rtol, atol, rng, step=STEP):
+    def __init__(self, rtol: float, atol: float, rng: np.random.Generator, step: float = STEP) -> None:
         self.rtol, self.atol, self.rng, self.step = rtol, atol, rng, step
 
-    def locate(self, fn, arguments, prefix=""):
-        """A disagreement of ``fn``, laid to the first of its primitives that has one by itself."""
-        found = self.compare(fn, arguments, prefix + getattr(fn, "__name__", "fn"))
-        if found is None:
+    def locate(self, fn: Callable[..., Any], arguments: list[Any], prefix: str = "") -> Disagreement | None:
+        """A disagreement of ``fn``, or of its first primitive that also disagrees alone.  None if there is none."""
+        disagreement = self.compare(fn, arguments, prefix + getattr(fn, "__name__", "fn"))
+        if disagreement is None:
             return None
         for node in ancestors([evaluate(fn, arguments)]):
             operands = list(node.operands)
@@ -217,11 +233,11 @@ class Comparison:
                                      f"{prefix}primitive {node.primitive.name}")
                 if alone is not None:
                     return alone
-        found.where += " (each primitive agrees by itself: does a value leave the graph?)"
-        return found
+        disagreement.where += " (each primitive agrees alone: does a value leave the graph?)"
+        return disagreement
 
-    def compare(self, fn, arguments, name):
-        """The worst disagreement of the first argument that has one, or None."""
+    def compare(self, fn: Callable[..., Any], arguments: list[Any], name: str) -> Disagreement | None:
+        """The largest disagreement of the first argument that has one.  None if there is none."""
         out = evaluate(fn, arguments)
         leaves = [i for i, x in enumerate(arguments) if is_leaf(x)]
         weights = self.rng.standard_normal(out.shape)
@@ -233,24 +249,25 @@ class Comparison:
         for n, i in enumerate(leaves):
             line = partial(Line, fn, arguments, i)
             if rows is None:
-                found = self.along_directions(line, out.data, arguments[i].data, weights, products[n])
+                disagreement = self.along_directions(line, out.data, arguments[i].data, weights, products[n])
             else:
                 jacobian = np.array([row[n].ravel() for row in rows]).reshape(out.size, arguments[i].size)
-                found = self.in_full(line, out.data, arguments[i].data, jacobian, weights, products[n])
-            if found is not None:
-                found.where = f"{name}, argument {i} at {found.where}"
-                return found
+                disagreement = self.in_full(line, out.data, arguments[i].data, jacobian, weights, products[n])
+            if disagreement is not None:
+                disagreement.where = f"{name}, argument {i} at {disagreement.where}"
+                return disagreement
         return None
 
-    def in_full(self, line, out, x, jacobian, weights, products):
-        """Compare every entry of the Jacobian, then its product with a random cotangent."""
+    def in_full(self, line: Callable[..., Line], out: Array, x: Array, jacobian: Array, weights: Array,
+                products: Array) -> Disagreement | None:
+        """Compare every entry of the Jacobian, and then its product with a random cotangent."""
         steps = self.step * np.maximum(1, np.abs(x)).ravel()
-        steps = (x.ravel() + steps) - x.ravel()     # so that x + step is a float
+        steps = (x.ravel() + steps) - x.ravel()     # the exact difference of two floats
         columns = np.zeros((out.size, x.size))
         for j in range(x.size):
             columns[:, j] = line(unit(j, x.shape), weights).slopes(steps[j]).ravel()
         tolerance = self.tolerance(np.abs(columns), np.abs(out).reshape(-1, 1))
-        self.refuse_to_guess(np.maximum(np.abs(columns), np.abs(jacobian)), self.rounding(np.abs(out).reshape(-1, 1)))
+        self.check_precision(np.maximum(np.abs(columns), np.abs(jacobian)), self.rounding(np.abs(out).reshape(-1, 1)))
         for i, j in np.argwhere(~(np.abs(jacobian - columns) <= tolerance)):
             finer = self.at_finer_steps(line(unit(j, x.shape), unit(i, out.shape)), steps[j], jacobian[i, j])
             if finer is not None:
@@ -269,26 +286,28 @@ class Comparison:
                                 steps[j], products[j], tolerance[j])
         return None
 
-    def along_directions(self, line, out, x, weights, products):
-        """Compare along random directions; where one disagrees, halve it down to a single entry."""
+    def along_directions(self, line: Callable[..., Line], out: Array, x: Array, weights: Array,
+                         products: Array) -> Disagreement | None:
+        """Compare in random directions.  A direction that disagrees is bisected down to a single entry."""
         scale = np.maximum(1, np.abs(x))
         for _ in range(DIRECTIONS):
             entries, numbers = np.arange(x.size), self.rng.standard_normal(x.shape) * scale
-            found = self.along(line, out, numbers, entries, weights, products)
-            while found is not None and entries.size > 1:
+            disagreement = self.along(line, out, numbers, entries, weights, products)
+            while disagreement is not None and entries.size > 1:
                 for half in np.array_split(entries, 2):
                     closer = self.along(line, out, numbers, half, weights, products)
                     if closer is not None:
-                        found, entries = closer, half
+                        disagreement, entries = closer, half
                         break
                 else:
                     break
-            if found is not None:
-                return found
+            if disagreement is not None:
+                return disagreement
         return None
 
-    def along(self, line, out, numbers, entries, weights, products):
-        """The disagreement along one direction, which is zero but for some entries of ``numbers``."""
+    def along(self, line: Any, out: Array, numbers: Array, entries: Array, weights: Array,
+              products: Array) -> Disagreement | None:
+        """The disagreement in one direction: some entries of ``numbers``, and zeros elsewhere."""
         direction = np.zeros_like(numbers)
         direction.flat[entries] = numbers.flat[entries] if entries.size > 1 else 1
         line = line(direction, weights)
@@ -296,7 +315,7 @@ class Comparison:
         product = np.sum(products * direction)
         size = np.linalg.norm(weights)
         tolerance = size * self.tolerance(np.linalg.norm(slopes), np.linalg.norm(out))
-        self.refuse_to_guess(np.maximum(size * np.linalg.norm(slopes), np.abs(product)),
+        self.check_precision(np.maximum(size * np.linalg.norm(slopes), np.abs(product)),
                              size * self.rounding(np.linalg.norm(out)))
         if np.abs(product - np.sum(weights * slopes)) <= tolerance:
             return None
@@ -305,27 +324,28 @@ class Comparison:
         at = f"index {index(entries[0], numbers.shape)}" if entries.size == 1 else f"{entries.size} entries"
         return Disagreement(f"{at}, random cotangent", line, self.step, product, tolerance)
 
-    def rounding(self, values):
-        """The error of a difference of values of this size."""
+    def rounding(self, values: Any) -> Any:
+        """The rounding error of a difference of values of this size."""
         return 4 * EPS / self.step * values
 
-    def tolerance(self, slopes, values):
+    def tolerance(self, slopes: Any, values: Any) -> Any:
+        """The largest difference that is allowed."""
         return self.atol + self.rtol * slopes + self.rounding(values)
 
-    def refuse_to_guess(self, slopes, rounding):
-        """Raise where the error of the differences is larger than every slope, so that any product would pass."""
+    def check_precision(self, slopes: Any, rounding: Any) -> None:
+        """Raise an AssertionError if rounding errors are larger than every slope: any product would pass."""
         top = np.max(slopes, initial=0)
         if top > self.atol and np.all(slopes <= rounding):
             raise AssertionError(
                 "gradcheck: cannot tell. The function is so large that its rounding errors hide slopes below "
-                f"{np.max(rounding):.2g}, and the largest is {top:.2g}. Subtract a constant from it, or pass a larger "
-                "step")
+                f"{np.max(rounding):.2g}, and the largest slope is {top:.2g}. Subtract a constant from it, or pass a "
+                "larger step")
 
-    def at_finer_steps(self, line, step, product):
-        """A difference with a smaller step that agrees with the product and is precise enough to tell; or None."""
+    def at_finer_steps(self, line: Line, step: Any, product: Any) -> Any:
+        """A precise difference with a smaller step that agrees with the product, or None."""
         x = line.arguments[line.argnum].data[line.direction != 0]
         for h in step * FINER:
-            if h < 1e4 * EPS * np.abs(x).max():     # too few floats lie within the step
+            if h < 1e4 * EPS * np.abs(x).max():     # there are too few floats within the step
                 return None
             above, below = line(h), line(-h)
             slope = (above - below) / (2 * h)
@@ -336,19 +356,19 @@ class Comparison:
         return None
 
 
-def worst(difference, tolerance):
-    """The index of the entry furthest beyond its tolerance, a NaN before all; None if there is none."""
+def worst(difference: Array, tolerance: Array) -> Any:
+    """The index of the entry that exceeds its tolerance most, or that is NaN.  None if there is none."""
     excess = np.abs(difference) - tolerance
     if np.all(excess <= 0):
         return None
     return index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
 
 
-def unit(j, shape):
-    """Zeros but for a 1 at entry j."""
+def unit(j: Any, shape: Shape) -> Array:
+    """An array of zeros, with a 1 at entry j."""
     return np.eye(1, math.prod(shape), j).reshape(shape)
 
 
-def index(j, shape):
-    """Entry j as an index."""
+def index(j: Any, shape: Shape) -> tuple[int, ...]:
+    """The index of entry j, in the order of memory."""
     return tuple(map(int, np.unravel_index(j, shape)))

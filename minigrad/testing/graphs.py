@@ -1,6 +1,9 @@
-"""What holds for a whole graph: the promise of ``expected``, and which gradients are unbiased in it."""
+"""Properties of a whole graph: whether its rows are independent, and which of its gradients are unbiased."""
+
+from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,29 +14,36 @@ from minigrad.objective import Objective
 from minigrad.tensor import Tensor
 from minigrad.testing.loss import compute
 
-MOST_ROWS = 16      # tried of each node
-TRIALS = 48         # of all rows of a node together, at least
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from minigrad.aliases import Array
+    from minigrad.claims import Claim
+    from minigrad.objective import Term
+
+MOST_ROWS = 16      # the largest number of rows of a node that are tested
+TRIALS = 48         # the number of trials for each node, over all its rows
 
 
-def check_rows(fn, *, seed=0):
-    """Raise unless ``costs[i]`` depends on row i of every node alone, as ``expected`` promises.
+def check_rows(fn: Callable[..., Tensor] | Tensor, *, seed: int = 0) -> None:
+    """Raise an error if ``costs[i]`` of an ``expected`` depends on other rows than row i of a binary node.
 
-    For each node and each row, the sample of the row is drawn once and those of all other rows twice, 0 and 1 with
-    equal probability, and the graph is replayed with the same noise below.  The cost of the row must be the same both
-    times.  It is not where rows are mixed up, as by batch normalisation, or where samples have their axes in another
-    order than costs.  Rules that take the cost of a row for the effect of its own sample are wrong then.  At most 16
-    rows of each node are tried, spread evenly, 48 times in all.
+    For each node and each row, the sample of the row is drawn once, and the samples of all other rows are drawn twice.
+    The bits are 0 and 1 with equal probability.  The graph is replayed for both, with the same noise in other nodes.
+    The cost of the row must be the same both times.  It differs if the computation mixes rows, as in batch
+    normalisation, or if the costs have their axes in another order than the samples.  Then rules that use the cost of
+    each row give wrong estimates.  At most 16 rows of each node are tested, evenly distributed, in 48 trials.
 
     Parameters
     ----------
-    fn : function that returns a scalar loss: ``fn(rng)``, drawing from the Generator it gets, or
-        ``fn()``, drawing from the default one; or the loss itself.
-    seed : of the draws.
+    fn : function that returns a scalar loss: ``fn(rng)``, which draws from the Generator ``rng``, or ``fn()``, which
+        draws from the default generator.  Or the loss, a Tensor.
+    seed : seed of the draws.
 
     Raises
     ------
     AssertionError
-        A cost changed with another row's sample; node, row and both costs are named.
+        A cost changes with the sample of another row.  The message names the node, the row and both costs.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([[0.0], [1.0], [2.0]], requires_grad=True)
@@ -50,8 +60,8 @@ the other rows of node 'bernoulli' were drawn again. Leave that term outside exp
         raise AssertionError(fault)
 
 
-def broken_rows(evaluation, objective, seed=0):
-    """What breaks the promise of ``expected``, in words; None if nothing does."""
+def broken_rows(evaluation: Evaluation, objective: Objective, seed: int = 0) -> str | None:
+    """A message that says which rows are not independent.  None if all are."""
     rng = random.Generator(seed).fork(3)
     for node in objective.binary:
         for term in objective.below(node):
@@ -62,22 +72,22 @@ def broken_rows(evaluation, objective, seed=0):
     return None
 
 
-def broken_rows_of(evaluation, node, term, rng):
-    """The same for one node and one term."""
+def broken_rows_of(evaluation: Evaluation, node: Any, term: Term, rng: random.Generator) -> str | None:
+    """The same for one node and one term of the loss."""
     shared = term.prefix(node.shape[:node.ndim - node.primitive.event_ndim])
     rows = prod(shared)
     values = evaluation.value(node).reshape(rows, -1)
     if rows < 2:
         return None
-    tried = np.unique(np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(int))
-    for row in np.tile(tried, max(1, TRIALS // len(tried))):
+    tested = np.unique(np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(int))
+    for row in np.tile(tested, max(1, TRIALS // len(tested))):
         costs = []
-        own = drawn(rng, values[row])
+        own = random_bits(rng, values[row])
         for _ in range(2):
-            value = drawn(rng, values)
+            value = random_bits(rng, values)
             value[row] = own
-            again = evaluation.replay({node: value.reshape(node.shape)}, [term.costs])
-            costs.append(again.value(term.costs).reshape(rows, -1)[row])
+            replayed = evaluation.replay({node: value.reshape(node.shape)}, [term.costs])
+            costs.append(replayed.value(term.costs).reshape(rows, -1)[row])
         before, after = costs
         changed = np.abs(after - before) > 1e-6 * (np.abs(before) + np.abs(after))
         if changed.any():
@@ -89,22 +99,22 @@ def broken_rows_of(evaluation, node, term, rng):
     return None
 
 
-def drawn(rng, values):
-    """Bits like ``values``, 0 and 1 with equal probability."""
+def random_bits(rng: random.Generator, values: Array) -> Array:
+    """Bits in the shape and dtype of ``values``, 0 and 1 with equal probability."""
     return (rng.uniform(values.shape, event_ndim=0) < 0.5).astype(values.dtype)
 
 
-def unbiased_nodes(fn, *, seed=0):
-    """Which binary nodes of a graph have unbiased gradients, worked out from what their rules claim.
+def unbiased_nodes(fn: Callable[..., Tensor] | Tensor, *, seed: int = 0) -> list[Claim]:
+    """Which binary nodes of a graph have unbiased gradients, according to the claims of their rules.
 
-    Nodes whose logits need no gradient, such as the masks of dropout, are left out.  A rule's claim is about its own
-    logits.  If it rests on gradients (``needs_unbiased_below``), these
-    come through the rules of the nodes below, and are no better than those: REBAR is unbiased above
-    REINFORCE, and biased above straight-through.
+    Nodes whose logits need no gradient, such as the masks of dropout, are left out.  The claim of a rule is about the
+    gradient of its own logits.  If the rule uses gradients (``needs_unbiased_below``), these come from the rules of the
+    nodes below.  If one of them is biased, the result is biased too.  For example, REBAR is unbiased above REINFORCE,
+    and biased above straight-through.
 
     Parameters
     ----------
-    fn : as for ``check_rows``.
+    fn, seed : as for ``check_rows``.
 
     Returns
     -------
@@ -124,8 +134,8 @@ def unbiased_nodes(fn, *, seed=0):
     return list(claims_of(objective_of(fn, seed)[1]).values())
 
 
-def objective_of(fn, seed):
-    """The evaluation that recording made, and its loss taken apart into terms."""
+def objective_of(fn: Callable[..., Tensor] | Tensor, seed: int) -> tuple[Evaluation, Objective]:
+    """The evaluation of a recorded loss, and the loss as a sum of terms."""
     loss = fn if isinstance(fn, Tensor) else compute(fn, random.Generator(seed))
     devices.check_cpu("check_rows", loss)
     evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])

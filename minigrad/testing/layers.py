@@ -1,6 +1,9 @@
-"""Two layers of binary units: the problem whose table ``examine`` prints, and what most checks look at."""
+"""Two layers of binary units: the problem of most checks, and of the table that ``examine`` prints."""
+
+from __future__ import annotations
 
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,25 +13,33 @@ from minigrad.objective import expected
 from minigrad.rule import frozen_memories
 from minigrad.stochastic import bernoulli
 from minigrad.tensor import tensor
-from minigrad.testing.moments import Problem, moments_of
+from minigrad.testing.moments import Moments, Problem, moments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from minigrad.aliases import Array, DTypeLike
+    from minigrad.rule import Estimator
+    from minigrad.tensor import Tensor
 
 ROWS, UNITS = 4, 2
-COPIES = 25_000     # of the batch, as the samples where noise is not finite
-WARM_UP = 3         # updates before memories are frozen
+COPIES = 25_000     # copies of the batch, which are the samples if the noise cannot be enumerated
+WARM_UP = 3         # updates of the memories before they are frozen
 
 
 class Layers:
-    """Two layers of binary units, the second fed by the first, and weighted costs that look at both.
+    """Two layers of binary units, and weighted costs of both.  The first layer is the input of the second.
 
     Parameters
     ----------
-    rule : copied for each layer.
-    extreme : logits of ± this size in both layers, one sign or both in a row.
-    copies : of the batch of four, one after the other; parameters are copied along with their row, so
-        each copy of the batch gives an estimate of its own.
+    rule : the rule; each layer gets a copy.
+    dtype : float32 or float64.
+    copies : number of copies of the batch of four rows.  The parameters are copied too, so each copy of the batch gives
+        a separate estimate.
+    extreme : the absolute value of all logits of both layers; 0 for random logits.
     """
 
-    def __init__(self, rule, dtype=np.float64, copies=1, extreme=0):
+    def __init__(self, rule: Estimator, dtype: DTypeLike = np.float64, copies: int = 1, extreme: float = 0) -> None:
         numbers = np.random.default_rng(8)
         self.rules = [deepcopy(rule), deepcopy(rule)]
         logits = numbers.normal(size=(ROWS, UNITS))
@@ -41,48 +52,50 @@ class Layers:
         share = np.tile([0.5, 1.0, 2.0, 0.25], copies)
         self.share = share.astype(dtype)
 
-    def loss(self, rng, rows=slice(None), between=lambda b: b):
-        """The loss of some of the rows, whose samples pass through ``between``; no rule learns from it."""
+    def loss(self, rng: random.Generator, rows: Any = slice(None),
+             between: Callable[[Tensor], Any] = lambda b: b) -> Tensor:
+        """The loss of some rows.  ``between`` is applied to the samples.  No rule learns from this loss."""
         with frozen_memories():
             return self.lesson(rng, rows, between)
 
-    def lesson(self, rng, rows=slice(None), between=lambda b: b):
-        """The same, for rules to learn from."""
+    def lesson(self, rng: random.Generator, rows: Any = slice(None),
+               between: Callable[[Tensor], Any] = lambda b: b) -> Tensor:
+        """The same loss, from which rules learn."""
         logits, weight = (p[rows] for p in self.params.values())
         share = self.share[rows]
         first = between(bernoulli(logits, self.rules[0], rng=rng, name="first", context=share[:, None]))
         activation = (first.reshape(len(share), UNITS, 1) * weight).sum(axis=1) - 0.25
         second = between(bernoulli(activation, self.rules[1], rng=rng, name="second", context=share[:, None]))
-        # Curved in each unit, with products between units and layers: no estimator is exact by luck.
+        # Not linear in any unit, with products of units and of layers.  So no wrong estimator is exact by chance.
         errors = ops.exp(0.5 * second[:, 0] + second[:, 1] * first[:, 0]) + (second[:, 1] - 0.3) ** 2
         return 0.75 * expected(errors * share) + 0.5 * expected(first[:, 1] * second[:, 0] - (first[:, 0] - 0.4) ** 2)
 
-    def warm(self, updates=WARM_UP):
-        """Fill the memories of the rules with a few updates."""
+    def warm(self, updates: int = WARM_UP) -> Layers:
+        """Let the rules learn for a few updates.  Returns the layers."""
         for step in range(updates):
             self.gradients(self.lesson(random.Generator(100 + step)))
             for rule in self.rules:
                 rule.update()
         return self
 
-    def gradients(self, loss):
-        """A gradient for each parameter."""
+    def gradients(self, loss: Tensor) -> list[Array]:
+        """The gradient of each parameter.  Sets ``evaluations``."""
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
-        found = evaluation.backward(list(self.params.values()))
+        gradients = evaluation.backward(list(self.params.values()))
         self.evaluations = 1 + evaluation.shared.replays
-        return [found.get(p, np.zeros(p.shape, p.dtype)) for p in self.params.values()]
+        return [gradients.get(p, np.zeros(p.shape, p.dtype)) for p in self.params.values()]
 
 
 class Certificate(Problem):
-    """The layers as a problem whose samples are drawn all at once, as copies of the batch."""
+    """The layers as a problem.  Its samples are copies of the batch, which are drawn at once."""
 
-    def __init__(self, rule):
+    def __init__(self, rule: Estimator) -> None:
         self.layers = Layers(rule).warm()
         super().__init__(self.layers.loss, self.layers.params)
 
-    def sampled_moments(self, samples, seed):
+    def sampled_moments(self, samples: int, seed: int) -> Moments:
         if not self.independent(ROWS, seed):
-            return super().sampled_moments(samples, seed)       # copies would get in each other's way
+            return super().sampled_moments(samples, seed)       # copies would influence each other
         many = Layers(self.layers.rules[0], copies=COPIES)
         many.rules = self.layers.rules
         gradients = many.gradients(many.loss(random.Generator(seed)))

@@ -1,34 +1,43 @@
-"""Every outcome of a random computation, each once, with its probability.
+"""All outcomes of a random computation, with their probabilities.
 
-A computation that draws finitely many things is a tree, and a *tape* walks it: it answers each choice
-as it comes up, remembers the answers, and on the next run changes the last one that has another.
+A computation with a finite number of random choices is a tree.  A *tape* enumerates its branches.  It runs the
+computation several times, answers each choice, and stores the answers.  In the next run it changes the last answer that
+has another alternative.
 
-Uniform numbers fit in as well, as long as they are only compared.  b = 1[u < p] needs to know whether
-u lies below p, and no more: that is a choice, with probability p, after which u is known to lie in
-(0, p) or in [p, 1).  A later 1[1 − u < q] cuts that interval again, or needs no choice at all.  So the
-noise of REINFORCE, DisARM, SPSA or a flipped bit is finite, whatever thresholds it meets on its way,
-and the rules declare nothing.  A rule that computes with u itself (log u, say) raises ``Continuous``.
+Uniform numbers can be enumerated too, if they are only compared.  For b = 1[u < p] it only matters whether u is below
+p.  This is a choice with probability p.  After it, u is known to be in (0, p) or in [p, 1).  A later comparison
+1[1 − u < q] splits this interval, or needs no choice.  So the noise of REINFORCE, DisARM, SPSA or a random flip has
+finitely many outcomes.  The rules need not declare this.  A rule that uses u in a formula, such as log u, raises
+``Continuous``.
 """
+
+from __future__ import annotations
 
 from copy import copy
 from functools import lru_cache
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import ops, random
 from minigrad.rule import gates_of
 
-SAME = 4 * np.finfo(float).eps      # thresholds this close are one
-MOST_INTEGERS = 1024                # of one draw, before it counts as continuous
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from minigrad.aliases import Array, DTypeLike, Shape
+
+SAME = 4 * np.finfo(float).eps      # thresholds whose difference is smaller count as equal
+MOST_INTEGERS = 1024                # the largest range of random integers that is enumerated
 
 
 class Continuous(TypeError):
-    """Noise was used in another way than by comparing it, or was never drawn from this generator."""
+    """Noise cannot be enumerated: it was used in another way than in a comparison, or came from another generator."""
 
 
 class Tape:
-    """The choices of one run, and the way to the next.
+    """The choices of one run, and the step to the next run.
 
     >>> tape, words = Tape(), {}
     >>> while tape.rewind():
@@ -39,10 +48,12 @@ class Tape:
     {(0, None): 0.25, (1, 0): 0.375, (1, 1): 0.375}
     """
 
-    def __init__(self):
-        self.taken = None       # [index, number of alternatives] of each choice; None before the first run
+    def __init__(self) -> None:
+        self.started = False
+        self.taken: list[list[int]] = []        # [index, number of alternatives] of each choice
+        self.position, self.probability = 0, 1.0
 
-    def choose(self, probabilities):
+    def choose(self, probabilities: Sequence[float] | Array) -> int:
         """The index of one alternative."""
         if self.position == len(self.taken):
             self.taken.append([0, len(probabilities)])
@@ -51,15 +62,15 @@ class Tape:
         self.probability *= float(probabilities[index])
         return index
 
-    def again(self):
-        """A tape that gives the answers of this run once more; a choice that did not come up then is an error."""
+    def again(self) -> Repeated:
+        """A tape that repeats the answers of this run.  It raises an error for a choice that is not the same."""
         return Repeated(self.taken)
 
-    def rewind(self):
-        """Get ready for the next run; False once there is none."""
+    def rewind(self) -> bool:
+        """Prepare the next run.  False if there is none."""
         self.position, self.probability = 0, 1.0
-        if self.taken is None:
-            self.taken = []
+        if not self.started:
+            self.started = True
             return True
         while self.taken and self.taken[-1][0] + 1 == self.taken[-1][1]:
             self.taken.pop()
@@ -72,10 +83,11 @@ class Tape:
 class Repeated:
     """The answers of one run of a tape."""
 
-    def __init__(self, taken):
+    def __init__(self, taken: list[list[int]]) -> None:
         self.taken, self.position = taken, 0
 
-    def choose(self, probabilities):
+    def choose(self, probabilities: Sequence[float] | Array) -> int:
+        """The same index as in the run that is repeated."""
         if self.position == len(self.taken) or self.taken[self.position][1] != len(probabilities):
             raise ValueError("the choices of a row depend on other rows")
         index, _ = self.taken[self.position]
@@ -84,22 +96,22 @@ class Repeated:
 
 
 class Noise:
-    """What one run draws: the noise of one group of rows varies, that of the others stays.
+    """The noise of one run.  The noise of one group of rows varies between runs, and the rest is constant.
 
     Parameters
     ----------
-    tape : enumerates the noise of the group; an integer instead names one state of it.
-    group : number of the group of rows that varies; None for all of them.
-    groups : how many there are; the samples of every draw are shared out among them in order.
-    state : of the noise of all other groups, an integer.
+    tape : a ``Tape`` that enumerates the noise of the group, or an integer that selects one state of it.
+    group : the number of the group of rows that varies; None for all groups.
+    groups : the number of groups.  The samples of every draw are divided among them, in order.
+    state : an integer that selects the state of the noise of all other groups.
     """
 
-    def __init__(self, tape, group=None, groups=1, state=0):
+    def __init__(self, tape: Any, group: int | None = None, groups: int = 1, state: int = 0) -> None:
         self.tape, self.group, self.groups, self.state = tape, group, groups, state
-        self.drawn = {}
+        self.drawn: dict[tuple[int, int], Any] = {}
 
-    def varies(self, shape, event_ndim):
-        """Which entries of a draw belong to the group, as an array of ``shape``."""
+    def varies(self, shape: Shape, event_ndim: int) -> Array:
+        """A boolean array of ``shape``: which entries of a draw belong to the group."""
         if self.group is None:
             return np.ones(shape, bool)
         lead = shape[:len(shape) - event_ndim]
@@ -110,9 +122,9 @@ class Noise:
 
 
 class Choices(random.Generator):
-    """A Generator whose draws stand for all their outcomes, one in each run of a tape."""
+    """A Generator whose draws have another outcome in each run of a tape, until all outcomes have occurred."""
 
-    def __init__(self, noise, seed=0, sample_offset=0):
+    def __init__(self, noise: Noise, seed: int = 0, sample_offset: int = 0) -> None:
         self.noise = noise
         self.plain = random.Generator(seed, sample_offset)
         self.sample_offset = sample_offset
@@ -120,26 +132,27 @@ class Choices(random.Generator):
 
     @property
     def seed(self):
-        raise Continuous("the seed was asked for, to start another generator")
+        raise Continuous("the seed was read, to seed another generator")
 
-    def __copy__(self):
+    def __copy__(self) -> Choices:
         return self.at(self.plain)
 
     def name(self):
         return self.plain.seed, self.sample_offset, self.draws
 
-    def at(self, plain):
+    def at(self, plain: random.Generator) -> Choices:
+        """The same noise, for another generator."""
         other = Choices(self.noise, plain.seed, plain.sample_offset)
         other.draws = self.draws
         return other
 
-    def fork(self, *path):
+    def fork(self, *path: int) -> Choices:
         other = self.at(forked(self.plain.seed, self.sample_offset, path))
         other.draws = 0
         return other
 
-    def once(self, make, shape, event_ndim):
-        """What ``make`` makes of draw number ``draws``; the same whenever it is drawn within a run."""
+    def once(self, make: Callable[[Array, Array], Any], shape: Shape, event_ndim: int) -> Any:
+        """The result of ``make`` for the next draw.  The same draw gives the same result within a run."""
         name = (self.plain.seed, self.draws)
         self.draws += 1
         if name not in self.noise.drawn:
@@ -151,17 +164,17 @@ class Choices(random.Generator):
             self.noise.drawn[name] = make(fixed, varies)
         return self.noise.drawn[name]
 
-    def number(self, state, shape, event_ndim):
-        """This draw as plain numbers, of which every integer names another set."""
+    def number(self, state: int, shape: Shape, event_ndim: int) -> Array:
+        """This draw as an array of numbers, which depend on the integer ``state``."""
         return numbers(self.plain.seed, self.sample_offset, self.draws - 1, state, shape, event_ndim)
 
-    def uniform(self, shape, dtype=np.float64, event_ndim=1):
+    def uniform(self, shape: Shape, dtype: DTypeLike = np.float64, event_ndim: int = 1) -> Any:
         cells = self.once(lambda fixed, varies: Cells(self.noise.tape, fixed, varies), shape, event_ndim)
         if isinstance(self.noise.tape, int):
             return cells.low.reshape(shape).astype(dtype)
         return Uniforms(cells, np.arange(prod(shape)).reshape(shape), dtype)
 
-    def integers(self, high, shape, event_ndim=1):
+    def integers(self, high: int, shape: Shape, event_ndim: int = 1) -> Any:
         if high > MOST_INTEGERS:
             raise Continuous(f"an integer below {high} was drawn")
 
@@ -174,31 +187,31 @@ class Choices(random.Generator):
 
 
 @lru_cache(4096)
-def numbers(seed, sample_offset, draw, state, shape, event_ndim):
-    """One draw of a state, as an array that nobody may write to: every run asks for the same ones."""
+def numbers(seed: int, sample_offset: int, draw: int, state: int, shape: Shape, event_ndim: int) -> Array:
+    """One draw in a state of the noise, as a read-only array.  Cached, since every run needs the same arrays."""
     plain = random.Generator(seed, sample_offset).fork(state)
     plain.draws = draw
-    found = plain.uniform(shape, float, event_ndim)
-    found.flags.writeable = False
-    return found
+    uniforms = plain.uniform(shape, float, event_ndim)
+    uniforms.flags.writeable = False
+    return uniforms
 
 
 @lru_cache(4096)
-def forked(seed, sample_offset, path):
-    """A fork of a generator, which is not drawn from."""
+def forked(seed: int, sample_offset: int, path: tuple[int, ...]) -> random.Generator:
+    """A fork of a generator.  Cached, and never used to draw."""
     return random.Generator(seed, sample_offset).fork(*path)
 
 
 class Cells:
-    """What is known about the numbers of one draw: each lies in [low, high)."""
+    """The numbers of one draw, as intervals: each number is known to be in [low, high)."""
 
-    def __init__(self, tape, fixed, varies):
+    def __init__(self, tape: Any, fixed: Array, varies: Array) -> None:
         self.tape = tape
         self.low = np.where(varies, 0.0, fixed).ravel()
         self.high = np.where(varies, 1.0, fixed).ravel()
 
-    def below(self, index, threshold):
-        """Whether number ``index`` lies below the threshold: known, or chosen now."""
+    def below(self, index: int, threshold: float) -> bool:
+        """Whether number ``index`` is below the threshold.  If this is not known, the tape chooses it."""
         low, high = self.low[index], self.high[index]
         if threshold <= low + SAME:
             return low < threshold and low == high
@@ -213,9 +226,9 @@ class Cells:
 
 
 class Uniforms:
-    """An array of ``shift + scale · u``, with u from ``Cells``: it can be compared, and no more."""
+    """An array of ``shift + scale · u``, with u from ``Cells``.  It can only be compared."""
 
-    def __init__(self, cells, indices, dtype, shift=0.0, scale=1.0):
+    def __init__(self, cells: Cells, indices: Array, dtype: DTypeLike, shift: float = 0.0, scale: float = 1.0) -> None:
         self.cells, self.indices, self.dtype = cells, indices, np.dtype(dtype)
         self.shift, self.scale = shift, scale
 
@@ -223,34 +236,35 @@ class Uniforms:
     ndim = property(lambda self: self.indices.ndim)
     size = property(lambda self: self.indices.size)
 
-    def view(self, indices):
+    def view(self, indices: Array) -> Uniforms:
         return Uniforms(self.cells, indices, self.dtype, self.shift, self.scale)
 
-    def affine(self, shift, scale):
+    def affine(self, shift: float, scale: float) -> Uniforms:
+        """shift + scale · self."""
         return Uniforms(self.cells, self.indices, self.dtype, shift + scale * self.shift, scale * self.scale)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Uniforms:
         return self.view(self.indices[key])
 
-    def reshape(self, *shape):
+    def reshape(self, *shape: Any) -> Uniforms:
         return self.view(self.indices.reshape(*shape))
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> Uniforms:
         return Uniforms(self.cells, self.indices, dtype, self.shift, self.scale)
 
-    def copy(self):
+    def copy(self) -> Uniforms:
         return copy(self)
 
-    def below(self, thresholds):
-        """Whether each number lies below its threshold, as a boolean array."""
+    def below(self, thresholds: Any) -> Array:
+        """A boolean array: whether each number is below its threshold."""
         cuts = (np.asarray(thresholds, float) - self.shift) / self.scale
         indices, cuts = np.broadcast_arrays(self.indices, cuts)
-        found = np.fromiter(map(self.cells.below, indices.flat, cuts.flat), bool, indices.size)
-        found = found.reshape(indices.shape)
-        return found if self.scale > 0 else ~found
+        below = np.fromiter(map(self.cells.below, indices.flat, cuts.flat), bool, indices.size)
+        below = below.reshape(indices.shape)
+        return below if self.scale > 0 else ~below
 
     def __lt__(self, other): return self.below(other)
     def __le__(self, other): return self.below(other)
@@ -262,13 +276,14 @@ class Uniforms:
     def __sub__(self, other): return self.affine(-self.number(other), 1.0)
     def __rsub__(self, other): return self.affine(self.number(other), -1.0)
 
-    def number(self, other):
+    def number(self, other: Any) -> float:
+        """``other``, if it is a number."""
         if np.ndim(other):
             raise Continuous("noise was added to an array")
         return float(other)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        """NumPy's functions: comparisons and shifts, from either side."""
+        """Comparisons and shifts by functions of NumPy, on either side."""
         mirrored = {"less": "greater", "less_equal": "greater", "greater": "less", "greater_equal": "less"}
         names = {"less": "__lt__", "less_equal": "__lt__", "greater": "__gt__", "greater_equal": "__gt__",
                  "add": "__add__", "subtract": "__sub__", "negative": "__neg__"}

@@ -8,28 +8,35 @@
     def test_estimator():
         return cost, model.parameters(), surrogate
 
-The test fails where the estimate is biased, and where it is not, its report can be seen with ``-rP``.  Keywords of
-the mark are those of ``check_estimator``: ``@pytest.mark.unbiased(samples=100_000)``.  The fixture
-``assert_unbiased`` is the same as a function, for tests that do other things, too.
+The test fails if the estimate is biased.  For a test that passes, ``-rP`` shows the report.  The mark has the keywords
+of ``check_estimator``, as in ``@pytest.mark.unbiased(samples=100_000)``.  The fixture ``assert_unbiased`` is a function
+that does the same, for tests that also do other things.
 
-The framework is known from the parameters.  The plugin is used only where it is asked for, as above or by
+The framework is known from the type of the parameters.  pytest loads the plugin only on request, as above or with
 ``pytest -p minigrad.testing.plugin``.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from minigrad.testing.programs.frameworks import check, check_returned
 
-MARK = ("unbiased(**options): the test returns (cost, params) or (cost, params, estimate), whose estimate must be "
-        "unbiased; options are those of check_estimator (minigrad.testing.programs)")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARK = ("unbiased(**options): the test returns (cost, params) or (cost, params, estimate), and passes if the estimate "
+        "is unbiased; the options are those of check_estimator (minigrad.testing.programs)")
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
 
 
-def judged(report):
-    """The report, if it is on an unbiased estimate; printed in any case."""
+def require_unbiased(report: Any) -> Any:
+    """Print the report.  Return it, or fail the test if the estimate is biased."""
     print(report)
     if not report.unbiased:
         pytest.fail(report.fault(), pytrace=False)
@@ -37,20 +44,20 @@ def judged(report):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
+def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
     mark = pyfuncitem.get_closest_marker("unbiased")
     if mark is None:
         return None
     if mark.args:
-        raise TypeError(f"expected pytest.mark.unbiased with keywords alone, such as samples=1000, got {mark.args}")
+        raise TypeError(f"expected pytest.mark.unbiased with keywords only, such as samples=1000, got {mark.args}")
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    judged(check_returned(pyfuncitem.name, pyfuncitem.obj(**arguments), **mark.kwargs))
+    require_unbiased(check_returned(pyfuncitem.name, pyfuncitem.obj(**arguments), **mark.kwargs))
     return True
 
 
 @pytest.fixture
-def assert_unbiased():
+def assert_unbiased() -> Callable[..., Any]:
     """A function (cost, params, estimate=None, **options) that fails the test if the estimate is biased."""
-    def assert_unbiased(cost, params, estimate=None, **options):
-        return judged(check(cost, params, estimate, **options))
+    def assert_unbiased(cost: Any, params: Any, estimate: Any = None, **options: Any) -> Any:
+        return require_unbiased(check(cost, params, estimate, **options))
     return assert_unbiased

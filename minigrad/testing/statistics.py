@@ -1,21 +1,23 @@
-"""Is the mean of a gradient estimate the gradient, and is its variance what it should be?
+"""Tests of the mean and the variance of a gradient estimate.
 
-Every coordinate is judged by itself: an error in one is not averaged away over the others, and the
-bound is set so that a right rule is rejected, at any of its coordinates, with probability at most
-``significance``.  Where the noise of the rules is finite, mean and variance are sums over all
-outcomes, and there is nothing left to chance.
+Each coordinate is tested separately, so an error in one coordinate is not averaged over the others.  A correct rule is
+rejected with a probability of at most ``significance``, over all its coordinates.  If the noise of the rules can be
+enumerated, mean and variance are sums over all outcomes, and the result is certain.
 """
+
+from __future__ import annotations
 
 if __name__ == "statistics":
     raise ImportError(
-        "this file is minigrad.testing.statistics, but Python was started in its folder, where it hides Python's own "
-        "module statistics; start Python in another folder"
+        "this file is minigrad.testing.statistics, but Python was started in its folder, where it hides the "
+        "module statistics of Python; start Python in another folder"
     )
 
 from dataclasses import dataclass
 from html import escape
 from secrets import randbits
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,37 +25,43 @@ from minigrad import output
 from minigrad.arguments import described, is_real, is_whole
 from minigrad.testing.moments import Moments, Problem
 
-ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # of an exact sum, relative to its terms
-OF_COSTS = {"float64": 1e-11, "float32": 1e-5}      # of an estimate, relative to the size of the costs
-POWER = 0.99
-MOST_LINES = 30     # of a printed report
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from minigrad.aliases import Array
+    from minigrad.tensor import Tensor
+
+ROUNDING = {"float64": 1e-9, "float32": 1e-4}       # rounding error of an exact sum, relative to its terms
+OF_COSTS = {"float64": 1e-11, "float32": 1e-5}      # rounding error of an estimate, relative to the costs
+POWER = 0.99        # of the test, for the bias that a report calls detectable
+MOST_LINES = 30     # the largest number of lines in the table of a report
 
 
 @dataclass(repr=False)
 class EstimatorReport:
-    """What ``check_estimator`` found, in arrays of the form of ``params``.
+    """The result of ``check_estimator``.  Its arrays have the form of ``params``.
 
     Attributes
     ----------
-    gradient : the exact one.
-    mean, bias, stderr, z, variance : by coordinate; ``bias`` is the mean less the exact gradient,
-        ``stderr`` its standard error (0 where the outcomes were enumerated) and ``z`` their ratio
-        (0 or infinite where they were).
-    cosine : of the angle between the mean and the exact gradient.
-    evaluations : of the cost that one estimate takes, the forward pass included.
-    seconds : that one estimate took on this machine, the median over those that were made.
-    exact : whether all outcomes were enumerated; if not, ``runs`` is the number of samples.
-    detectable : the smallest bias that would have been detected with probability 0.99, by coordinate.
-    unbiased : whether no coordinate is farther from the exact gradient than ``significance`` allows.
+    gradient : the exact gradient.
+    mean, bias, stderr, z, variance : moments of the estimate, for each coordinate.  ``bias`` is the mean minus the
+        exact gradient, ``stderr`` is its standard error, and ``z`` is bias / stderr.  If all outcomes were enumerated,
+        ``stderr`` is 0, and ``z`` is 0 or infinite.
+    cosine : cosine of the angle between the mean and the exact gradient.
+    evaluations : number of evaluations of the cost for one estimate, with the forward pass.
+    seconds : time for one estimate on this machine, the median of those that were measured.
+    exact : whether all outcomes were enumerated.  If not, ``runs`` is the number of samples.
+    detectable : for each coordinate the smallest bias that would be detected with probability 0.99.
+    unbiased : whether no coordinate has a significant bias.
     """
 
     problem: Problem
-    truth: np.ndarray
+    truth: Array
     moments: Moments
     significance: float
-    confirmed: np.ndarray = None
+    confirmed: Array | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         m = self.moments
         self.difference = m.mean - self.truth
         if m.exact:
@@ -65,15 +73,15 @@ class EstimatorReport:
         if self.confirmed is not None:
             self.biased &= self.confirmed
 
-    def tolerance(self):
-        """How far rounding may take an exact mean from the truth, by coordinate."""
+    def tolerance(self) -> Array:
+        """The largest rounding error of an exact mean, for each coordinate."""
         rounding, of_costs = (max(table[str(p.dtype)] for p in self.problem.leaves) for table in (ROUNDING, OF_COSTS))
         terms = np.abs(self.truth) + np.sqrt(self.moments.variance) + np.abs(self.truth).max()
         return rounding * terms + of_costs * self.problem.scale
 
     @property
-    def critical(self):
-        """The largest |z| that passes: two-sided, and shared out among the coordinates."""
+    def critical(self) -> float:
+        """The largest |z| that passes the two-sided test, corrected for the number of coordinates."""
         return critical(self.significance, len(self.truth))
 
     gradient = property(lambda self: self.problem.shaped(self.truth))
@@ -89,8 +97,8 @@ class EstimatorReport:
     unbiased = property(lambda self: not self.biased.any())
 
     @property
-    def smallest(self):
-        """The bias that would have been found, as an array over all coordinates."""
+    def smallest(self) -> Array:
+        """The smallest detectable bias, as a vector over all coordinates."""
         if self.exact:
             return self.tolerance()
         return (self.critical + NormalDist().inv_cdf(POWER)) * self.moments.stderr
@@ -98,12 +106,12 @@ class EstimatorReport:
     detectable = property(lambda self: self.problem.shaped(self.smallest))
 
     @property
-    def cosine(self):
+    def cosine(self) -> float:
         norms = np.linalg.norm(self.moments.mean) * np.linalg.norm(self.truth)
         return float(self.moments.mean @ self.truth / norms) if norms > 0 else float("nan")
 
-    def fault(self):
-        """What is wrong with the mean, in a sentence or two; None if nothing is."""
+    def fault(self) -> str | None:
+        """A message that describes the bias of the mean.  None if there is none."""
         if self.unbiased:
             return None
         mean, truth, names = self.moments.mean, self.truth, self.problem.coordinates
@@ -120,8 +128,8 @@ class EstimatorReport:
                 f"{self.biased.sum()} of {len(truth)} coordinates are biased")
         return text + self.pattern()
 
-    def pattern(self):
-        """A regularity of the bias that tells where to look."""
+    def pattern(self) -> str:
+        """A regularity of the bias, which helps to find its cause; "" if there is none."""
         mean, truth, allowed = self.moments.mean, self.truth, self.tolerance()
         if not self.exact:
             allowed = self.critical * self.moments.stderr
@@ -137,8 +145,8 @@ class EstimatorReport:
             return f"; silent zero at {self.problem.coordinates[int(np.argmax(dead))]}, which never gets a gradient"
         return ""
 
-    def parts(self):
-        """What is said before the table, its header, its rows, and what is said after it."""
+    def parts(self) -> tuple[str, list[str], list[list[str]], list[Any]]:
+        """The parts of a printed report: a line, the header and the rows of a table, and the lines after it."""
         m = self.moments
         header = ["", "gradient", "mean", "bias", "stderr", "z", "variance"]
         shown = np.sort(np.argsort(-np.abs(self.difference), kind="stable")[:MOST_LINES])
@@ -152,66 +160,67 @@ class EstimatorReport:
         after.append(self.passed() if self.unbiased else self.fault())
         return self.summary(), header, rows, after + self.notes()
 
-    def summary(self):
-        """How mean and variance were found, in a line."""
+    def summary(self) -> str:
+        """A line that says how mean and variance were computed."""
         m = self.moments
         how = f"{m.runs} samples"
         if m.exact:
             how = f"all {m.runs} joint outcomes enumerated: exact"
         if m.exact and m.rows > 1:
-            how = (f"{m.runs} outcomes enumerated, those of each of {m.rows} groups of rows by themselves: exact if "
-                   f"rows are independent, as they were in {m.states} states of the other rows")
+            how = (f"{m.runs} outcomes enumerated, separately for {m.rows} groups of rows: exact if rows are "
+                   f"independent, as they were in {m.states} states of the other rows")
         return f"{how}; {m.evaluations:.3g} evaluations each; cosine {self.cosine:.4f}"
 
-    def passed(self):
-        """What an unbiased estimate has shown, in a sentence."""
+    def passed(self) -> str:
+        """The sentence of a report on an unbiased estimate."""
         return (f"unbiased; a bias of {np.max(self.smallest):.2g} would have been found"
                 + ("" if self.exact else f" with probability {POWER}"))
 
-    def notes(self):
-        """What else the graph shows: a list of sentences."""
+    def notes(self) -> list[str]:
+        """Sentences about broken claims and relaxed samples in the graph."""
         notes = [f"claims to be unbiased, but not in this graph: {claim}" for claim in self.problem.broken_claims]
         if self.problem.relaxed:
             names = ", ".join(map(repr, self.problem.relaxed))
-            notes.append(f"the samples of {names} are relaxed; the exact gradient is that for samples of 0 and 1")
+            notes.append(f"the samples of {names} are relaxed; the exact gradient is for samples of 0 and 1")
         return notes
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         before, header, rows, after = self.parts()
         width = max(map(len, self.problem.coordinates), default=0)
         table = ["{:{}}  {:>12} {:>12} {:>11} {:>10} {:>7} {:>11}".format(row[0], width, *row[1:])
                  for row in [header, *rows]]
         return output.shown("\n".join([before, *table, *after]))
 
-    def _repr_html_(self):
-        """What a notebook shows."""
+    def _repr_html_(self) -> str:
+        """The report as a table in a notebook."""
         before, header, rows, after = self.parts()
         lines = [f"<tr><th>{'</th><th>'.join(header)}</th></tr>"]
         lines += [f"<tr><th>{escape(name)}</th><td>{'</td><td>'.join(cells)}</td></tr>" for name, *cells in rows]
         return f"<p>{before}</p><table>{''.join(lines)}</table>" + "".join(f"<p>{escape(line)}</p>" for line in after)
 
 
-def as_list(arrays):
+def as_list(arrays: Any) -> list[Any]:
+    """Arrays in the form of ``params``, as a list."""
     if isinstance(arrays, dict):
         return list(arrays.values())
     return arrays if isinstance(arrays, list) else [arrays]
 
 
-def ratio(difference, stderr):
-    """Difference in units of its standard error; infinite where that is 0 and the difference is not."""
+def ratio(difference: Array, stderr: Array) -> Array:
+    """difference / stderr, and 0 where the difference is 0.  Infinite where only ``stderr`` is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(difference == 0, 0.0, difference / stderr)
 
 
-def critical(significance, count):
-    """The |z| that one of ``count`` normal numbers exceeds with probability ``significance`` at most."""
+def critical(significance: float, count: int) -> float:
+    """The |z| that one of ``count`` normal numbers exceeds with a probability of at most ``significance``."""
     if not is_real(significance) or not 0 < significance < 1:
         raise ValueError(f"expected a significance between 0 and 1, got {described(significance)}")
     return -NormalDist().inv_cdf(significance / (2 * count))
 
 
-def checked_seed(samples, seed):
-    """The seed, or a fresh one for None, if it and the number of samples can be used."""
+def checked_seed(samples: int, seed: int | None) -> int:
+    """The seed, or a new seed if it is None.  Raises a ValueError for a wrong seed or number of samples."""
     if not is_whole(samples, 2):
         raise ValueError(f"expected samples to be an int of at least 2, got {described(samples)}")
     if seed is not None and not is_whole(seed):
@@ -219,27 +228,29 @@ def checked_seed(samples, seed):
     return randbits(32) if seed is None else seed
 
 
-def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None):
-    """Compare the gradient that the rules of a graph estimate with the exact one, by coordinate.
+def check_estimator(fn: Callable[..., Tensor], params: Any, *, samples: int = 10_000, significance: float = 1e-6,
+                    seed: int | None = None) -> EstimatorReport:
+    """Compare the gradient that the rules of a graph estimate with the exact gradient, at each coordinate.
 
-    Up to ``samples`` backward passes are made.  If all outcomes of the noise can be enumerated with
-    them (that of the binary nodes, and what the rules themselves draw), mean and variance are exact.
-    If not, that many samples are drawn, and again as many if the first ones speak against the rule,
-    which is rejected only if both do.  If there are too many joint outcomes, rows that ``expected`` declares
-    independent are enumerated one after the other; the report says so.  Then it is tested, for every outcome and in
-    another state of all other rows, that the estimate is a sum over rows.
+    If at most ``samples`` backward passes can enumerate all outcomes of the noise, mean and variance are exact.  The
+    noise includes that of the binary nodes, and that of the rules.  If there are too many joint outcomes, rows that
+    ``expected`` declares independent are enumerated one after the other.  The report says so.  Then a test checks that
+    the estimate is a sum over rows, for every outcome, in another state of the other rows.
 
-    Memories of rules are read and never updated.
+    If the outcomes cannot be enumerated, ``samples`` estimates are drawn.  If these show a bias, as many are drawn
+    again.  The rule is rejected only if both sets show the bias.
+
+    The memories of rules do not change.
 
     Parameters
     ----------
-    fn : function that returns a scalar loss: ``fn(rng)``, drawing from the Generator it gets, or
-        ``fn()``, drawing from the default one.  It is called for every pass.
-    params : Tensor, list or dict of Tensors, leaves that ``fn`` uses.  A dict gives them names.
-    samples : backward passes that may be spent.
-    significance : probability of rejecting a right rule, over all coordinates together.  For samples
-        it rests on their mean being nearly normal.
-    seed : of the samples; fresh by default.
+    fn : function that returns a scalar loss: ``fn(rng)``, which draws from the Generator ``rng``, or ``fn()``, which
+        draws from the default generator.  It is called for every pass.
+    params : Tensor, list or dict of Tensors, leaves that ``fn`` uses.  The keys of a dict are their names.
+    samples : the largest number of backward passes.
+    significance : the probability with which a correct rule is rejected, over all coordinates.  For samples it assumes
+        that their mean is nearly normal.
+    seed : seed of the samples.  By default a new one.
 
     Returns
     -------
@@ -250,8 +261,9 @@ def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None)
     AssertionError
         An estimate is not finite.
     ValueError
-        More than 2**20 joint states; ``fn`` draws other noise than that of its binary nodes; the loss is not computed
-        from one of ``params``; or the promise of ``expected`` is broken, as ``check_rows`` finds.
+        There are more than 2**20 joint states.  Or ``fn`` draws other noise than that of its binary nodes.  Or the loss
+        does not depend on one of ``params``.  Or rows are not independent, although ``expected`` requires it
+        (``check_rows``).
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0, -1.0], requires_grad=True)
@@ -269,16 +281,16 @@ def check_estimator(fn, params, *, samples=10_000, significance=1e-6, seed=None)
     report = EstimatorReport(problem, gradient, problem.moments(groups, samples, seed), significance)
     if report.unbiased or report.exact:
         return report
-    again = EstimatorReport(problem, gradient, problem.sampled_moments(samples, seed + 1), significance)
-    confirmed = again.biased & (np.sign(again.difference) == np.sign(report.difference))
-    return EstimatorReport(problem, gradient, again.moments, significance, confirmed)
+    second = EstimatorReport(problem, gradient, problem.sampled_moments(samples, seed + 1), significance)
+    confirmed = second.biased & (np.sign(second.difference) == np.sign(report.difference))
+    return EstimatorReport(problem, gradient, second.moments, significance, confirmed)
 
 
-def assert_unbiased(fn, params, **options):
-    """Raise unless the mean of the estimate is the exact gradient at every coordinate.
+def assert_unbiased(fn: Callable[..., Tensor], params: Any, **options: Any) -> EstimatorReport:
+    """Raise an AssertionError if the mean of the estimate differs from the exact gradient at any coordinate.
 
-    It also has to be finite, and the same again for the same noise.  Parameters and options are those
-    of ``check_estimator``, whose report is returned.
+    The estimate also has to be finite, and two estimates from the same noise have to be equal.  The parameters and
+    options are those of ``check_estimator``.  Returns the report.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0, 0.0], requires_grad=True)
@@ -294,35 +306,37 @@ biased; the mean is 4 times the gradient throughout
     where = report.problem.undetermined(seed=0)
     if where is not None:
         raise AssertionError(f"not deterministic under a seed: two estimates from the same noise differ at {where}. "
-                             "Draw from the generator that is given, in a rule from node.rng")
+                             "Draw from the generator rng that fn gets, and in a rule from node.rng")
     if not report.unbiased:
         raise AssertionError(report.fault())
     return report
 
 
-def assert_mean(fn, params, reference, *, samples=10_000, significance=1e-6, seed=None):
-    """Raise unless the mean of the estimate is ``reference``: how a biased rule keeps its word.
+def assert_mean(fn: Callable[..., Tensor], params: Any, reference: Any, *, samples: int = 10_000,
+                significance: float = 1e-6, seed: int | None = None) -> None:
+    """Raise an AssertionError if the mean of the estimate is not ``reference``.  For tests of biased rules.
 
     Parameters
     ----------
     fn, params, samples, significance, seed : as for ``check_estimator``.
-    reference : the mean, in the form of ``params``; or a function like ``fn`` whose estimate has it,
-        with a rule that is known to be right.
+    reference : the mean, in the form of ``params``.  Or a function like ``fn`` with a rule that is known to be correct.
+        Its estimate then has this mean.
     """
     compare("mean", fn, params, reference, samples, significance, seed)
 
 
-def assert_variance(fn, params, reference, *, samples=10_000, significance=1e-6, seed=None):
-    """Raise unless the variance of the estimate is ``reference``, at every coordinate.
+def assert_variance(fn: Callable[..., Tensor], params: Any, reference: Any, *, samples: int = 10_000,
+                    significance: float = 1e-6, seed: int | None = None) -> None:
+    """Raise an AssertionError if the variance of the estimate differs from ``reference`` at any coordinate.
 
-    A wrong rule can have the right mean: noise that is drawn from the wrong place, or twice, shows
-    in the variance alone.
+    A wrong rule can have the right mean.  For example, a rule that draws new noise where it should use the noise of the
+    sample may have a wrong variance only.
 
     Parameters
     ----------
     fn, params, samples, significance, seed : as for ``check_estimator``.
-    reference : the variances, in the form of ``params``; or a function like ``fn`` whose estimate has
-        them, with a rule that is known to be right.
+    reference : the variances, in the form of ``params``.  Or a function like ``fn`` with a rule that is known to be
+        correct.  Its estimate then has these variances.
 
     >>> import minigrad as mg
     >>> logits = mg.tensor([0.0], requires_grad=True)
@@ -336,12 +350,14 @@ def assert_variance(fn, params, reference, *, samples=10_000, significance=1e-6,
     compare("variance", fn, params, reference, samples, significance, seed)
 
 
-def compare(what, fn, params, reference, samples, significance, seed):
-    """Raise unless a moment of the estimate, "mean" or "variance", is the reference."""
+def compare(what: str, fn: Callable[..., Tensor], params: Any, reference: Any, samples: int, significance: float,
+            seed: int | None) -> None:
+    """Raise an AssertionError if a moment of the estimate, "mean" or "variance", is not the reference."""
     seed = checked_seed(samples, seed)
     problem = Problem(fn, params)
     if callable(reference):
-        reference = Problem(reference, params)
+        fn_of_reference: Any = reference
+        reference = Problem(fn_of_reference, params)
     else:
         try:
             reference = problem.flat(as_list(reference))
@@ -349,19 +365,19 @@ def compare(what, fn, params, reference, samples, significance, seed):
             raise TypeError("expected a reference in the form of params, or a function like fn, got "
                             f"{described(reference)}. Use an array for each of params") from None
         if reference.size != len(problem.coordinates):
-            raise ValueError(f"expected a reference with {len(problem.coordinates)} entries, those of params, "
+            raise ValueError(f"expected a reference with {len(problem.coordinates)} entries, as in params, "
                              f"got {reference.size}")
     compare_moments(what, problem, reference, samples, significance, seed)
 
 
-def compare_moments(what, problem, reference, samples, significance, seed):
-    """Raise unless a moment of a problem's estimate is the reference, an array or another problem's."""
+def compare_moments(what: str, problem: Problem, reference: Any, samples: int, significance: float, seed: int) -> None:
+    """Raise an AssertionError if a moment is not the reference: an array, or a Problem with the same moment."""
     _, groups = problem.exact(seed)
-    found = problem.moments(groups, samples, seed)
-    got, expected, stderr = getattr(found, what), reference, error_of(found, what)
+    moments = problem.moments(groups, samples, seed)
+    got, expected, stderr = getattr(moments, what), reference, error_of(moments, what)
     if isinstance(reference, Problem):
-        known = reference.moments(groups, samples, seed + 1)
-        expected, stderr = getattr(known, what), np.hypot(stderr, error_of(known, what))
+        of_reference = reference.moments(groups, samples, seed + 1)
+        expected, stderr = getattr(of_reference, what), np.hypot(stderr, error_of(of_reference, what))
     z = critical(significance, got.size)
     allowed = z * stderr + 1e-9 * (np.abs(expected).max() + np.abs(got).max())
     worst = int(np.argmax(np.abs(got - expected) / allowed.clip(1e-300)))
@@ -377,5 +393,6 @@ def compare_moments(what, problem, reference, samples, significance, seed):
                          f"got {got[worst]:.6g}{size}")
 
 
-def error_of(moments, what):
+def error_of(moments: Moments, what: str) -> Array:
+    """The standard error of a moment, "mean" or "variance"."""
     return moments.stderr if what == "mean" else moments.variance_stderr

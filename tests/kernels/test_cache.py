@@ -39,7 +39,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, capsys, monkey
     cache._say.cache_clear()
     assert exact(twice)(2.5) == 5
     told = capsys.readouterr().err
-    assert told.startswith("minigrad: cannot keep compiled kernels in ")
+    assert told.startswith("minigrad: cannot store compiled kernels in ")
     assert "No space left on device" in told
 
 

@@ -107,7 +107,7 @@ def test_the_mark_and_the_fixture(source):
     assert "the mean is 0.5 times the gradient throughout" in said
     assert "4 outcomes enumerated: exact" in said       # the report, printed for the tests that fail
     assert "expected test_without_result to return (cost, params) or (cost, params, estimate)" in said
-    assert "expected pytest.mark.unbiased with keywords alone, such as samples=1000, got ('strict',)" in said
+    assert "expected pytest.mark.unbiased with keywords only, such as samples=1000, got ('strict',)" in said
     assert "expected at most samples = 2 outcomes" in said
     assert "3 passed, 6 failed" in said.replace("6 failed, 3 passed", "3 passed, 6 failed")
 
