@@ -32,16 +32,41 @@ def awkward(gates):
     return gates, np.asfortranarray(gates), wide[:, ::2], locked
 
 
+def unaligned(gates):
+    """The same gates, beginning one byte after a place where a number may begin."""
+    return np.frombuffer(b"?" + gates.tobytes(), gates.dtype, offset=1).reshape(gates.shape)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.bool_])
 def test_lists_of_gates_of_any_dtype_and_layout(dtype):
     gates = (np.random.default_rng(0).random((5, 7)) < 0.4).astype(dtype)
-    for given in awkward(gates):
+    for given in (*awkward(gates), unaligned(gates)):
         with kernels.count_work() as work:
             blocks = driver.open_blocks(given)
         for name, wanted in zip(LISTS, specification.open_blocks(gates), strict=True):
             np.testing.assert_array_equal(getattr(blocks, name), wanted)
         assert blocks.binary
         assert work.bytes == blocks.nbytes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.bool_])
+def test_the_lists_are_compiled_once_for_all_layouts(monkeypatch, dtype):
+    """Numba compiles a kernel again for another layout, which takes seconds; a copy takes none."""
+    gates, seen = np.eye(3, dtype=dtype), []
+    count_open = driver.lists.count_open
+
+    def noted(gates, counts):
+        seen.append(gates)
+        return count_open(gates, counts)
+
+    monkeypatch.setattr(driver.lists, "count_open", noted)
+    writeable_between = np.zeros(gates.nbytes + 1, np.uint8)[1:].view(dtype).reshape(3, 3)
+    for given in (*awkward(gates), unaligned(gates), writeable_between):
+        driver.open_blocks(given)
+        flags = seen[-1].flags
+        assert (flags.c_contiguous, flags.aligned, flags.writeable) == (True, True, True)
+        assert seen[-1].dtype == (np.uint8 if dtype == np.bool_ else dtype)
+    assert np.shares_memory(seen[0], gates)         # an ordinary array is used as it lies
 
 
 def test_gates_are_binary_only_if_each_is_0_or_1():

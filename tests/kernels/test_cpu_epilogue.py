@@ -53,3 +53,19 @@ def test_gate_products(problem):
     sums = (g * values).reshape(3, 4, BLOCK).sum(axis=2)
     expected = np.where(gates == 0, 7, sums / np.where(gates == 0, 1, gates))      # closed entries are left alone
     np.testing.assert_array_equal(out, expected.astype(gates.dtype))
+
+
+def test_a_part_of_the_lists_is_a_part_of_the_work(problem):
+    """The first example alone: what lies behind it is not touched."""
+    gates, blocks, values, _ = problem
+    packed = blocks.gather(values, BLOCK)
+    scaled, products, first = np.full_like(packed, 7), np.full_like(gates, 7), blocks.indptr[:2]
+    epilogue.scale(first, blocks.indices, gates, packed, scaled)
+    epilogue.gate_products(first, blocks.indices, gates, packed, packed, products)
+    assert (scaled[:2] != 7).all()
+    assert (scaled[2:] == 7).all()
+    assert (products[1:] == 7).all()
+    sums = np.full(4 * BLOCK, 7, values.dtype)
+    epilogue.sum_examples(blocks.block_indptr[:2], blocks.positions, packed, sums, values.dtype.type(1))
+    assert (sums[:BLOCK] > 7).all()
+    assert (sums[BLOCK:] == 7).all()
