@@ -93,3 +93,11 @@ def test_a_rule_that_asks_for_no_gradient_does_not_mind_what_is_below():
     report = mg.testing.check_estimator(fn, params)
     assert (report.bias["logits"].round(12) == 0).all()
     assert (report.bias["weight 1"].round(12) != 0).any()
+
+
+def test_a_pass_warns_once_of_each_node_however_many_there_are():
+    fn, _ = binary_network([ESTIMATORS.Rebar(), ESTIMATORS.Rebar(), ESTIMATORS.StraightThrough()])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fn(mg.Generator(0)).backward()
+    assert sorted(str(w.message).split("'")[1] for w in caught) == ["layer 0", "layer 1"]

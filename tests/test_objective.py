@@ -9,6 +9,8 @@ from nodes import LocalExpectation, Probe, leaf, passed_back
 
 import minigrad as mg
 from minigrad.estimators import Reinforce, Stop
+from minigrad.graph import Evaluation
+from minigrad.objective import Objective
 from minigrad.testing import exact_expectation, exact_gradient
 
 close = np.testing.assert_allclose
@@ -202,3 +204,43 @@ def test_log_weights_have_the_axes_of_samples_as_well():
     for over in (0, -2, 2, 1.5):
         with pytest.raises(ValueError, match="expected over to be the last axis"):
             mg.expected(node_of((4, 4, 4)).sum(axis=2), over=over)
+
+
+def test_several_outputs_with_cotangents_are_one_sum_of_terms():
+    """A vector with a cotangent is a term outside: every row counts it whole."""
+    g = np.array([1.0, -2.0, 0.5, 3.0])
+
+    def vector(b):
+        return (b.sum(axis=1) - 0.4) ** 2
+
+    def seen(backward):
+        rule = Probe(lambda node: (node.cost, node.cost_at(1 - node.value), node.samples), "cost", "cost_at")
+        backward(mg.bernoulli(leaf(np.zeros((4, 3))), rule, rng=mg.Generator(5)))
+        return rule.seen
+
+    cost, flipped, samples = seen(lambda b: vector(b).backward(g))
+    b = (mg.Generator(5).uniform((4, 3)) < 0.5).astype(float)
+    close(cost, np.full((4, 1), g @ (b.sum(axis=1) - 0.4) ** 2))
+    close(flipped, np.full((4, 1), g @ ((1 - b).sum(axis=1) - 0.4) ** 2))
+    assert samples == 1
+    for one, other in zip(seen(lambda b: vector(b).backward(g)), seen(lambda b: (vector(b) * g).sum().backward()),
+                          strict=True):
+        close(one, other)
+
+
+def test_the_axes_of_samples_are_counted_without_those_of_units():
+    """A node with two axes of samples beside one with two axes of units."""
+    many, matrix = node_of((4, 5, 2), "many"), node_of((4, 3, 3), "matrix", event_ndim=2)
+    mg.expected(many.sum(axis=2) * mg.expand_dims(matrix.sum(axis=(1, 2)), 1)).backward()
+
+
+def test_a_pass_and_its_replays_share_one_objective():
+    b = mg.bernoulli(leaf(np.zeros((4, 3))), Reinforce(), rng=mg.Generator(5))
+    loss = mg.expected(b.sum(axis=1))
+    run = Evaluation([loss], [np.array(1.0)])
+    objective = Objective.of(run)
+    assert Objective.of(run) is objective
+    assert Objective.of(run.replay({b: 1 - b.numpy()})) is objective
+    assert Objective.of(Evaluation([loss], [np.array(1.0)])) is not objective
+    assert objective.binary == [b]
+    assert objective.random == {b, loss.parents[0][1], loss}
