@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import zipfile
@@ -280,3 +281,21 @@ def test_a_name_too_long_for_a_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a name of at most 255 bytes for a file, got one of 256: 'nnn"):
         checkpoint.save(tmp_path / "new" / ("n" * 256), {"one": 1})
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="this system has no call that writes a folder to disk")
+def test_a_power_cut_finds_the_file_on_disk_before_its_name_and_then_its_name(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def noted_fsync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noted_replace(part, path):
+        done.append("name")
+        replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    checkpoint.save(tmp_path / "run.ckpt", {"epoch": 1})
+    assert done == ["file", "name", "folder"]

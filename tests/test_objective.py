@@ -244,3 +244,30 @@ def test_a_pass_and_its_replays_share_one_objective():
     assert Objective.of(Evaluation([loss], [np.array(1.0)])) is not objective
     assert objective.binary == [b]
     assert objective.random == {b, loss.parents[0][1], loss}
+
+
+def test_a_weight_may_be_a_parameter():
+    """What depends on no sample is a constant here, though it has a gradient of its own."""
+    w = leaf([2.0, 3.0])
+    rule = Probe(lambda node: (node.cost, node.coupled), "cost")
+    b = mg.bernoulli(leaf(np.zeros((4, 3))), rule, rng=mg.Generator(5))
+    (mg.expected(b.sum(axis=1)) * w.sum() / w[0]).backward()
+    cost, coupled = rule.seen
+    assert not coupled
+    close(cost[:, 0], 2.5 * b.numpy().sum(axis=1))
+    close(w.grad, b.numpy().sum() / 4 * np.array([1 / 2 - 5 / 4, 1 / 2]))
+
+
+def test_what_is_below_a_node():
+    """The first samples on the paths that have a derivative, and whether rows share a cost."""
+    top = node_of((4, 2), "top")
+    left, right = (mg.bernoulli(top * scale, Reinforce(), rng=mg.Generator(seed)) for scale, seed in ((2, 3), (3, 4)))
+    last = mg.bernoulli(left - right, Reinforce(), rng=mg.Generator(6))
+    hidden = mg.bernoulli((top > 0.5).astype(float), Reinforce(), rng=mg.Generator(7))
+    costs = last.sum(axis=1) + hidden.sum(axis=1)
+    objective = Objective(Evaluation([mg.expected(costs)], [np.array(1.0)]))
+    assert objective.next_below(top) == [left, right]
+    assert objective.next_below(left) == objective.next_below(right) == [last]
+    assert objective.next_below(last) == objective.next_below(hidden) == []
+    assert not any(objective.is_coupled(node) for node in (top, left, right, last, hidden))
+    assert Objective(Evaluation([costs.sum()], [np.array(1.0)])).is_coupled(last)
