@@ -119,6 +119,9 @@ class Unknown:
     pass
 
 
+OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["u1", "u1"], "offsets": [0, 0]})
+
+
 @pytest.mark.parametrize(
     ("value", "place"),
     [
@@ -126,6 +129,7 @@ class Unknown:
         ({1, 2}, r"state\['a'\]\[1\], got set"),
         ({3: 1}, r"the keys of state\['a'\]\[1\], got 3 \(int\)"),
         (np.array([None]), r"state\['a'\]\[1\], got ndarray of dtype object"),
+        (np.zeros(2, OVERLAPPING), r"state\['a'\]\[1\], got ndarray of dtype .*'offsets'"),
         (np.ma.array([1.0]), r"state\['a'\]\[1\], got MaskedArray of dtype float64"),
     ],
 )
@@ -133,6 +137,13 @@ def test_what_cannot_come_back_is_refused_before_anything_is_written(tmp_path, v
     with pytest.raises(TypeError, match=place):
         checkpoint.save(tmp_path / "run.ckpt", {"a": [0, value]})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dtype_that_the_format_would_change_is_refused(tmp_path):
+    """The npy format stores bfloat16 as two bytes without a meaning."""
+    bfloat16 = pytest.importorskip("ml_dtypes", reason="ml_dtypes, which has bfloat16, is not installed").bfloat16
+    with pytest.raises(TypeError, match=r"state\[0\], got ndarray of dtype bfloat16"):
+        checkpoint.save(tmp_path / "run.ckpt", [np.zeros(3, bfloat16)])
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path, monkeypatch):
