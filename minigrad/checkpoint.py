@@ -242,5 +242,8 @@ def _array(content: bytes) -> Array:
 
 def _has_npy_form(dtype: np.dtype[Any]) -> bool:
     """Whether the npy format can describe `dtype`. It needs pickle for objects, and it cannot describe bfloat16."""
-    described = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
+    try:
+        described = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
+    except ValueError:  # fields that overlap or are out of order
+        return False
     return described == dtype and not dtype.hasobject

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import zipfile
@@ -118,6 +119,9 @@ class Unknown:
     pass
 
 
+OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["u1", "u1"], "offsets": [0, 0]})
+
+
 @pytest.mark.parametrize(
     ("value", "place"),
     [
@@ -125,6 +129,7 @@ class Unknown:
         ({1, 2}, r"state\['a'\]\[1\], got set"),
         ({3: 1}, r"the keys of state\['a'\]\[1\], got 3 \(int\)"),
         (np.array([None]), r"state\['a'\]\[1\], got ndarray of dtype object"),
+        (np.zeros(2, OVERLAPPING), r"state\['a'\]\[1\], got ndarray of dtype .*'offsets'"),
         (np.ma.array([1.0]), r"state\['a'\]\[1\], got MaskedArray of dtype float64"),
     ],
 )
@@ -132,6 +137,13 @@ def test_what_cannot_come_back_is_refused_before_anything_is_written(tmp_path, v
     with pytest.raises(TypeError, match=place):
         checkpoint.save(tmp_path / "run.ckpt", {"a": [0, value]})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dtype_that_the_format_would_change_is_refused(tmp_path):
+    """The npy format stores bfloat16 as two bytes without a meaning."""
+    bfloat16 = pytest.importorskip("ml_dtypes", reason="ml_dtypes, which has bfloat16, is not installed").bfloat16
+    with pytest.raises(TypeError, match=r"state\[0\], got ndarray of dtype bfloat16"):
+        checkpoint.save(tmp_path / "run.ckpt", [np.zeros(3, bfloat16)])
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path, monkeypatch):
@@ -280,3 +292,21 @@ def test_a_name_too_long_for_a_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a name of at most 255 bytes for a file, got one of 256: 'nnn"):
         checkpoint.save(tmp_path / "new" / ("n" * 256), {"one": 1})
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="this system has no call that writes a folder to disk")
+def test_a_power_cut_finds_the_file_on_disk_before_its_name_and_then_its_name(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def noted_fsync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noted_replace(part, path):
+        done.append("name")
+        replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    checkpoint.save(tmp_path / "run.ckpt", {"epoch": 1})
+    assert done == ["file", "name", "folder"]

@@ -1,19 +1,19 @@
 """The harness itself: enumeration of noise against closed forms, statistics, promises, adapters."""
 
-import warnings
 from dataclasses import fields
 from functools import partial
 from itertools import combinations, product
 
 import numpy as np
 import pytest
+from nodes import binary_network
 
 import minigrad as mg
 from minigrad.testing import certificate
 from minigrad.testing.live import points_for
 from minigrad.testing.models import Model, truth
 from minigrad.testing.moments import Problem
-from minigrad.testing.mutants import AgainstOtherRows, Antithetic, OwnRowIncluded, Relaxed
+from minigrad.testing.mutants import AgainstOtherRows, Antithetic, OwnRowIncluded
 from minigrad.testing.outcomes import Choices, Continuous, Noise, Tape, Uniforms
 from minigrad.testing.problems import LEVELS, PROBLEMS, Circumstances, pairwise_cover
 from minigrad.testing.statistics import critical
@@ -33,20 +33,6 @@ def toy(rule, logit=0.0, t=0.499):
     def fn(rng):
         return mg.expected((mg.bernoulli(logits, rule, rng=rng) - t) ** 2)
     return fn, logits
-
-
-def layers(rules, rows=2):
-    """A network of binary layers of two units, and its parameters."""
-    numbers = np.random.default_rng(4)
-    logits = leaf(numbers.normal(size=(rows, 2)))
-    weights = [leaf(numbers.normal(size=(2, 2))) for _ in rules[1:]]
-
-    def fn(rng):
-        bits = mg.bernoulli(logits, rules[0], rng=rng, name="layer 0")
-        for i, (rule, weight) in enumerate(zip(rules[1:], weights, strict=True), 1):
-            bits = mg.bernoulli(bits @ weight, rule, rng=rng, name=f"layer {i}")
-        return mg.expected(mg.exp(bits @ np.array([1.0, -0.5])) + bits.prod(axis=1))
-    return fn, {"logits": logits, **{f"weight {i}": w for i, w in enumerate(weights, 1)}}
 
 
 class UsesNumbers(mg.Estimator):
@@ -214,7 +200,7 @@ def test_a_rule_with_thresholds_of_its_own():
     [ESTIMATORS.StraightThroughSlope(), ESTIMATORS.Reinforce()],
 ])
 def test_rows_one_after_the_other_or_all_at_once(rules):
-    problem = Problem(*layers(rules))
+    problem = Problem(*binary_network(rules))
     assert problem.exact(0)[1] == 2
     apart, together = problem.moments_by_group(2, 10_000, seed=0), problem.joint_moments(10_000, seed=0)
     assert apart.runs < together.runs / 4
@@ -228,7 +214,7 @@ def test_rows_that_depend_on_each_other_are_noticed():
         def backward(self, node):
             return (node.value - node.probs) * (node.cost - node.cost.mean())
 
-    problem = Problem(*layers([BatchBaseline()]))
+    problem = Problem(*binary_network([BatchBaseline()]))
     assert not problem.independent(2, seed=0)
     with pytest.raises(ValueError, match="estimate of a row depends on other rows"):
         problem.moments_by_group(2, 500, seed=0)
@@ -239,7 +225,7 @@ def test_rows_that_depend_on_each_other_are_noticed():
 
 
 def test_enumeration_gives_up_early_on_what_would_take_too_long():
-    problem = Problem(*layers([ESTIMATORS.SPSA(), ESTIMATORS.SPSA()]))
+    problem = Problem(*binary_network([ESTIMATORS.SPSA(), ESTIMATORS.SPSA()]))
     with pytest.raises(OverflowError):
         problem.exact_moments(2, 150, seed=0)
 
@@ -274,7 +260,7 @@ def test_functions_without_argument_draw_from_the_default_generator():
 
 
 def test_params_give_the_report_its_form():
-    fn, params = layers([Antithetic(), Antithetic()])
+    fn, params = binary_network([Antithetic(), Antithetic()])
     named = mg.testing.check_estimator(fn, params)
     listed = mg.testing.check_estimator(fn, list(params.values()))
     assert named.bias.keys() == params.keys()
@@ -314,7 +300,7 @@ def test_false_alarms_are_as_rare_as_stated():
 
 
 def test_significance_is_shared_out_among_coordinates():
-    fn, params = layers([Antithetic(), Antithetic()])
+    fn, params = binary_network([Antithetic(), Antithetic()])
     one = mg.testing.check_estimator(*toy(Antithetic()), significance=1e-3)
     many = mg.testing.check_estimator(fn, params, significance=8e-3)
     assert one.critical == pytest.approx(many.critical)
@@ -417,7 +403,7 @@ def test_params_have_to_be_leaves(params):
 
 
 def test_rows_of_a_network_are_independent():
-    fn, _ = layers([ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()], rows=3)
+    fn, _ = binary_network([ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()], rows=3)
     mg.testing.check_rows(fn)
 
 
@@ -482,70 +468,7 @@ def test_relaxed_samples_have_no_exact_gradient_and_the_report_says_so():
     assert "the samples of 'soft' are relaxed" in repr(mg.testing.check_estimator(fn, logits, samples=200, seed=1))
 
 
-# ---- claims --------------------------------------------------------------------------------------------------
-
-
-def claims_and_warnings(fn, *leaves):
-    """What unbiased_nodes says, by name, after a look whether backward warns of the same nodes."""
-    claims = {claim.node.primitive.name: claim for claim in mg.testing.unbiased_nodes(fn)}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fn(mg.Generator(0)).backward()
-    said = {name for name in claims if any(f"at node {name!r} claims to be unbiased" in str(w.message) for w in caught)}
-    assert said == {name for name, claim in claims.items() if claim.node.primitive.rule.unbiased and not claim.unbiased}
-    problem = Problem(fn, list(leaves))
-    problem.exact(0)
-    assert len(problem.broken_claims) == len(said)
-    return {name: claim.unbiased for name, claim in claims.items()}
-
-
-BREAKS = {
-    "smooth": (lambda b: (b - 0.3)**2, True),
-    "a step": (lambda b: (b > 0.5) * 1.0, False),
-    "a step beside a smooth cost": (lambda b: b**2 + mg.floor(b + 0.5), False),
-    "detach": (lambda b: b * b.detach(), False),
-    "detach times 0": (lambda b: b**2 + 0 * b.detach(), True),
-    "a stable logsumexp": (lambda b: stable_logsumexp(b), True),
-    "the shape alone": (lambda b: b * mg.ones_like(b), True),
-}
-
-
-def stable_logsumexp(b):
-    h = mg.concatenate([b, 1 - b], axis=1)
-    top = h.max(axis=1, keepdims=True).detach()
-    return mg.log(mg.exp(h - top).sum(axis=1, keepdims=True)) + top
-
-
-@pytest.mark.parametrize(("cost", "unbiased"), BREAKS.values(), ids=BREAKS.keys())
-def test_rebar_needs_costs_that_are_continuous_in_the_sample(cost, unbiased):
-    logits = leaf([[0.5], [-0.5]])
-
-    def fn(rng):
-        bits = mg.bernoulli(logits, ESTIMATORS.Rebar(), rng=rng, name="rebar")
-        return mg.expected(cost(bits).sum(axis=1) + bits.sum(axis=1))
-    assert claims_and_warnings(fn, logits) == {"rebar": unbiased}
-
-
-@pytest.mark.parametrize(("rules", "unbiased"), [
-    ([ESTIMATORS.Rebar(), ESTIMATORS.Rebar(), ESTIMATORS.StraightThrough()], [False, False, False]),
-    ([ESTIMATORS.Rebar(), ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()], [True, True, False]),
-    ([ESTIMATORS.Rebar(), ESTIMATORS.MuProp(), ESTIMATORS.Reinforce()], [True, True, True]),
-    ([ESTIMATORS.MuProp(), ESTIMATORS.Rebar(), ESTIMATORS.StraightThrough()], None),
-    ([ESTIMATORS.Reinforce(), ESTIMATORS.GumbelSigmoid()], [False, False]),
-    ([ESTIMATORS.Reinforce(), ESTIMATORS.Reinforce()], [True, True]),
-])
-def test_claims_at_any_depth(rules, unbiased):
-    logits = leaf([[0.5], [-0.5]])
-
-    def fn(rng):
-        x = logits
-        for i, rule in enumerate(rules):
-            x = mg.bernoulli(2 * x - 0.5, rule, rng=rng, name=f"layer {i}")
-        return mg.expected((x.sum(axis=1) - 0.3)**2)
-    found = list(claims_and_warnings(fn, logits).values())
-    if unbiased is None:
-        unbiased = [not rules[0].needs_unbiased_below, False, False]
-    assert found == unbiased
+# ---- costs of several rows -----------------------------------------------------------------------------------
 
 
 def test_terms_outside_expected_promise_nothing():
@@ -560,26 +483,6 @@ def test_more_samples_than_costs():
         bits = mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng)
         return mg.expected(bits.sum(axis=(1, 2)) ** 2)
     mg.testing.check_rows(fn)
-
-
-@pytest.mark.filterwarnings("ignore:Relaxed.. at node 'layer 0' claims to be unbiased:UserWarning")
-@pytest.mark.parametrize(("below", "unbiased"), [(ESTIMATORS.Reinforce(), True), (ESTIMATORS.StraightThrough(), False)])
-def test_unbiasedness_does_not_compose_by_itself(below, unbiased):
-    """REBAR above REINFORCE is unbiased, above straight-through it is not: as worked out, and as measured."""
-    fn, params = layers([Relaxed(), below])
-    above, second = mg.testing.unbiased_nodes(fn)
-    assert (above.unbiased, second.unbiased) == (unbiased, unbiased)
-    assert "Relaxed" in above.why
-    report = mg.testing.check_estimator(fn, params["logits"], samples=600, seed=5)
-    assert report.unbiased is unbiased
-
-
-def test_a_rule_that_asks_for_no_gradient_does_not_mind_what_is_below():
-    fn, params = layers([ESTIMATORS.Reinforce(), ESTIMATORS.StraightThrough()])
-    assert [c.unbiased for c in mg.testing.unbiased_nodes(fn)] == [True, False]
-    report = mg.testing.check_estimator(fn, params)
-    assert (report.bias["logits"].round(12) == 0).all()
-    assert (report.bias["weight 1"].round(12) != 0).any()
 
 
 # ---- the certificate -----------------------------------------------------------------------------------------

@@ -242,7 +242,12 @@ def test_a_state_of_another_optimiser_is_refused_before_anything_changes():
     (lambda x: SGD([{"parameters": [x]}, {"parameters": [x]}], 0.1), "found one in two"),
     (lambda x: Adam([x], betas=(0.9, 1.0)), "betas in"),
     (lambda x: Adam([x], epsilon=0.0), "epsilon > 0"),
+    (lambda x: Adam([x], betas={0.9: 1, 0.99: 2}), r"betas in \[0, 1\)"),
+    (lambda x: Adam([x], betas=(0.9,)), r"betas in \[0, 1\)"),
+    (lambda x: Adam([x], betas=0.9), r"betas in \[0, 1\)"),
     (lambda x: AdamW([x], weight_decay=-0.1), "weight_decay of at least 0"),
+    (lambda x: AdamW([x], weight_decay=np.inf), "weight_decay of at least 0"),
+    (lambda x: AdamW([x], weight_decay="0.1"), "weight_decay of at least 0, got '0.1'"),
     (lambda x: SGD([x], 0.1, nesterov=True), "momentum above 0 with nesterov"),
 ])
 def test_bad_arguments_are_named(make, complaint):
@@ -259,11 +264,74 @@ def test_what_cannot_be_trained_is_not_ignored(junk):
         SGD([x, x], 0.1)
 
 
-def test_a_rate_that_is_no_number_changes_nothing():
+@pytest.mark.parametrize("rate", [np.nan, np.inf, -np.inf, -0.1])
+def test_a_rate_that_is_no_number_changes_nothing(rate):
     x, y = parameter(), parameter()
-    optimiser = SGD([{"parameters": [x], "lr": 0.1}, {"parameters": [y], "lr": lambda step: float("nan")}])
+    optimiser = SGD([{"parameters": [x], "lr": 0.1}, {"parameters": [y], "lr": lambda step: rate}])
     before = x.data.copy()
     (x * y).sum().backward()
     with pytest.raises(ValueError, match="Nothing was changed"):
         optimiser.step()
     np.testing.assert_array_equal(x.data, before)
+    assert optimiser.steps == 0
+
+
+def test_a_rate_of_0_stands_still():
+    x = parameter()
+    np.testing.assert_array_equal(trajectory(SGD([x], lambda step: 0), x)[-1], (1.0, -1.0))
+
+
+def test_betas_of_0_forget_at_once():
+    """Then each step has the size of the rate, and the sign of its own gradient."""
+    x = parameter((1.0, -1.0))
+    optimiser = Adam([x], lr=0.25, betas=(0.0, 0.0), epsilon=1e-12)
+    for gradient, wanted in (((3.0, -2.0), (0.75, -0.75)), ((-9.0, -1.0), (1.0, -0.5))):
+        x.grad = np.array(gradient)
+        optimiser.step()
+        np.testing.assert_allclose(x.data, wanted, rtol=1e-9)
+
+
+def test_an_optimiser_says_what_it_is():
+    x, y = parameter(), parameter((1.0, 2.0, 3.0))
+    assert repr(SGD([x], 0.1)) == "SGD(lr=0.1, momentum=0.0, steps=0; 1 parameter, 2 numbers)"
+    assert repr(SGD([x, y], 0.1, 0.9, max_norm=2.0, nesterov=True)) == (
+        "SGD(lr=0.1, momentum=0.9, nesterov=True, max_norm=2.0, steps=0; 2 parameters, 5 numbers)")
+
+    def falling(step):
+        return 0.1
+
+    groups = [{"parameters": [x], "lr": falling}, {"parameters": [y]}]
+    assert repr(Adam(groups)) == "Adam(lr=falling, 0.001, betas=(0.9, 0.999), epsilon=1e-08, steps=0; 2 parameters, " \
+                                 "5 numbers)"
+
+
+def test_only_what_is_used_is_kept():
+    """Plain steps have no velocity, so they need no memory and can use a gradient that is a product of two factors."""
+    x = parameter()
+    assert SGD([x], 0.1).state_dict() == {"steps": 0, "memories": {"0": {}}}
+    assert list(SGD([x], 0.1, momentum=0.5).state_dict()["memories"]["0"]) == ["velocity"]
+    assert list(Adam([x]).state_dict()["memories"]["0"]) == ["mean", "square"]
+
+
+@pytest.mark.parametrize("state", [None, [1], {}, {"steps": 1}, {"steps": 1, "memories": {}, "more": 0}])
+def test_what_is_no_state_is_refused(state):
+    x = parameter()
+    optimiser = SGD([x], 0.1, momentum=0.9)
+    trajectory(optimiser, x)
+    before = optimiser.state_dict()
+    with pytest.raises(ValueError, match=r"SGD: expected a state with memories and steps, got .*Pass what state_dict"):
+        optimiser.load_state_dict(state)
+    np.testing.assert_equal(optimiser.state_dict(), before)
+
+
+def test_parameters_may_come_from_an_iterator():
+    x, y = parameter(), parameter()
+    assert list(SGD(iter([x, y]), 0.1).parameters) == ["0", "1"]
+    assert list(SGD([{"parameters": iter([x])}, {"parameters": [y]}], 0.1).parameters) == ["group 0: 0", "group 1: 0"]
+
+
+def test_an_optimiser_without_an_update_says_what_is_missing():
+    x = parameter()
+    x.grad = np.ones(2)
+    with pytest.raises(TypeError, match=r"Lazy: expected a method update\(self, x, lr, \*\*memory\)"):
+        type("Lazy", (mg.optim.Optimiser,), {})([x], 0.1).step()

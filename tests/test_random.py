@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from interpreter import printed
 from scipy import stats
 
 import minigrad as mg
+from minigrad.kernels import philox_uniforms
 
 
 def test_the_same_seed_draws_the_same_and_each_draw_afresh():
@@ -53,6 +55,89 @@ def test_integers_cover_their_range_evenly():
     assert stats.chisquare(counts).pvalue > 1e-8
 
 
+def test_a_draw_is_stream_0_of_philox_at_its_number():
+    rng = mg.Generator(5, sample_offset=7)
+    for draw in range(3):
+        np.testing.assert_array_equal(rng.uniform((2, 3)), philox_uniforms(5, 0, draw, 7, (2, 3)))
+
+
+@pytest.mark.parametrize("shape", [3, "ab", (2.0, 3), (-1, 2), (True, 2), None])
+def test_shapes_that_are_refused(shape):
+    rng = mg.Generator(5)
+    with pytest.raises(TypeError, match="uniform: expected a shape, a tuple of ints of at least 0"):
+        rng.uniform(shape)
+    assert rng.draws == 0
+
+
+@pytest.mark.parametrize("event_ndim", [-1, 3, 1.0, True])
+def test_axes_of_a_sample_that_are_refused(event_ndim):
+    rng = mg.Generator(5)
+    with pytest.raises(ValueError, match=r"uniform: expected event_ndim from 0 to 2, the axes of \(2, 3\)"):
+        rng.uniform((2, 3), event_ndim=event_ndim)
+    assert rng.draws == 0
+
+
+def test_any_shape_may_be_one_sample_or_none():
+    assert mg.Generator(5).uniform((), event_ndim=0).shape == ()
+    assert mg.Generator(5).uniform([2, 3], event_ndim=2).shape == (2, 3)
+    assert mg.Generator(5).uniform((0, 3)).shape == (0, 3)
+
+
+def test_the_range_of_integers():
+    assert not mg.Generator(5).integers(1, (50,)).any()
+    widest = mg.Generator(5).integers(2**32, (50,))
+    assert widest.dtype == np.int64
+    np.testing.assert_array_equal(widest, np.floor(mg.Generator(5).uniform((50,)) * 2**32))
+    for bad in (0, -1, 1.5, 2**32 + 1, True):
+        rng = mg.Generator(5)
+        with pytest.raises(ValueError, match=r"integers: expected high from 1 to 2\*\*32"):
+            rng.integers(bad, (3,))
+        assert rng.draws == 0
+
+
+def test_a_device_is_passed_on_only_where_it_is_another():
+    """Draws of generators of the user's own need not know of devices."""
+    rng = mg.Generator(5)
+    assert rng.elsewhere(None) == rng.elsewhere("cpu") == {}
+    assert rng.elsewhere("cuda") == {"device": "cuda"}
+
+
+@pytest.mark.parametrize(("seed", "path", "forked"), [
+    (5, (3, 1), 0xa2c9cf7f675b8bd9),
+    (5, (0,), 0x13b6bf5009be8120),
+    (5, (2**32,), 0x16872d43daa8a1e4),
+    (5, (2**64 - 1,), 0x82eb760e23a54d2a),
+    (2**40 + 5, (0,), 0x1bd4422946e8da80),
+    (2**64 - 1, (7,), 0x308eda38fa037f4c),
+])
+def test_forks_are_the_same_for_ever(seed, path, forked):
+    """Saved results depend on them: all 64 bits of the seed and of each step count."""
+    fork = mg.Generator(seed, sample_offset=3).fork(*path)
+    assert fork.name() == (forked, 3, 0)
+
+
+@pytest.mark.parametrize("path", [(), (-1,), (2**64,), (1.5,), ("a",), (0, -1), (np.float64(1),)])
+def test_forks_that_are_refused(path):
+    with pytest.raises(ValueError, match=r"fork: expected one or more integers in \[0, 2\*\*64\)"):
+        mg.Generator(5).fork(*path)
+
+
+def test_rules_draw_from_the_last_of_the_forks():
+    """Its path begins with 2**64 - 1, then comes the number of the node's draw."""
+    class Draws(mg.Estimator):
+        needs = frozenset({"cost"})
+
+        def backward(self, node):
+            self.seen = node.rng.uniform(node.shape)
+            return 0 * node.value
+
+    rule, rng = Draws(), mg.Generator(5)
+    rng.uniform((1,))
+    logits = mg.tensor(np.zeros((2, 3)), requires_grad=True)
+    mg.expected(mg.bernoulli(logits, rule, rng=rng).sum(axis=1)).backward()
+    np.testing.assert_array_equal(rule.seen, mg.Generator(5).fork(2**64 - 1, 1).uniform((2, 3)))
+
+
 def test_forks_are_named_by_their_path_and_independent_of_draws():
     a = mg.Generator(5)
     before = a.fork(3, 1).uniform((4,))
@@ -76,6 +161,25 @@ def test_state_is_saved_and_restored():
     b = mg.Generator(0)
     b.load_state_dict(state)
     np.testing.assert_array_equal(b.uniform((3,)), expected)
+
+
+@pytest.mark.parametrize("state", [None, [1], {}, {"seed": 1}, {"seed": 1, "draws": 2, "offset": 0}])
+def test_another_state_is_refused_before_anything_changes(state):
+    rng = mg.Generator(5, sample_offset=2)
+    with pytest.raises(ValueError, match=r"Generator: expected a state with \['draws', 'sample_offset', 'seed'\]"):
+        rng.load_state_dict(state)
+    assert rng.name() == (5, 2, 0)
+
+
+def test_the_default_generator_starts_from_seed_0():
+    assert printed("-c", "import minigrad as mg; print(mg.random.current())") == "Generator(seed=0, draws=0)"
+
+
+def test_a_generator_of_numpy_is_no_generator():
+    with pytest.raises(TypeError, match=r"draw: expected a Generator of minigrad as rng, .*Use mg.Generator\(seed\)"):
+        mg.random.checked("draw", np.random.default_rng(0))
+    rng = mg.Generator(5)
+    assert mg.random.checked("draw", rng) is rng
 
 
 def test_manual_seed_starts_the_default_generator_again():

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from enumeration import Chosen, cells, estimates, grid, moments, sigmoid, truth
+from nodes import ARM, LocalExpectation, Probe, leaf, passed_back, per_row
 
 import minigrad as mg
 from minigrad.estimators import Reinforce, Stop, StraightThrough, StraightThroughSlope
@@ -12,58 +13,6 @@ from minigrad.testing import exact_expectation, exact_gradient
 
 close = np.testing.assert_allclose
 EXACT = {"rtol": 1e-10, "atol": 1e-13}
-
-
-class ARM(mg.Estimator):
-    """(f(1[1 − u < p]) − f(1[u < p])) (u − ½), Yin & Zhou (2019): a rule that replays."""
-
-    needs = {"cost_at"}
-    unbiased = True
-
-    def backward(self, node):
-        antithetic = self.sample(node.logits, 1 - node.noise)
-        return (node.cost_at(antithetic) - node.cost_at(node.value)) * (node.noise - 0.5)
-
-
-class LocalExpectation(mg.Estimator):
-    """p(1 − p)(f(b_i = 1) − f(b_i = 0)), row by row where rows share a cost."""
-
-    needs = {"cost_at"}
-    unbiased = True
-
-    def backward(self, node):
-        difference = np.empty_like(node.value)
-        for i in range(node.shape[1]):
-            on, off = node.value.copy(), node.value.copy()
-            on[:, i], off[:, i] = 1, 0
-            difference[:, i:i + 1] = node.cost_at(on, rows="one by one") - node.cost_at(off, rows="one by one")
-        return node.probs * (1 - node.probs) * difference
-
-
-class Probe(mg.Estimator):
-    """Runs a function on the node, keeps what it gives, and estimates 0."""
-
-    def __init__(self, look, *needs):
-        self.look, self.needs = look, set(needs)
-
-    def backward(self, node):
-        self.seen = self.look(node)
-        return np.zeros_like(node.value)
-
-
-def leaf(value, dtype=float):
-    return mg.tensor(np.asarray(value, dtype), requires_grad=True)
-
-
-def passed_back(rule, cost, shape=(4, 3), event_ndim=1, rng=None):
-    """The gradient of a loss made from the sample of one node with logits 0."""
-    a = leaf(np.zeros(shape))
-    cost(mg.bernoulli(a, rule, rng=rng or mg.Generator(5), event_ndim=event_ndim)).backward()
-    return a.grad
-
-
-def per_row(b):
-    return mg.expected((b * b).sum(axis=-1))
 
 
 # -- the deciding test ------------------------------------------------------------------------------
@@ -227,22 +176,6 @@ def test_what_a_rule_asks_it_has_to_declare(need, look):
         passed_back(Probe(look, *everything_else), per_row)
 
 
-def test_costs_that_are_not_finite_are_refused_where_they_arise():
-    with pytest.raises(ValueError, match="finite costs"):
-        mg.expected(mg.tensor([1.0, np.nan]))
-    with pytest.raises(ValueError, match="at least one sample"):
-        mg.expected(mg.tensor(np.zeros(0)))
-
-
-@pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 3, 5)])
-def test_costs_have_to_fit_the_samples_of_a_node(shape):
-    def cost(b):
-        return mg.expected(b.sum() * np.ones(shape))
-
-    with pytest.raises(ValueError, match=r"do not fit node|axis 2, which no binary node above"):
-        passed_back(Reinforce(), cost, (4, 2, 3))
-
-
 def test_an_estimate_has_to_have_the_shape_and_dtype_of_its_node():
     class Short(mg.Estimator):
         def backward(self, node):
@@ -309,84 +242,6 @@ def test_the_canonical_view_is_rows_and_units(shape, event_ndim, view):
     assert rule.seen == (view, view, view, view, view, (view[0], 1))
 
 
-def test_the_scale_is_that_of_one_sample():
-    """Each row sees 3 times its own cost, and the gradient of that, whatever the batch."""
-    for batch in (1, 4, 10):
-        rule = Probe(lambda node: (node.cost, node.grad, node.value, node.cost_at(1 - node.value)),
-                     "cost", "grad", "cost_at")
-        passed_back(rule, lambda b: 3 * mg.expected((b * np.array([1.0, 2.0, 4.0])).sum(axis=1)), (batch, 3))
-        cost, grad, value, flipped = rule.seen
-        close(cost[:, 0], 3 * value @ [1, 2, 4])
-        close(grad, np.tile([3.0, 6.0, 12.0], (batch, 1)))
-        close(flipped, 21 - cost)
-
-
-@pytest.mark.parametrize(("samples", "cost_axes"), [
-    ((4,), (4,)), ((3, 2), (3, 2)), ((3, 2), (3,)), ((3,), (3, 2)), ((), (4,)), ((), (3, 2)), ((2, 2), ()),
-])
-def test_leading_axes_of_nodes_and_costs(samples, cost_axes):
-    """One must lead the other.  Averaged over all states of the rows that share a cost, estimates are exact."""
-    units = 2
-    scale = np.arange(1.0, 1 + np.prod(cost_axes)).reshape(cost_axes) / 3
-
-    def cost(b):
-        total = b.sum(axis=-1)
-        if len(cost_axes) < len(samples):
-            total = total.sum(axis=tuple(range(len(cost_axes), len(samples))))
-        total = mg.reshape(total, (*total.shape, *[1] * (len(cost_axes) - total.ndim)))
-        costs = (total * scale - 0.7) ** 2
-        if len(cost_axes) > len(samples):
-            costs = costs.mean(axis=tuple(range(len(samples), len(cost_axes))))
-        return mg.expected(costs) if cost_axes else costs
-
-    rng = np.random.default_rng(0)
-    a = leaf(rng.normal(size=(*samples, units)))
-    exact = exact_gradient(lambda: cost(mg.bernoulli(a, Stop())), a)
-    assert np.abs(exact).min() > 1e-4
-    p = sigmoid(a.data)
-    groups = min(int(np.prod(samples)), int(np.prod(cost_axes)))
-    shared = a.size // groups
-    for rule in (LocalExpectation(), Reinforce()):
-        mean = np.zeros((groups, shared))
-        for state in product([0.0, 1.0], repeat=shared):
-            b = np.tile(np.array(state), groups).reshape(a.shape)
-            share = np.where(b == 1, p, 1 - p).reshape(groups, shared).prod(axis=1, keepdims=True)
-            a.grad = None
-            cost(mg.bernoulli(a, rule, rng=Chosen(np.where(b == 1, p / 2, (1 + p) / 2)))).backward()
-            mean += share * a.grad.reshape(groups, shared)
-        close(mean.reshape(a.shape), exact, **EXACT)
-
-
-@pytest.mark.parametrize("outside", [0.0, 0.5])
-@pytest.mark.parametrize("rule", [Reinforce, LocalExpectation])
-def test_terms_with_different_axes_in_one_loss(rule, outside):
-    """Costs of an example, of each of its samples, and of the whole batch, below the same node."""
-    a = leaf(np.random.default_rng(6).normal(size=(2, 2, 1)))
-
-    def loss(rule, rng=None):
-        b = mg.bernoulli(a, rule, rng=rng)
-        by_example, by_sample = b.sum(axis=(1, 2)) ** 2 * np.array([1.0, 2.0]), mg.exp(b.sum(axis=2) * 1.5)
-        total = mg.expected(by_example) + 3 * mg.expected(by_sample)
-        return total + outside * (b.sum() - 1) ** 2 if outside else total
-
-    exact = exact_gradient(lambda: loss(Stop()), a)
-    u, probability = grid([cells(p) for p in sigmoid(a.data).ravel()])
-    for row, share in zip(u, probability, strict=True):
-        loss(rule(), Chosen(row.reshape(a.shape))).backward(np.array(share))
-    close(a.grad, exact, **EXACT)
-
-
-def test_a_term_outside_expected_counts_whole_for_every_row():
-    rule = Probe(lambda node: (node.cost, node.samples, node.coupled), "cost")
-    passed_back(rule, lambda b: 2 * (b.sum() ** 2) + mg.expected(b.sum(axis=1)))
-    cost, samples, coupled = rule.seen
-    assert (samples, coupled) == (1, True)
-    assert np.ptp(cost[:, 0] - cost[0]) < 3      # the shared part is the same, the rows' own is not
-    rule = Probe(lambda node: (node.cost, node.samples), "cost")
-    passed_back(rule, lambda b: b.sum() ** 2, rng=Chosen(np.array(0.1)))
-    close(rule.seen[0], np.full((4, 1), 144.0))
-
-
 def test_rows_one_by_one_where_rows_share_a_cost_and_together_where_they_do_not():
     def both(node):
         flipped = 1 - node.value
@@ -411,43 +266,6 @@ def test_replays_are_counted_also_those_within_replays():
     b = mg.bernoulli(a, LocalExpectation())
     (b.sum() ** 2).backward()
     assert b.primitive.replays == 2 * 3 * 4
-
-
-def test_expected_that_enters_otherwise_than_linearly_counts_as_outside():
-    for inside, cost in ((True, lambda b: -mg.expected(b.sum(axis=1)) / 4 + 1),
-                         (True, lambda b: 2 * (mg.expected(b.sum(axis=1)) - 3) - mg.tensor(4.0)),
-                         (False, lambda b: mg.expected(b.sum(axis=1)) ** 2),
-                         (False, lambda b: mg.exp(mg.expected(b.sum(axis=1)))),
-                         (False, lambda b: 1 / mg.expected(b.sum(axis=1) + 1))):
-        rule = Probe(lambda node: node.coupled)
-        passed_back(rule, cost)
-        assert rule.seen is not inside
-
-
-def test_a_weight_that_depends_on_a_binary_node_puts_a_term_outside():
-    rng = np.random.default_rng(3)
-    a, c = leaf(rng.normal(size=(2, 1))), leaf(rng.normal(size=1))
-
-    def loss(rule_a, rule_c, rngs=(None, None)):
-        weight = mg.bernoulli(c, rule_c, rng=rngs[1])
-        return (2 * weight.sum() - 1) * mg.expected(mg.bernoulli(a, rule_a, rng=rngs[0]).sum(axis=1) ** 2)
-
-    probe = Probe(lambda node: node.coupled)
-    loss(probe, Stop()).backward()
-    assert probe.seen
-    exact = exact_gradient(lambda: loss(Stop(), Stop()), [a, c])
-    p, q = sigmoid(a.data), sigmoid(c.data)
-    mean = [np.zeros((2, 1)), np.zeros(1)]
-    for *s, t in product([0.1, 0.9], repeat=3):
-        u = np.where(np.array(s)[:, None] < 0.5, p / 2, (1 + p) / 2)
-        v = q / 2 if t < 0.5 else (1 + q) / 2
-        share = np.where(u < p, p, 1 - p).prod() * np.where(v < q, q, 1 - q).prod()
-        a.grad = c.grad = None
-        loss(Reinforce(), Reinforce(), (Chosen(u), Chosen(v))).backward()
-        mean[0] += share * a.grad
-        mean[1] += share * c.grad
-    for x, y in zip(mean, exact, strict=True):
-        close(x, y, **EXACT)
 
 
 # -- replay, purity and memory ----------------------------------------------------------------------
@@ -606,19 +424,6 @@ def test_the_tests_own_rules_are_exact_on_one_sample():
     assert not estimates(ARM(), logits, cost, np.full((5, 3), 0.5)).any()
 
 
-def test_a_loss_that_uses_a_term_over_and_over_is_taken_apart_once():
-    """Sixty halved sums of a term with itself: 2**60 paths, one term, weight 1."""
-    logits = mg.tensor(np.zeros((2, 3)), requires_grad=True)
-    rule = mg.estimators.Reinforce()
-    gradients = []
-    for times in (0, 60):
-        loss = mg.expected(mg.bernoulli(logits, rule, rng=mg.Generator(1)).sum(axis=1))
-        for _ in range(times):
-            loss = (loss + loss) / 2
-        gradients.append(mg.grad(loss.reshape(1).sum(), logits).data)
-    np.testing.assert_allclose(*gradients, rtol=1e-12)
-
-
 @pytest.mark.parametrize("cost", [lambda b: (b.sum(axis=1) > 1).astype(float), lambda b: b.sum(axis=1).detach()])
 def test_a_rule_that_only_observes_costs_needs_no_derivative_of_them(cost):
     logits = mg.tensor(np.zeros((4, 3)), requires_grad=True)
@@ -660,50 +465,3 @@ def test_a_refused_draw_leaves_the_generator_as_it_was():
     with pytest.raises(ValueError, match="finite logits"):
         mg.bernoulli(np.full((1, 2), np.nan), mg.estimators.Reinforce(), rng=rng)
     assert rng.draws == 0
-
-
-# -- axes of costs ----------------------------------------------------------------------------------
-
-def node_of(shape, name="bernoulli", event_ndim=1):
-    return mg.bernoulli(leaf(np.zeros(shape)), Reinforce(), rng=mg.Generator(1), name=name, event_ndim=event_ndim)
-
-
-@pytest.mark.parametrize(("costs", "words"), [
-    # (n, 1) − (n,) is (n, n), whose mean is another number
-    (lambda: node_of((4, 1)) - np.arange(4.0),
-     r"costs of shape \(4, 4\) have axis 1, .*'bernoulli' has samples \(4,\)"),
-    (lambda: node_of((4, 3)) * 2.0, r"axis 1, .*mg.mean\(costs, axis=1\)"),                 # that of the units
-    (lambda: node_of((4, 3)).sum(axis=1) * np.ones((4, 4)), "axis 1,"),
-    (lambda: node_of((4, 3), event_ndim=2).sum(axis=1), r"costs of shape \(4,\) have axis 0, .* samples \(\)"),
-    (lambda: mg.expand_dims(node_of((4, 5, 3)).sum(axis=2), 2) * np.ones(6), r"axis 2, .* has samples \(4, 5\)"),
-])
-def test_an_axis_of_the_costs_that_no_node_has_is_refused(costs, words):
-    with pytest.raises(ValueError, match=words):
-        mg.expected(costs()).backward()
-    with pytest.raises(ValueError, match=words):
-        exact_expectation(lambda: mg.expected(costs()))
-
-
-def test_an_axis_of_the_costs_has_to_be_one_of_some_node_above_and_not_of_each():
-    few, many = node_of((4, 2), "few"), node_of((4, 5, 2), "many")
-    mg.expected(many.sum(axis=2) * few[:, :1]).backward()
-    with pytest.raises(ValueError, match="Node 'few' has samples"):
-        mg.expected(few[:, :1] * np.ones(5)).backward()
-
-
-def test_axes_of_length_1_and_costs_of_no_node_may_stay():
-    mg.expected(node_of((4, 3)).sum(axis=1, keepdims=True)).backward()
-    x = leaf(np.arange(12.0).reshape(3, 4))
-    mg.expected(x).backward()
-    np.testing.assert_array_equal(x.grad, 1 / 12)
-    (mg.expected(x) + mg.expected(node_of((4, 3)).sum(axis=1))).backward()
-
-
-def test_log_weights_have_the_axes_of_samples_as_well():
-    mg.expected(node_of((4, 5, 2)).sum(axis=2), over=-1).backward()
-    words = r"log-weights of shape \(4, 5\) have axis 1, .*mg.logmeanexp\(log_weights, axis=1\)"
-    with pytest.raises(ValueError, match=words):
-        mg.expected(node_of((4, 2))[:, :1] * np.ones(5), over=1).backward()
-    for over in (0, -2, 2, 1.5):
-        with pytest.raises(ValueError, match="expected over to be the last axis"):
-            mg.expected(node_of((4, 4, 4)).sum(axis=2), over=over)

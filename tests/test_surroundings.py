@@ -1,38 +1,18 @@
-"""What may be odd around the package: where it is imported from, Numba, its cache, the terminal, Python's options."""
+"""What may be odd around the package: where it is imported from, Numba, its cache, Python's options."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from interpreter import ROOT, printed, python
 
-import minigrad as mg
 from demos import __main__ as course
-from minigrad import output
 
-ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "PASSIVE"}     # what demos with timings start again with
-
-
-def python(*arguments, folder=ROOT, **environment):
-    """The completed process of Python with these arguments; an environment variable that is None is taken out."""
-    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment}
-    variables = {name: x for name, x in {**os.environ, **environment}.items() if x is not None}
-    encoding = environment["PYTHONIOENCODING"] or "utf-8"
-    return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, env=variables, capture_output=True,
-                          encoding=encoding, timeout=300)
-
-
-def printed(*arguments, **options):
-    process = python(*arguments, **options)
-    assert process.returncode == 0, process.stderr
-    return process.stdout.strip()
 
 
 # ---- where it is imported from -------------------------------------------------------------------------------
@@ -146,47 +126,6 @@ def test_a_demo_runs_by_its_name(tmp_path):
     assert "reverse_mode" in printed("-OO", "-m", "demos", PYTHONIOENCODING="ascii")
 
 
-# ---- the terminal --------------------------------------------------------------------------------------------
-
-
-def test_every_character_of_the_project_has_an_ascii_form():
-    files = [*ROOT.glob("minigrad/**/*.py"), *ROOT.glob("kernels/**/*.py"), *ROOT.glob("demos/**/*.py")]
-    for character in sorted(set("".join(path.read_text(encoding="utf-8") for path in files))):
-        text = output.in_ascii(character)
-        assert text.isascii()
-        assert "?" not in text or character == "?", f"write {character!r} into minigrad/output.py"
-
-
-def test_what_the_stream_cannot_encode_is_written_in_ascii():
-    code = r"""
-import sys, minigrad as mg
-from minigrad import output
-x = mg.tensor([1.0] * 99, requires_grad=True)
-print(mg.draw(x * 2.0, values=True))
-a = mg.tensor([[0.3, -0.2]], requires_grad=True)
-try:
-    def loss(rng):
-        return mg.expected((mg.bernoulli(a, mg.estimators.GumbelStraightThrough(), rng=rng).sum(axis=1) - 0.3) ** 2)
-    mg.testing.assert_unbiased(loss, a, samples=300, seed=1)
-except AssertionError as error:
-    print(output.shown(str(error)))
-output.adapt()
-print("σ = ½ ± 10⁻⁶ → ✓ │█", "\udc80")
-print("µ ∂", file=sys.stderr)
-"""
-    process = python("-c", code, PYTHONIOENCODING="ascii")
-    assert process.returncode == 0, process.stderr
-    assert "value 2 ... 2" in process.stdout
-    assert "+/-" in process.stdout
-    assert process.stdout.endswith("sigma = 1/2 +/- 10^-^6 -> ? |# ?\n")
-    assert process.stderr.splitlines()[-1] == "u d"
-    assert output.shown("σ ± …") == "σ ± …" or (sys.stdout.encoding or "").lower() != "utf-8"
-
-
-def test_the_report_prints_on_any_stream():
-    assert printed("-OO", "-m", "minigrad", PYTHONIOENCODING="ascii").startswith(f"minigrad  {mg.__version__}")
-
-
 # ---- Numba ---------------------------------------------------------------------------------------------------
 
 TRAIN = """
@@ -250,16 +189,3 @@ def test_training_without_compiled_kernels_gives_the_same(how, compiled):
     assert found.pop("bits") == compiled["bits"]
     for name, numbers in found.items():
         np.testing.assert_allclose(numbers, compiled[name], rtol=1e-4 if "32" in name else 1e-12, err_msg=name)
-
-
-@pytest.mark.parametrize(("how", "words"), [
-    ("NUMBA_DISABLE_JIT", "kernels .* plain loops in Python: NUMBA_DISABLE_JIT is set"),
-    ("without Numba", "kernels .* NumPy alone, which skips no closed blocks: .* install numba"),
-])
-def test_the_report_says_what_serves(how, words):
-    code = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1:])); from minigrad.__main__ import main; main([])"
-    if how == "without Numba":
-        text = printed("-c", code, "numba", "llvmlite")
-    else:
-        text = printed("-c", code, NUMBA_DISABLE_JIT="1")
-    assert re.search(words, text)

@@ -78,15 +78,3 @@ def test_expected_costs_go_through_their_rules():
 def test_what_is_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-def test_leaves_made_of_numbers():
-    assert mg.arange(2, 8, 3).tolist() == [2, 5]
-    assert mg.arange(3.0, requires_grad=True).dtype == np.float64
-    assert mg.arange(0).shape == (0,)
-    assert mg.eye(2, 3, dtype="float32").tolist() == np.eye(2, 3).tolist()
-    for make in (mg.zeros, mg.ones):
-        x = make((2, 3), requires_grad=True, dtype="float32")
-        assert (x.shape, x.dtype, x.requires_grad) == ((2, 3), np.float32, True)
-    with pytest.raises(TypeError, match="floating dtype"):
-        mg.arange(3, requires_grad=True)
