@@ -18,6 +18,7 @@ import numpy as np
 from minigrad import sharing
 from minigrad.kernels import Packed
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
+from minigrad.ops.masks import Masks
 from minigrad.ops.packed import ALL, NOTHING, as_wanted
 
 
@@ -202,6 +203,7 @@ class Evaluation:
         compute it.
         """
         wanted, steps = dict.fromkeys(targets, ALL), []
+        masks = Masks(self, wanted, targets)
         for node in nodes:
             wanted_parents, changes = [], 0
             for parent in node.parents:
@@ -213,7 +215,7 @@ class Evaluation:
                 unchanged = changes == node.changes_before and not (
                     node.watched and sharing.first_changed(node.watched) is not None)
                 steps.append((node, wanted_parents, unchanged))
-                level = node.primitive.level(node, wanted_parents, wanted)
+                level = node.primitive.level(node, wanted_parents, wanted, masks)
                 if level > wanted.get(node, NOTHING):
                     wanted[node] = level
         return steps, wanted

@@ -127,7 +127,7 @@ class Bernoulli(Primitive):
     def forward(self, logits, context=None):
         return in_dtype(self.rule.sample(logits, self.noise), logits.dtype)
 
-    def level(self, node, wanted_parents, wanted):
+    def level(self, node, wanted_parents, wanted, masks):
         """The level wanted of the cotangent of the sample (``ops.packed``): NOTHING if the rule does not use it."""
         if "grad" not in self.rule.needs:
             return NOTHING

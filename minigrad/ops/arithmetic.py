@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.arguments import described
 from minigrad.ops.logic import equal, greater_equal, logical_and, where
+from minigrad.ops.masks import union, where_true
 from minigrad.ops.packed import as_the_argument
 from minigrad.ops.primitives import FLOATS, elementwise
 
@@ -46,7 +47,13 @@ subtract.vjps(lambda g, out, x, y: g,
               lambda g, out, x, y: -g)
 
 
-@elementwise(integers=True, linear=((0,), (1,)))
+def reads_of_product(masks, out, args, move):
+    """g · y is the cotangent of x, and is 0 where y is 0; likewise for y."""
+    x, y = args
+    return union({i: where_true(np.not_equal(other, 0), masks[i]) for i, other in ((0, y), (1, x)) if i in masks})
+
+
+@elementwise(integers=True, linear=((0,), (1,)), reads=reads_of_product)
 def multiply(x: Operand, y: Operand) -> Result:
     """x · y."""
     return x * y
@@ -56,7 +63,12 @@ multiply.vjps(lambda g, out, x, y: g * y,
               lambda g, out, x, y: g * x)
 
 
-@elementwise(linear=((0,),))
+def reads_of_quotient(masks, out, args, move):
+    """-g · out / y is the cotangent of y, and is 0 where the quotient is 0."""
+    return union(masks if 1 not in masks else {**masks, 1: where_true(np.not_equal(out, 0), masks[1])})
+
+
+@elementwise(linear=((0,),), reads=reads_of_quotient)
 def divide(x: Operand, y: Operand) -> Result:
     """x / y."""
     return x / y

@@ -80,7 +80,8 @@ linear.vjps(linear_vjp_x, linear_vjp_weight, linear_vjp_bias)
 
 
 # Only the cotangent of closed gates (argument 3) depends on the output's cotangent at closed units.
-@primitive(takes_wanted=True, conditions=(3,), demand=lambda levels: ALL if levels.get(3) == ALL else OPEN)
+@primitive(takes_wanted=True, conditions=(3,), selective=(3,),
+           demand=lambda levels: ALL if levels.get(3) == ALL else OPEN)
 def gated_linear(x: Operand, weight: Operand, bias: Operand | None, gates: Operand, *, block: int = 1) -> Result:
     """A linear layer with a gate for each block of units.  A block whose gate is 0 is not computed.
 

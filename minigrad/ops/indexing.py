@@ -16,6 +16,7 @@ from minigrad.kernels.device import arrays
 from minigrad.kernels.device.deferred import require
 from minigrad.ops.arithmetic import astype
 from minigrad.ops.errors import shape_error
+from minigrad.ops.masks import moved
 from minigrad.ops.packed import OPEN
 from minigrad.ops.primitives import primitive
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["add_along_axis", "gather", "getitem", "one_hot", "scatter_add", "take_along_axis"]
 
 
-@primitive(integers=True, takes_wanted=True)
+@primitive(integers=True, takes_wanted=True, reads=moved)
 def getitem(x: Operand, *index: Any) -> Result:
     """x[index]: integers, slices, None, Ellipsis, arrays or lists of integers and boolean masks, as in NumPy.
 

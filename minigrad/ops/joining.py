@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.arguments import described
 from minigrad.ops.errors import shape_error
 from minigrad.ops.indexing import getitem
+from minigrad.ops.masks import moved_together
 from minigrad.ops.primitives import primitive
 from minigrad.ops.shaping import axes_of, expand_dims, reshape
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["concatenate", "hstack", "split", "stack", "vstack"]
 
 
-@primitive(integers=True, name="concatenate")
+@primitive(integers=True, name="concatenate", reads=moved_together)
 def join(*arrays, axis):
     """The primitive behind ``concatenate``, with one argument per array."""
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minigrad.kernels.device import arrays
+from minigrad.ops.masks import union, where_true
 from minigrad.ops.packed import where_not_zero
 from minigrad.ops.primitives import elementwise
 
@@ -106,7 +107,14 @@ for function in (logical_not, isnan, isinf, isfinite):
     function.vjps(None)
 
 
-@elementwise(integers=True)
+def reads_of_choice(masks, out, args, move):
+    """Where the condition is true, the cotangent goes to x alone; elsewhere to y alone."""
+    chosen = np.not_equal(args[0], 0)
+    sides = (1, chosen), (2, np.logical_not(chosen))
+    return union({i: where_true(side, masks[i]) for i, side in sides if i in masks})
+
+
+@elementwise(integers=True, reads=reads_of_choice)
 def where(condition: Operand, x: Operand, y: Operand) -> Result:
     """x where ``condition`` is true, y elsewhere.  The condition has no derivative.
 

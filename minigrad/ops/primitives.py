@@ -29,10 +29,10 @@ import numpy as np
 from minigrad import sharing
 from minigrad.kernels import Packed
 from minigrad.kernels.device import arrays
-from minigrad.ops import alternatives
+from minigrad.ops import alternatives, masks
 from minigrad.ops.errors import OTHER_NAMES, check_names, missing_array_error, operand_error
 from minigrad.ops.node import Node
-from minigrad.ops.packed import ALL, COMPACT, as_wanted, dense, level_of_elementwise, on_open_blocks
+from minigrad.ops.packed import ALL, COMPACT, OPEN, as_wanted, dense, level_of_elementwise, on_open_blocks
 
 FLOAT64, FLOAT32 = FLOATS = np.dtype("float64"), np.dtype("float32")
 
@@ -59,6 +59,9 @@ class Primitive:
     demand : a function from a dict of levels to a level (``ops.packed``).  The dict has the level wanted of the
         cotangent of each argument.  The result is the level that the products read of the output's cotangent.
         None means ALL.
+    selective : the numbers of arguments that cost less if their cotangent is read only where they are not 0.
+    reads : a function that returns the entries of the output's cotangent that the products read (``ops.masks``), or
+        None if they read all.
     takes_wanted : whether the products have a keyword ``wanted``, the level wanted of the cotangent they compute.
     """
 
@@ -69,6 +72,8 @@ class Primitive:
     linear: tuple[tuple[int, ...], ...] = ()
     batching: Any = None
     demand: Any = None
+    selective: tuple[int, ...] = ()
+    reads: Any = None
 
     def __init__(self, forward: Callable[..., Any], **attributes: Any) -> None:
         self.forward = forward
@@ -158,8 +163,15 @@ class Primitive:
 
     # -- backward ----------------------------------------------------------------------------------
 
-    def level(self, node, wanted_parents, wanted):
-        """How much of the cotangent of ``node`` is read to compute those of its arguments in ``wanted_parents``."""
+    def level(self, node, wanted_parents, wanted, masks):
+        """How much of the cotangent of ``node`` is read to compute those of its arguments in ``wanted_parents``.
+
+        For selective arguments, the level in ``wanted`` is lowered from ALL to OPEN if the ``masks`` show that no more
+        is read.
+        """
+        for i, x, _ in wanted_parents if self.selective else ():
+            if i in self.selective and masks.only_open(x):
+                wanted[x] = OPEN
         if self.demand is not None:
             return self.demand({i: wanted[x] for i, x, _ in wanted_parents})
         return level_of_elementwise(wanted_parents, wanted) if type(node.value) is Packed else ALL
@@ -332,5 +344,5 @@ def primitive(forward: Any = None, **attributes: Any) -> Any:
 
 
 #: Decorators for functions of single entries, and for functions with an argument ``axis``.
-elementwise: Any = partial(primitive, batching=alternatives.elementwise)
+elementwise: Any = partial(primitive, batching=alternatives.elementwise, reads=masks.union)
 along_axes: Any = partial(primitive, batching=alternatives.over_axes)

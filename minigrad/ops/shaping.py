@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.arguments import described, is_whole
 from minigrad.ops.alternatives import same_entries
+from minigrad.ops.masks import moved, union
 from minigrad.ops.primitives import along_axes, primitive
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def one_axis(name, axis, ndim):
     return axes_of(int(axis), ndim)[0]
 
 
-@primitive(integers=True)
+@primitive(integers=True, reads=union)
 def broadcast_to(x: Operand, shape: Shape) -> Result:
     """x broadcast to ``shape``: repeated along new axes and along axes of length 1."""
     return np.broadcast_to(x, shape)
@@ -58,7 +59,7 @@ def broadcast_to(x: Operand, shape: Shape) -> Result:
 broadcast_to.vjps(lambda g, out, x, shape: g)       # Primitive.fit_cotangent sums over the broadcast axes
 
 
-@primitive(integers=True, batching=same_entries, linear=((0,),))
+@primitive(integers=True, batching=same_entries, linear=((0,),), reads=moved)
 def reshape(x: Operand, shape: int | Shape) -> Result:
     """x in another shape, with its entries in the same order.  One length may be -1."""
     return np.reshape(x, shape)
@@ -67,7 +68,7 @@ def reshape(x: Operand, shape: int | Shape) -> Result:
 reshape.vjps(lambda g, out, x, shape: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True, batching=same_entries)
+@primitive(integers=True, batching=same_entries, reads=moved)
 def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Result:
     """x with a new axis of length 1 at position ``axis`` of the result, an int or a tuple."""
     return np.expand_dims(x, axis)
@@ -76,7 +77,7 @@ def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Result:
 expand_dims.vjps(lambda g, out, x, axis: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True, batching=same_entries)
+@primitive(integers=True, batching=same_entries, reads=moved)
 def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Result:
     """x without the axes of length 1 that are in ``axis``, or by default without all of them."""
     return np.squeeze(x, axis)
@@ -85,7 +86,7 @@ def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Result:
 squeeze.vjps(lambda g, out, x, axis=None: reshape(g, shape=x.shape))
 
 
-@primitive(integers=True)
+@primitive(integers=True, reads=moved)
 def transpose(x: Operand, axes: Sequence[int] | None = None) -> Result:
     """x with its axes in the order ``axes``; by default in reverse order."""
     return np.transpose(x, axes)
@@ -101,7 +102,7 @@ def transpose_vjp(g, out, x, axes=None):
 transpose.vjps(transpose_vjp)
 
 
-@primitive(integers=True)
+@primitive(integers=True, reads=moved)
 def swapaxes(x: Operand, axis1: int, axis2: int) -> Result:
     """x with two axes exchanged."""
     return np.swapaxes(x, axis1, axis2)
@@ -110,7 +111,7 @@ def swapaxes(x: Operand, axis1: int, axis2: int) -> Result:
 swapaxes.vjps(lambda g, out, x, axis1, axis2: swapaxes(g, axis1, axis2))
 
 
-@primitive(integers=True)
+@primitive(integers=True, reads=moved)
 def moveaxis(x: Operand, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Result:
     """x with the axes ``source`` (an int or a tuple) moved to ``destination``.  The others keep their order."""
     return np.moveaxis(x, source, destination)
@@ -119,7 +120,7 @@ def moveaxis(x: Operand, source: int | tuple[int, ...], destination: int | tuple
 moveaxis.vjps(lambda g, out, x, source, destination: moveaxis(g, destination, source))
 
 
-@along_axes(integers=True)
+@along_axes(integers=True, reads=moved)
 def flip(x: Operand, axis: int | tuple[int, ...] | None = None) -> Result:
     """x with its entries in reverse order along ``axis`` (an int, a tuple, or None for all)."""
     return np.flip(x, axis)
@@ -128,7 +129,7 @@ def flip(x: Operand, axis: int | tuple[int, ...] | None = None) -> Result:
 flip.vjps(lambda g, out, x, axis=None: flip(g, axis))
 
 
-@primitive(integers=True)
+@primitive(integers=True, reads=moved)
 def roll(x: Operand, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Result:
     """x with its entries moved by ``shift`` positions along ``axis``.  Entries beyond the end return at the start."""
     return np.roll(x, shift, axis)
