@@ -47,6 +47,7 @@ from minigrad import (  # noqa: E402
     study,
     testing,
 )
+from minigrad.compiled import compile_one  # noqa: E402
 from minigrad.creation import arange, eye, ones, zeros  # noqa: E402
 from minigrad.diagrams import draw  # noqa: E402
 from minigrad.functional import grad, hessian, jacobian, replay, value_and_grad  # noqa: E402
@@ -60,8 +61,8 @@ from minigrad.stochastic import bernoulli  # noqa: E402
 from minigrad.tensor import Tensor, tensor  # noqa: E402
 
 __all__ = [
-    "Estimator", "Generator", "Tensor", "arange", "bernoulli", "checkpoint", "data", "devices", "draw", "estimators",
-    "expected", "eye", "get_num_threads", "grad", "hessian", "jacobian", "kernels", "manual_seed", "neurons", "nn",
-    "no_grad", "ones", "ops", "optim", "random", "replay", "set_num_threads", "study", "tensor", "testing",
-    "value_and_grad", "warmup", "zeros", *ops.__all__,
+    "Estimator", "Generator", "Tensor", "arange", "bernoulli", "checkpoint", "compile_one", "data", "devices", "draw",
+    "estimators", "expected", "eye", "get_num_threads", "grad", "hessian", "jacobian", "kernels", "manual_seed",
+    "neurons", "nn", "no_grad", "ones", "ops", "optim", "random", "replay", "set_num_threads", "study", "tensor",
+    "testing", "value_and_grad", "warmup", "zeros", *ops.__all__,
 ]
