@@ -380,7 +380,7 @@ def test_a_generator_of_the_functions_own_is_refused():
 
     def fn():
         return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=mg.Generator(1)))
-    with pytest.raises(ValueError, match="hand rng to every bernoulli"):
+    with pytest.raises(ValueError, match="pass rng to every bernoulli"):
         mg.testing.check_estimator(fn, logits)
 
 
@@ -389,7 +389,7 @@ def test_other_noise_is_refused():
 
     def fn(rng):
         return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng) * rng.normal((1,)))
-    with pytest.raises(ValueError, match="draw data and other noise beforehand"):
+    with pytest.raises(ValueError, match="draw data and other noise outside fn"):
         mg.testing.check_estimator(fn, logits)
 
 

@@ -52,7 +52,7 @@ def getitem(x: Operand, *index: Any) -> Result:
 
 
 def getitem_vjp(g, out, x, *index, wanted):
-    """The cotangent, added at ``index`` to zeros.  For packed units only open blocks may be wanted."""
+    """Zeros with the cotangent g added at ``index``.  Packed if g is packed and only open blocks are wanted."""
     if isinstance(g, Packed):
         if wanted == OPEN and not x.on_device:
             return packed_axes.add_rows(x, index, g)

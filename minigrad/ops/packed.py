@@ -11,6 +11,9 @@ Before the backward pass, the graph finds the level of every cotangent.  It star
 primitive, the ``demand`` gives the level of the output's cotangent as a function of the levels of its arguments.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from minigrad.kernels import Packed
@@ -19,12 +22,12 @@ from minigrad.kernels.device import arrays
 NOTHING, OPEN, ALL = 0, 1, 2
 
 
-def as_the_argument(levels):
+def as_the_argument(levels: dict[int, int]) -> int:
     """Demand of a function that is zero exactly where its argument is zero, such as tanh."""
     return max(levels.values())
 
 
-def where_not_zero(levels):
+def where_not_zero(levels: dict[int, int]) -> int:
     """Demand of a function whose derivative is zero wherever its value is zero, such as relu."""
     return OPEN
 
@@ -43,13 +46,15 @@ class Factored:
 
     __array_ufunc__ = None          # so that array + Factored calls __radd__
 
-    def __init__(self, weight, factors, multiply_out, descend):
+    def __init__(self, weight: Any, factors: tuple[Any, Any], multiply_out: Callable[[], Any],
+                 descend: Callable[[Any, float], None]) -> None:
         self.shape, self.dtype = weight.shape, weight.dtype
         self.factors = factors
         self.to_dense = multiply_out
         self.descend = descend
 
-    def is_finite(self):
+    def is_finite(self) -> Any:
+        """Whether both factors are finite."""
         first, second = (is_finite(x.values if isinstance(x, Packed) else x) for x in self.factors)
         return first & second
 
@@ -67,7 +72,7 @@ class Factored:
 COMPACT = (Packed, Factored)
 
 
-def is_finite(gradient):
+def is_finite(gradient: Any) -> Any:
     """Whether a gradient has neither NaN nor infinity.  For a factored gradient, whether its factors have neither.
 
     Returns a bool, or for a gradient on a GPU an array without axes on the GPU.
@@ -81,12 +86,12 @@ def is_finite(gradient):
     return bool(np.isfinite(np.vdot(entries, entries)) or np.isfinite(entries).all())
 
 
-def dense(value):
+def dense(value: Any) -> Any:
     """A packed or factored value as an ordinary array; any other value unchanged."""
     return value.to_dense() if isinstance(value, COMPACT) else value
 
 
-def as_wanted(cotangent, x, wanted):
+def as_wanted(cotangent: Any, x: Packed, wanted: int) -> Any:
     """The cotangent of packed units ``x``: packed if only open blocks are wanted, dense if all entries are."""
     if wanted == ALL:
         return dense(cotangent)
