@@ -177,6 +177,7 @@ def test_another_rule_under_one_of_the_names_is_not(name, rule, monkeypatch):
 # -- a rule of one's own ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_harness_passes_what_is_right_and_tells_what_is_not(monkeypatch):
     lesson = write_your_own_rule
     monkeypatch.setattr(lesson, "RULES", [lesson.LikelyFlip, lesson.WrongOdds, lesson.SecondHand])
@@ -191,6 +192,7 @@ def test_the_harness_passes_what_is_right_and_tells_what_is_not(monkeypatch):
     assert not reports["SecondHand"].unbiased
 
 
+@pytest.mark.slow
 def test_a_flip_with_the_wrong_weight_does_not_pass(monkeypatch):
     lesson = write_your_own_rule
     monkeypatch.setattr(lesson, "RULES", [mutants.Flip, mutants.FlipUnweighted, mutants.FlipByOwnNoise])
