@@ -10,7 +10,8 @@ import pytest
 from tests import cuda_ptx
 
 PTXAS, MISSING = cuda_ptx.toolkit()
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"cannot compile kernels for CUDA: {MISSING}")
+pytestmark = [pytest.mark.slow,
+              pytest.mark.skipif(MISSING is not None, reason=f"cannot compile kernels for CUDA: {MISSING}")]
 
 #: The kernels that are there for speed, all with a maker, and so with a tile.
 FAST = {"tile.sdd", "pairs.sdd", "masked.product", "tile.dw"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+import pytest
 
 from minigrad.kernels.cpu import jit
 
@@ -18,6 +19,7 @@ def run(code, **environment):
                           capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_compiling_is_announced_once_and_kept(tmp_path):
     code = "import numpy, minigrad.kernels as k; print(k.open_blocks(numpy.eye(3)).n_open)"
     cold = run(code, NUMBA_CACHE_DIR=str(tmp_path))
