@@ -16,6 +16,12 @@ ROWS, UNITS = 4, 2
 COPIES = 25_000     # of the batch, as the samples where noise is not finite
 WARM_UP = 3         # updates before memories are frozen
 
+# A rule may evaluate the cost many times in one estimate.  Then less is tried, so that it takes no minutes.
+MOST_EVALUATIONS = 25_000       # for exact moments
+MANY, FEWER_STATES = 100, 2     # evaluations in one estimate, from which on noise is compared in so many states
+ROWS_OF_WORK = 2_000            # an evaluation of so many rows takes twice the time of one of few rows
+LEAST = 100                     # samples, however long they take
+
 
 class Layers:
     """Two layers of binary units, the second fed by the first, and weighted costs that look at both.
@@ -76,17 +82,27 @@ class Layers:
 class Certificate(Problem):
     """The layers as a problem whose samples are drawn all at once, as copies of the batch."""
 
+    most_evaluations = MOST_EVALUATIONS
+
     def __init__(self, rule):
         self.layers = Layers(rule).warm()
         super().__init__(self.layers.loss, self.layers.params)
 
+    def moments(self, groups, samples, seed):
+        _, made = self.estimate(random.Generator(seed))
+        if made > MANY:
+            self.states = FEWER_STATES
+        return super().moments(groups, samples, seed)
+
     def sampled_moments(self, samples, seed):
-        if not self.independent(ROWS, seed):
-            return super().sampled_moments(samples, seed)       # copies would get in each other's way
-        many = Layers(self.layers.rules[0], copies=COPIES)
+        _, made = self.estimate(random.Generator(seed))
+        if not self.independent(ROWS, seed):        # copies would get in each other's way
+            return super().sampled_moments(max(min(samples, MOST_EVALUATIONS // made), LEAST), seed)
+        copies = max(min(COPIES, int(ROWS_OF_WORK / ROWS * (MOST_EVALUATIONS / 2 / made - 1))), LEAST)
+        many = Layers(self.layers.rules[0], copies=copies)
         many.rules = self.layers.rules
         gradients = many.gradients(many.loss(random.Generator(seed)))
-        estimates = np.concatenate([g.reshape(COPIES, -1) for g in gradients], axis=1) * COPIES
+        estimates = np.concatenate([g.reshape(copies, -1) for g in gradients], axis=1) * copies
         if not np.isfinite(estimates).all():
             raise AssertionError("not finite: an estimate of the certificate is NaN or infinite")
         return moments_of(estimates, many.evaluations)

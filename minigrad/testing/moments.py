@@ -65,6 +65,10 @@ class Problem:
     params : Tensor, list of Tensors or dict of Tensors.
     """
 
+    states = STATES
+    most_evaluations = float("inf")     # of the cost, for exact moments
+    given_up = False                    # whether exact moments would take more
+
     def __init__(self, fn, params):
         self.fn, self.params = fn, params
         if isinstance(params, Tensor):
@@ -152,9 +156,10 @@ class Problem:
         """The number of outcomes of the first group of rows, while all other noise stays."""
         tape, count = Tape(), 0
         while tape.rewind():
-            self.estimate(Choices(Noise(tape, 0, groups), seed))
+            _, made = self.estimate(Choices(Noise(tape, 0, groups), seed))
             count += 1
-            if count > samples:
+            self.given_up = 3 * groups * count * made > self.most_evaluations       # in all groups together
+            if count > samples or self.given_up:
                 raise OverflowError("more outcomes than samples")
         return count
 
@@ -206,7 +211,7 @@ class Problem:
     def undetermined(self, seed):
         """A coordinate at which two estimates from the same noise differ, or None."""
         rng = random.Generator(seed)
-        for i in range(STATES):
+        for i in range(self.states):
             first, second = (self.estimate(rng.fork(2, i))[0] for _ in range(2))
             if (first != second).any():
                 return self.coordinates[int(np.argmax(first != second))]
@@ -219,7 +224,7 @@ class Problem:
             start, _ = self.estimate(Choices(Noise(0), seed))
         except Continuous:      # one seed for all rows
             return False
-        for state in range(1, STATES + 1):
+        for state in range(1, self.states + 1):
             parts = [self.estimate(Choices(Noise(state, group, groups), seed))[0] for group in range(groups)]
             whole, _ = self.estimate(Choices(Noise(state), seed))
             scale = np.abs(parts).max(axis=0) + np.abs(start) + np.abs(whole)

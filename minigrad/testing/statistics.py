@@ -171,6 +171,9 @@ class EstimatorReport:
     def notes(self):
         """What else the graph shows: a list of sentences."""
         notes = [f"claims to be unbiased, but not in this graph: {claim}" for claim in self.problem.broken_claims]
+        if self.problem.given_up:
+            notes.append("not decided exactly: to enumerate all outcomes takes more than "
+                         f"{self.problem.most_evaluations} evaluations of the cost, so samples were drawn")
         if self.problem.relaxed:
             names = ", ".join(map(repr, self.problem.relaxed))
             notes.append(f"the samples of {names} are relaxed; the exact gradient is that for samples of 0 and 1")
