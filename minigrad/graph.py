@@ -56,12 +56,13 @@ class Pass:
     Attributes
     ----------
     replays : how many there were so far, those within replays included.
+    calls : the same, but replays that were computed at once count as one.
     objective : the loss as a sum of terms (``objective``), once a rule has asked for it.
     proposals : by the id of each rule that learns: its node, and what it proposes to remember.
     """
 
     def __init__(self):
-        self.replays = 0
+        self.replays = self.calls = 0
         self.objective = None
         self.proposals = {}
 
@@ -118,6 +119,7 @@ class Evaluation:
         values = {**self.values, **replaced}
         again = Evaluation(outputs, self.cotangents, values, self.fixed.union(replaced), parent=self)
         self.shared.replays += 1
+        self.shared.calls += 1
         for node in self.changed_by(replaced, outputs):
             values[node] = node.primitive.forward(*again.operands(node), **node.options)
         return again
@@ -129,6 +131,7 @@ class Evaluation:
         an array with a leading axis for each output.  They go through the graph in chunks.
         """
         self.shared.replays += len(alternatives)
+        self.shared.calls += 1
         changed = self.changed_by([replaced], outputs)
         largest = max(self.value(x).size for x in [replaced, *changed]) * replaced.dtype.itemsize
         step = max(1, MOST_BYTES // max(1, largest))

@@ -34,9 +34,9 @@ ROUNDING = 4e-15        # the same, relative to the offset of the costs
 SAMPLED_ROWS = 40_000   # drawn at once for a sampled mean
 PASSES = 1_000          # drawn one by one, where rows of the estimate depend on each other
 MOST_WORK = 6_000       # evaluations that an enumeration, or a set of samples, may take
-ROWS_OF_WORK = 2_000    # an evaluation of so many rows takes twice the time of one of few rows
+ROWS_OF_WORK = 500      # an evaluation of so many rows takes twice the time of one of few rows
 LEAST_PASSES = 100      # however long they take
-FEWER = 10              # times fewer of both after each number of updates
+HALF, FEWER = 2, 10     # times fewer of both: where other problems are integrated; after each number of updates
 SIGNIFICANCE = 1e-8     # of one sampled problem
 FINER = 4               # times smaller cells confirm what was integrated
 POWER = 2.33            # standard errors: a bias that is this far beyond the critical one is found in 99 of 100
@@ -51,7 +51,7 @@ class TooLong(TooMany):
 
 
 class Work(threading.local):
-    """How many evaluations of costs were made, those of many rows with a weight.  Each thread has its own count."""
+    """How many evaluations of costs were made, weighted by their rows.  Each thread has its own count."""
 
     done: float = 0.0
     limit: float = float("inf")     # beyond which a fault is not simplified
@@ -157,8 +157,9 @@ class Trial:
     def gradients(self, loss):
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         found = evaluation.backward(list(self.params.values()))
-        self.evaluations = 1 + evaluation.shared.replays
-        work.done += self.evaluations * (1 + len(self.model.is_live) / ROWS_OF_WORK)
+        shared, rows = evaluation.shared, len(self.model.is_live)
+        self.calls, self.evaluations = 1 + shared.calls, 1 + shared.replays
+        work.done += self.calls + self.evaluations * rows / ROWS_OF_WORK
         return {name: found.get(p, np.zeros(p.shape, p.dtype)) for name, p in self.params.items()}
 
     def estimate(self, rng):
@@ -204,9 +205,9 @@ class Trial:
         """From many copies of the batch at once, or pass by pass where rows of the estimate are not independent."""
         c = self.circumstances
         alone = self.rows_by_themselves()
-        most = ROWS_OF_WORK * max(MOST_WORK / self.evaluations - 1, 1)
+        most = ROWS_OF_WORK * max((MOST_WORK - self.calls) / self.evaluations, 1)
         copies = max(int(min(SAMPLED_ROWS / fewer, most)) // (c.rows * self.model.group), 2)
-        passes = int(np.clip(MOST_WORK / self.evaluations, LEAST_PASSES, PASSES // fewer))
+        passes = int(np.clip(MOST_WORK / self.calls, LEAST_PASSES, PASSES // fewer))
         if alone:
             estimates = self.several(copies).estimate(random.Generator(5))
             estimates = np.concatenate(self.by_copy(estimates, copies), axis=1)
@@ -289,7 +290,8 @@ METHODS = ("enumerated", "integrated", "sampled")
 def attempt(rule, c, how):
     """The outcome of one problem by one method; None if the rule's claim does not cover it."""
     if how == "integrated" and c.all_live:      # Gauss's rule is for one live bit
-        how = "sampled"
+        with quiet():
+            return Trial(rule, alone(c)).sampled(HALF) if suits(rule, alone(c)) else None
     c = {"enumerated": lambda c: c, "integrated": smooth, "sampled": alone}[how](c)
     if not suits(rule, c):
         return None

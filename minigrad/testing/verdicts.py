@@ -23,6 +23,7 @@ SIMPLEST = {
 ALTERNATIVES = [("context", True), ("rows", 1), ("rows", 3), ("rows", 9), ("units", 1), ("units", 3), ("units", 5),
                 ("updates", 3), ("sign", "negative"), ("logit", 6.0), ("below", "exact")]
 MOST_RUNS = 600         # of all problems with these values together
+MOST_LIVE = 10          # bits of a simplified problem
 MOST_WORK = 20_000      # evaluations of costs, from which on a problem is not simplified any more
 
 
@@ -72,20 +73,25 @@ class Verdict:
         text = (f"passes {len(c)} problems ({counts}): {tried['units']} units, {tried['rows']} rows, "
                 f"{tried['updates']} updates of a memory, costs of scale {tried['scale']}, live logits up to "
                 f"{span['logit'][-1]:g}; nothing is said beyond them. ")
-        text += "A bias of " + ", of ".join(
-            f"{power:.1g}{' of the size of the costs' * (number == 0)}{f' where means are {how}' * (len(self.how) > 1)}"
-            for number, (how, power) in enumerate(self.power.items())) + " would have been found"
-        if "sampled" in self.how:
-            text += ", with probability 0.99 where samples were drawn"
+        text += self.stated_power()
         if self.too_long:
             text += (f". Not decided exactly: {self.too_long} problem{'s' * (self.too_long > 1)} would take too many "
                      "evaluations of the cost, and samples were drawn instead")
         if self.updates is not None:
             text += (f". One problem was tried after each number of updates up to {LAST_UPDATE}: a bias of "
-                     f"{self.updates:.1g} would have been found")
+                     f"{self.updates:.1g} of the size of the costs would have been found")
         for words in self.refused:
             text += f". It refuses: {words}"
         return text
+
+    def stated_power(self):
+        """Which bias would have been found, in words."""
+        (how, power), *others = self.power.items()
+        text = f"A bias of {power:.1g} of the size of the costs would have been found"
+        if others:
+            text += f" where means are {how}"
+            text += "".join(f", and one of {power:.1g} where they are {how}" for how, power in others)
+        return text + ", with probability 0.99 where samples were drawn" * ("sampled" in self.power)
 
 
 def listed(values):
@@ -135,11 +141,11 @@ def raised(error, c):
 
 
 def tried(rule, c, how):
-    """The outcome of a problem; None if a rule cannot be tried on it, or too much was tried before.
+    """The outcome of a problem; None if a rule cannot be tried on it, it is too large, or too much was tried.
 
     An error is no verdict.
     """
-    if work.done > work.limit:
+    if work.done > work.limit or (c.all_live and c.units * c.rows > MOST_LIVE):
         return None
     try:
         return attempt(rule, c, how)
