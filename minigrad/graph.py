@@ -57,12 +57,13 @@ class Pass:
     Attributes
     ----------
     replays : the number of replays so far, with replays within replays.
+    calls : the same, but replays that were computed together count as one.
     objective : the loss as a sum of terms (``objective``), or None until a rule asks for it.
     proposals : a dict from the id of each rule that learns to its node and its proposed memory.
     """
 
     def __init__(self):
-        self.replays = 0
+        self.replays = self.calls = 0
         self.objective = None
         self.proposals = {}
 
@@ -119,6 +120,7 @@ class Evaluation:
         values = {**self.values, **replaced}
         result = Evaluation(outputs, self.cotangents, values, self.fixed.union(replaced), parent=self)
         self.shared.replays += 1
+        self.shared.calls += 1
         for node in self.changed_by(replaced, outputs):
             values[node] = node.primitive.forward(*result.operands(node), **node.options)
         return result
@@ -130,6 +132,7 @@ class Evaluation:
         for each output, also with this leading axis.  The alternatives are evaluated in chunks.
         """
         self.shared.replays += len(alternatives)
+        self.shared.calls += 1
         changed = self.changed_by([replaced], outputs)
         largest = max(self.value(x).size for x in [replaced, *changed]) * replaced.dtype.itemsize
         step = max(1, MOST_BYTES // max(1, largest))
