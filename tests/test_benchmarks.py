@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from minigrad.kernels.compiler import serving
+
 pytest.importorskip("threadpoolctl")
 
-from demos.benchmarks import adam, gated, layer, step
+from demos.benchmarks import adam, gated, layer, one_example, step
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,17 @@ def test_a_library_that_computes_something_else_is_found():
     assert set(layer.agreeing(made, {"minigrad": ours, "NumPy": dense}, "both")) == {"minigrad", "NumPy"}
     with pytest.raises(AssertionError, match="wrong"):
         layer.agreeing(made, {"minigrad": ours, "wrong": lambda i: tuple(2 * a for a in dense(i))}, "both")
+
+
+@pytest.mark.skipif(serving() != "numba", reason="compile_one needs Numba")
+def test_one_example_is_measured_compiled_and_not(capsys):
+    rows = one_example.main(["--quick", "--rounds", "3"])
+    lines = capsys.readouterr().out.splitlines()[-len(rows):]
+    assert len(rows) == len(one_example.QUICK) * len(one_example.SHARES)
+    for (sizes, share, seconds), line in zip(rows, lines, strict=True):
+        assert min(seconds.values()) > 0
+        assert line.split()[:3] == ["-".join(map(str, sizes[:3])), str(sizes[3]), f"{share:.0%}"]
+        assert float(line.split()[3]) == pytest.approx(1e6 * seconds["compiled"], abs=0.051)
 
 
 def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
