@@ -16,12 +16,12 @@ they are timed.
 
 import argparse
 from importlib.util import find_spec
-from itertools import cycle
 
 import numpy as np
 
 import minigrad as mg
 from demos.benchmarks import measure
+from demos.benchmarks.layer import rotating
 
 # inputs, hidden units, outputs, units of a block, rank of the gater
 NETWORKS = (768, 3072, 768, 16, 8), (1024, 8192, 1024, 16, 8), (784, 2048, 10, 1, 48)
@@ -96,8 +96,7 @@ def main(argv=None):
                 answer, layers, examples = network(*sizes, share)
                 functions = libraries(answer, layers, examples)
                 check(answer, functions["compiled"], examples[:8])
-                inputs = cycle(examples)
-                runs = {name: lambda f=f: f(next(inputs)) for name, f in functions.items()}
+                runs = {name: rotating(function, examples) for name, function in functions.items()}
                 seconds = measure.interleaved(runs, options.rounds, 1e-4 if options.quick else 0.01)
                 rows.append((sizes, share, seconds))
                 if len(rows) == 1:
