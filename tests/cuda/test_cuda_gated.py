@@ -17,7 +17,7 @@ class OpenOnly(mg.Estimator):
     needs_closed_gates = False
 
     def backward(self, node):
-        return node.grad
+        return node.grad * node.value
 
 
 def train(device, rule, both_sides):
