@@ -145,12 +145,17 @@ def tried(rule, c, how):
 
     An error is no verdict.
     """
-    if work.done > work.limit or (c.all_live and c.units * c.rows > MOST_LIVE):
+    if work.done > work.limit or too_large(c):
         return None
     try:
         return attempt(rule, c, how)
     except Exception:
         return None
+
+
+def too_large(c):
+    """Whether a problem has too many live bits to be tried where a fault is simplified."""
+    return c.all_live and c.units * c.rows > MOST_LIVE
 
 
 def fails(rule, c, how):
@@ -192,6 +197,8 @@ def simplest_finding(rule, found, how):
 def unlike_the_simplest(c):
     """The names of properties that are not those of the simplest problem."""
     names = [f.name for f in fields(c) if getattr(c, f.name) != f.default]
+    if too_large(replace(c, rows=Circumstances.rows)):      # so whether the fault needs one row is not known
+        names = [name for name in names if name != "rows"]
     return [name for name in names if name != "live" or c.live > 1]     # one live bit is a matter of the method
 
 
