@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .device import work
 from .gates import open_blocks
+from .tables import add_at
 
 
 def reduce(x, ufunc, axis=None, keepdims=False):
@@ -122,7 +123,7 @@ def take_rows(x, index):
 def add_rows(x, index, g):
     """The transpose of ``take_rows``: zeros on the open blocks of x, to which the rows of g are added at ``index``."""
     values = np.zeros_like(x.values)
-    np.add.at(values, positions_of(x.blocks, row_numbers(x, index)), g.values)
+    add_at(values, positions_of(x.blocks, row_numbers(x, index)), g.values)
     work.allocated(values.nbytes)
     work.touched(len(g.values))
     return x.with_values(values)

@@ -47,3 +47,4 @@ def warmup(dtype=np.float32):
     philox.uniforms(np.uint64(0), 0, 0, 0, uniforms)
     philox.bernoulli_gates(bias, uniforms[0], np.empty(2, dtype))
     loaded("cpu.adam").adam_step(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))
+    loaded("cpu.tables").add_at(np.ones((1, 2), dtype), np.zeros(1, np.int64), np.ones((1, 2), dtype))

@@ -36,6 +36,8 @@ LAZY = {
     ("backend", "cuda.driver"): "loads numba.cuda, when an array is first on a device",
     ("adam", "cpu.adam"): "loads Numba",
     ("draws", "cpu.philox"): "loads Numba",
+    ("tables", "cpu.tables"): "loads Numba",
+    ("warm", "cpu.tables"): "loads Numba",
     ("warm", "cpu.philox"): "loads Numba",
     ("warm", "cpu.adam"): "loads Numba",
     ("device.arrays", "cuda.simulator.cupy"): "stands in for CuPy in Numba's simulator only",

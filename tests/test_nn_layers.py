@@ -1,10 +1,13 @@
 """Sequential, Embedding, LayerNorm and Dropout: their formulas, gradients, states, and what they refuse."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels import Packed
+from minigrad.kernels import Packed, tables
+from minigrad.kernels.compiler import serving
 from minigrad.nn import Dropout, Embedding, LayerNorm, Linear, Sequential
 from minigrad.testing import check_rows, exact_expectation, exact_gradient, gradcheck, unbiased_nodes
 
@@ -55,6 +58,18 @@ def test_an_embedding_looks_rows_up_and_adds_their_cotangents(dtype):
     np.testing.assert_array_equal(table(mg.tensor([2])).data, table.weight.data[[2]])
     assert table(np.zeros((0, 2), int)).shape == (0, 2, 3)
     np.testing.assert_array_equal(table.weight.data, mg.Generator(2).normal((5, 3)).astype(dtype))
+
+
+def test_the_gradient_of_an_embedding_does_not_use_add_at_where_it_is_compiled(monkeypatch):
+    if serving() != "numba":
+        pytest.skip("no compiled kernels")
+    table = Embedding(50, 3, mg.Generator(2))
+    indices = np.random.default_rng(0).integers(0, 50, (60, 40))
+    wanted = np.zeros((50, 3), np.float32)
+    np.add.at(wanted, indices, np.float32(2))
+    monkeypatch.setattr(tables, "np", SimpleNamespace(require=np.require, int64=np.int64, uint64=np.uint64))
+    (2 * table(indices)).sum().backward()
+    np.testing.assert_array_equal(table.weight.grad, wanted)
 
 
 @pytest.mark.parametrize(("indices", "error", "words"), [

@@ -126,7 +126,7 @@ def profile(network, rounds):
     own = {pstats.func_std_string(place): row[2] / (rounds * steps) for place, row in stats.stats.items()}
     for name, seconds in sorted(own.items(), key=lambda item: -item[1])[:25]:
         place, _, function = name.rpartition(":")
-        print(f"{1e3 * seconds:8.2f} ms  {f'{Path(place).name}:{function}' if place else name}")
+        print(f"{1e3 * seconds:8.2f} ms  {Path(place).name}{':' if place else ''}{function}")
 
 
 def main(argv=None):

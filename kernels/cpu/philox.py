@@ -81,7 +81,7 @@ def store(numbers, first, groups, out):
 
     The last group of a sample may have more numbers than units. The counters may go on behind the last sample.
     """
-    samples, units = out.shape
+    samples = out.shape[0]
     sample, unit, k = first // groups, 4 * (first % groups), 0
     while k < len(numbers) and sample < samples:
         row = out[sample, unit:]

@@ -14,6 +14,7 @@ from minigrad import devices
 from minigrad.kernels import Packed, packed_axes
 from minigrad.kernels.device import arrays
 from minigrad.kernels.device.deferred import require
+from minigrad.kernels.tables import add_at
 from minigrad.ops.arithmetic import astype
 from minigrad.ops.errors import shape_error
 from minigrad.ops.masks import moved
@@ -71,6 +72,10 @@ def scatter_add(x: Operand, *index: Any, shape: Shape) -> Result:
     the last bits of the sum may differ between runs.  Otherwise results are reproducible.
     """
     index = as_arrays(x, index)
+    if of_rows(index):
+        out = np.zeros_like(x, shape=shape, order="C")
+        add_at(out, index[0], x)
+        return out
     out = np.zeros_like(x, shape=shape)
     if any(np.ndim(i) and i.dtype != bool for i in index):
         np.add.at(out, index, x)
@@ -80,6 +85,13 @@ def scatter_add(x: Operand, *index: Any, shape: Shape) -> Result:
 
 
 scatter_add.vjps(lambda g, out, x, *index, shape: getitem(g, *index))
+
+
+def of_rows(index):
+    """Whether an index is an array of integers for the first axis, and takes the other axes as a whole."""
+    if not index or not arrays.is_array(index[0]) or not index[0].ndim or index[0].dtype.kind not in "iu":
+        return False
+    return all(i is Ellipsis or (isinstance(i, slice) and i == slice(None)) for i in index[1:])
 
 
 def as_arrays(x, index):
