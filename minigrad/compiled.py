@@ -144,6 +144,12 @@ class OneExample:
         self.program.run(self.table, weights, space, lists, chosen, x.reshape(-1), 0)
         return space[self.output].reshape(self.out_shape).copy()
 
+    def __repr__(self) -> str:
+        return f"<OneExample {self.shape} -> {self.out_shape}, {self.dtype}, {len(self.table)} steps>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("OneExample: cannot be copied or pickled. Pickle the network, and call compile_one again")
+
     def refresh(self) -> None:
         """Copy the weights and constants again."""
         self.changes = sum(parameter.changes[0] for parameter in self.parameters)

@@ -1,5 +1,6 @@
 """A network for one example in one compiled call gives what the network itself gives."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -208,6 +209,13 @@ def test_what_cannot_be_compiled_is_named(function, example, error, words):
 def test_other_inputs_are_refused(x, error):
     with pytest.raises(error, match=r"expected an array of shape \(1, 4\) and dtype float64"):
         mg.compile_one(LAYER, ROW)(x)
+
+
+def test_what_it_shows_and_that_it_is_not_pickled():
+    fast = mg.compile_one(LAYER, ROW)
+    assert repr(fast) == "<OneExample (1, 4) -> (1, 4), float64, 1 steps>"
+    with pytest.raises(TypeError, match="Pickle the network"):
+        pickle.dumps(fast)
 
 
 def test_any_strides_are_taken():

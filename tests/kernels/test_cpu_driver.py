@@ -43,10 +43,10 @@ def test_lists_of_gates_of_any_dtype_and_layout(dtype):
     for given in (*awkward(gates), unaligned(gates)):
         with kernels.count_work() as work:
             blocks = driver.open_blocks(given)
+        assert work.bytes == blocks.nbytes
         for name, wanted in zip(LISTS, specification.open_blocks(gates), strict=True):
             np.testing.assert_array_equal(getattr(blocks, name), wanted)
         assert blocks.binary
-        assert work.bytes == blocks.nbytes
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.bool_])

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -37,7 +38,8 @@ def test_no_folder_for_the_cache(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return real(**options)
 
-    monkeypatch.setattr(numba, "njit", refusing)
+    # In this module alone: Numba itself imports parts of it, with njit, at the first compilation.
+    monkeypatch.setattr(jit, "numba", SimpleNamespace(njit=refusing, config=numba.config))
 
     @jit.kernel
     def double(x):
