@@ -119,6 +119,8 @@ def others(driver, make, gates, blocks, values):
     driver.gate_products(values, values, gates, blocks, gates)
     blocks.scatter(blocks.gather(dense, values.shape[1]))
     driver.bernoulli_gates(gates, driver.uniforms(1, 2, 3, 4, gates.shape, gates.dtype))
+    driver.normals(1, 2, 3, 4, gates.shape, gates.dtype)
+    driver.logistics(1, 2, 3, 4, gates.shape, gates.dtype)
     driver.open_blocks(gates.astype(bool))
 
 

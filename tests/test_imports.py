@@ -36,7 +36,9 @@ LAZY = {
     ("backend", "cuda.driver"): "loads numba.cuda, when an array is first on a device",
     ("adam", "cpu.adam"): "loads Numba",
     ("draws", "cpu.philox"): "loads Numba",
+    ("draws", "cpu.noise"): "loads Numba",
     ("warm", "cpu.philox"): "loads Numba",
+    ("warm", "cpu.noise"): "loads Numba",
     ("warm", "cpu.adam"): "loads Numba",
     ("device.arrays", "cuda.simulator.cupy"): "stands in for CuPy in Numba's simulator only",
 }

@@ -105,7 +105,8 @@ def uniforms(seed, stream, draw, sample_offset, out):
 @exact
 def power_and_rest(logit):
     """(2⁻ⁿ, r) with exp(-|logit|) = 2⁻ⁿ exp(r), both in double precision."""
-    distance = min(abs(np.float64(logit)), FAR)
+    distance = abs(np.float64(logit))
+    distance = FAR if distance > FAR else distance
     n = np.int64(product(distance, INVERSE_LN2) + 0.5)
     r = (product(n, LN2_HIGH) - distance) + product(n, LN2_LOW)
     return from_bits((np.int64(1023) - n) << np.int64(52)), r
