@@ -75,5 +75,8 @@ def test_sums_are_never_atomic(rows):
 
 
 def test_random_bits_are_those_of_the_cpu(rows):
-    """A multiply and an add that are fused round once instead of twice, and decide other gates."""
-    assert not offenders(rows, lambda row: row["kernel"].startswith(RANDOM) and row["fused"])
+    """A multiply and an add that are fused round once instead of twice, and decide other gates.
+
+    Divisions and square roots are those that are rounded correctly, in double precision.
+    """
+    assert not offenders(rows, lambda row: row["kernel"].startswith(RANDOM) and (row["fused"] or row["approximate"]))
