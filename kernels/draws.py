@@ -18,12 +18,11 @@ from .device.arrays import check_device, on_device
 _SMALL = 4096
 
 
-def _use_numba(size):
-    return (size >= _SMALL or f"{__package__}.cpu.philox" in sys.modules) and serving() == "numba"
-
-
-def _compiled(name):
-    return loaded("cpu.philox" if name == "uniforms" else "cpu.noise")
+def _module(name, size):
+    """The module that draws: `philox` or `noise`, compiled or in NumPy."""
+    if (size >= _SMALL or f"{__package__}.cpu.{name}" in sys.modules) and serving() == "numba":
+        return loaded("cpu.philox") if name == "philox" else loaded("cpu.noise")
+    return philox if name == "philox" else noise
 
 
 def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
@@ -58,7 +57,7 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     >>> bool((whole[2:] == half).all())
     True
     """
-    return _drawn("uniforms", seed, stream, draw, sample_offset, shape, dtype, device)
+    return _drawn("philox", "uniforms", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
 def philox_normals(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
@@ -75,9 +74,9 @@ def philox_normals(seed, stream, draw, sample_offset, shape, dtype=np.float64, d
     --------
     >>> from minigrad.kernels import philox_normals
     >>> philox_normals(7, 0, 0, 0, (1, 3)).round(4)
-    array([[-1.0253, -0.6061, -0.2181]])
+    array([[ 1.6912,  0.675 , -1.2046]])
     """
-    return _drawn("normals", seed, stream, draw, sample_offset, shape, dtype, device)
+    return _drawn("noise", "normals", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
 def philox_logistics(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
@@ -93,9 +92,9 @@ def philox_logistics(seed, stream, draw, sample_offset, shape, dtype=np.float64,
     --------
     >>> from minigrad.kernels import philox_logistics
     >>> philox_logistics(7, 0, 0, 0, (1, 3)).round(4)
-    array([[-1.7153, -0.9792, -0.3473]])
+    array([[ 3.0457,  1.0994, -2.0488]])
     """
-    return _drawn("logistics", seed, stream, draw, sample_offset, shape, dtype, device)
+    return _drawn("noise", "logistics", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
 def bernoulli_gates(logits, u):
@@ -147,16 +146,13 @@ def bernoulli_gates(logits, u):
                          "computation")
     out = np.empty(logits.shape, logits.dtype)
     work.allocated(out.nbytes)
-    if _use_numba(out.size):
-        flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
-        loaded("cpu.philox").bernoulli_gates(*flat, out.reshape(-1))
-    else:
-        philox.bernoulli_gates(logits, u, out)
+    flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
+    _module("philox", out.size).bernoulli_gates(*flat, out.reshape(-1))
     return out
 
 
-def _drawn(name, seed, stream, draw, sample_offset, shape, dtype, device):
-    """The result of `uniforms`, `normals` or `logistics`, by the version that is to be used."""
+def _drawn(module, name, seed, stream, draw, sample_offset, shape, dtype, device):
+    """The array that the function `name` of this module fills."""
     seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
     samples, units = shape
     if samples < 0 or units < 0:
@@ -168,10 +164,8 @@ def _drawn(name, seed, stream, draw, sample_offset, shape, dtype, device):
         return getattr(device_kernels(), name)(seed, stream, draw, sample_offset, shape, np.dtype(dtype))
     out = np.empty((samples, units), dtype)
     work.allocated(out.nbytes)
-    if _use_numba(out.size):
-        getattr(_compiled(name), name)(np.uint64(seed), stream, draw, sample_offset, out)
-    else:
-        getattr(philox if name == "uniforms" else noise, name)(seed, stream, draw, sample_offset, out)
+    fill = getattr(_module(module, out.size), name)
+    fill(np.uint64(seed), stream, draw, sample_offset, out)
     return out
 
 

@@ -139,7 +139,7 @@ class Generator:
 
         >>> import minigrad as mg
         >>> mg.Generator(7).normal((1, 3)).round(4)
-        array([[-1.0253, -0.6061, -0.2181]])
+        array([[ 1.6912,  0.675 , -1.2046]])
         """
         if self._draws_its_own():
             return special.ndtri(self.uniform(shape, float, event_ndim, **self.elsewhere(device))).astype(

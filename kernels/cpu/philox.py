@@ -11,7 +11,7 @@ import numpy as np
 
 from ..philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
 from .arithmetic import from_bits, polynomial, product
-from .jit import exact
+from .jit import exact, inlined
 
 #: Counters that are computed at a time. Each gives four numbers.
 LANES = 64
@@ -50,7 +50,7 @@ def unit_interval(bits, double):
     return (np.float64(bits >> np.uint32(9)) + 0.5) * 2.0**-23
 
 
-@exact
+@inlined
 def fill(seed, stream, draw, sample_offset, first, groups, double, words, out):
     """Uniform numbers in out (4 LANES,), by LANES counters. words (4, LANES), uint32, is room for the words.
 
@@ -81,7 +81,7 @@ def store(numbers, first, groups, out):
 
     The last group of a sample may have more numbers than units. The counters may go on behind the last sample.
     """
-    samples, units = out.shape
+    samples = out.shape[0]
     sample, unit, k = first // groups, 4 * (first % groups), 0
     while k < len(numbers) and sample < samples:
         row = out[sample, unit:]
