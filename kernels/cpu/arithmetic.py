@@ -1,7 +1,8 @@
 """Scalar arithmetic that gives the same bits on every CPU and every GPU.
 
 Additions, multiplications, divisions and square roots are rounded correctly everywhere. A product and a sum that the
-compiler fuses are rounded once instead of twice. So every product that is added to something is a `product`.
+compiler fuses are rounded once instead of twice. So every product that is added to something is a `product`, except
+products with a power of two, which are exact.
 """
 
 from llvmlite import ir

@@ -101,8 +101,7 @@ def normals(seed, stream, draw, sample_offset, out):
 def logistics(seed, stream, draw, sample_offset, out):
     """Fill out (samples, units); see `draws.philox_logistics`."""
     groups = (out.shape[1] + 3) // 4
-    words = np.empty((4, LANES), np.uint32)
-    u = np.empty(_NUMBERS)
+    words, u = np.empty((4, LANES), np.uint32), np.empty(_NUMBERS)
     for first in range(0, len(out) * groups, LANES):
         fill(seed, stream, draw, sample_offset, first, groups, True, words, u)
         for i in range(_NUMBERS):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
 from .arithmetic import from_bits, polynomial, product
-from .jit import exact
+from .jit import exact, inlined
 
 #: Counters that are computed at a time. Each gives four numbers.
 LANES = 64
@@ -50,7 +50,7 @@ def unit_interval(bits, double):
     return (np.float64(bits >> np.uint32(9)) + 0.5) * 2.0**-23
 
 
-@exact
+@inlined
 def fill(seed, stream, draw, sample_offset, first, groups, double, words, out):
     """Uniform numbers in out (4 LANES,), by LANES counters. words (4, LANES), uint32, is room for the words.
 
@@ -105,7 +105,8 @@ def uniforms(seed, stream, draw, sample_offset, out):
 @exact
 def power_and_rest(logit):
     """(2⁻ⁿ, r) with exp(-|logit|) = 2⁻ⁿ exp(r), both in double precision."""
-    distance = min(abs(np.float64(logit)), FAR)
+    distance = abs(np.float64(logit))
+    distance = FAR if distance > FAR else distance
     n = np.int64(product(distance, INVERSE_LN2) + 0.5)
     r = (product(n, LN2_HIGH) - distance) + product(n, LN2_LOW)
     return from_bits((np.int64(1023) - n) << np.int64(52)), r
