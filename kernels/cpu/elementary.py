@@ -1,4 +1,4 @@
-"""Functions for the inner loops of kernels, without calls and branches, so that LLVM can vectorise the loops.
+"""Functions for the inner loops of kernels. The first two have no calls and branches, so LLVM vectorises the loops.
 
 In Python they are the functions of NumPy. In compiled code:
 
@@ -18,6 +18,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from .jit import exact
+
 #: log(2), with more digits than a float has.
 _LOG2 = Fraction("0.69314718055994530941723212145817656807550013436026")
 
@@ -28,6 +30,15 @@ def exp(x):
 
 def largest(row):
     return row.max()
+
+
+@exact
+def any_not_zero(row):
+    """Whether a number in a row is not 0."""
+    for number in row:  # noqa: SIM110: a loop, as Numba compiles no generator
+        if number != 0:
+            return True
+    return False
 
 
 # For each dtype: integers of its size, the bits of its mantissa, the bias of its exponent, the degree of the

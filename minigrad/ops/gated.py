@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad import kernels
 from minigrad.kernels import Packed
+from minigrad.kernels.layers import gated_linear_dw_rows, packed_linear_dw_rows
 from minigrad.ops.alternatives import linear_layer
 from minigrad.ops.arithmetic import multiply
 from minigrad.ops.linear_algebra import matmul, rows
@@ -68,7 +69,8 @@ def linear_vjp_x(g, out, x, weight, bias=None, *, wanted):
 def linear_vjp_weight(g, out, x, weight, bias=None, *, wanted):
     if isinstance(x, Packed):
         return Factored(weight, (g, x), lambda: kernels.packed_linear_dw(g, x),
-                        lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr))
+                        lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr),
+                        rows=lambda: packed_linear_dw_rows(g, x), axis=1)
     return matmul(transpose(rows(g)), rows(x))
 
 
@@ -135,7 +137,8 @@ def gated_vjp_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
         x, gates = x.copy(), gates.copy()       # they may belong to the user, who may overwrite them
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
-                        lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr))
+                        lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr),
+                        rows=lambda: gated_linear_dw_rows(g, x, gates, out.blocks, block))
     return matmul(transpose(gated_cotangent(g, gates, block)), x)
 
 
