@@ -14,9 +14,13 @@ from .device.arrays import on_device
 _SMALL = 4096
 
 
-def compiled(x):
-    """Whether a step on the parameter x is done in compiled code: on the CPU, unless x is small."""
-    return not on_device(x) and x.size >= _SMALL and serving() == "numba"
+def compiled(x, *memory):
+    """Whether a step on the parameter x is done in compiled code: on the CPU, unless x is small.
+
+    The memory may have another memory order than x, if x got a new value since. Compiled code does not take this.
+    """
+    return (not on_device(x) and x.size >= _SMALL and all(array.strides == x.strides for array in memory)
+            and serving() == "numba")
 
 
 def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
@@ -33,7 +37,7 @@ def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
     >>> x, mean, square
     (array([0.83333333]), array([1.]), array([1.]))
     """
-    if not compiled(x):
+    if not compiled(x, mean, square):
         specification.adam_step(x, gradient, mean, square, rate, betas, correction, epsilon)
         return
     flat = (array.ravel("K") for array in (x, in_order_of(x, gradient), mean, square))      # views, in memory order
@@ -55,7 +59,7 @@ def adam_rows(x, gradient, mean, square, rate, betas, correction, epsilon, rows=
     >>> x[:, 0].round(3), square[:, 0]
     (array([1.   , 0.886]), array([1.  , 1.75]))
     """
-    if not (compiled(x) and x.flags.c_contiguous):
+    if not (compiled(x, mean, square) and x.flags.c_contiguous):
         specification.touched_rows(
             lambda *arrays: specification.adam_step(*arrays, rate, betas, correction, epsilon),
             x, gradient, mean, square, rows=rows)

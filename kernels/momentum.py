@@ -20,7 +20,7 @@ def momentum_step(x, gradient, velocity, rate, momentum, nesterov=False):
     >>> x, velocity
     (array([2.]), array([1.]))
     """
-    if not compiled(x):
+    if not compiled(x, velocity):
         specification.momentum_step(x, gradient, velocity, rate, momentum, nesterov)
         return
     flat = (array.ravel("K") for array in (x, in_order_of(x, gradient), velocity))
@@ -38,7 +38,7 @@ def momentum_rows(x, gradient, velocity, rate, momentum, nesterov=False, rows=No
     >>> x[:, 0], velocity[:, 0]
     (array([1., 2.]), array([4., 1.]))
     """
-    if not (compiled(x) and x.flags.c_contiguous):
+    if not (compiled(x, velocity) and x.flags.c_contiguous):
         specification.touched_rows(lambda *arrays: specification.momentum_step(*arrays, rate, momentum, nesterov),
                                    x, gradient, velocity, rows=rows)
         return

@@ -47,7 +47,7 @@ def add_at(table, indices, rows):
 
 
 def sum_rows(indices, rows, count):
-    """The rows that ``add_at`` would change, without the others: (their numbers, ascending; the sums that it would add).
+    """The sums that ``add_at`` would add to rows of a table: (the numbers of these rows, ascending; the sums).
 
     indices : as for ``add_at``; rows : array of shape indices.shape + (...); count : the number of rows of the table.
 
@@ -67,7 +67,8 @@ def sum_rows(indices, rows, count):
 
 def _compiled(table, indices, rows):
     """Whether compiled code takes these arrays."""
-    return ((rows.size >= _SMALL or f"{__package__}.cpu.tables" in sys.modules) and rows.size and not on_device(table) and serving() == "numba"
+    return ((rows.size >= _SMALL or f"{__package__}.cpu.tables" in sys.modules) and rows.size > 0
+            and not on_device(table) and serving() == "numba"
             and rows.dtype == table.dtype and table.dtype.kind == "f" and table.dtype.isnative
             and indices.dtype.kind in "iu" and indices.dtype != np.uint64
             and table.flags.c_contiguous and table.flags.aligned and table.flags.writeable

@@ -35,6 +35,7 @@ LAZY = {
     ("backend", "cpu.uncompiled"): "serves only where there is no Numba",
     ("backend", "cuda.driver"): "loads numba.cuda, when an array is first on a device",
     ("adam", "cpu.adam"): "loads Numba",
+    ("momentum", "cpu.momentum"): "loads Numba",
     ("draws", "cpu.philox"): "loads Numba",
     ("tables", "cpu.tables"): "loads Numba",
     ("warm", "cpu.tables"): "loads Numba",

@@ -35,10 +35,12 @@ def largest(row):
 @exact
 def any_not_zero(row):
     """Whether a number in a row is not 0."""
-    for number in row:  # noqa: SIM110: a loop, as Numba compiles no generator
-        if number != 0:
-            return True
-    return False
+    found = False
+    for number in row:
+        found = number != 0
+        if found:
+            break
+    return found
 
 
 # For each dtype: integers of its size, the bits of its mantissa, the bias of its exponent, the degree of the

@@ -1,4 +1,4 @@
-"""A step with momentum in one pass over memory, for all rows or for those with a gradient; `kernels.momentum` calls it."""
+"""A step with momentum in one pass, for all rows or for those with a gradient; `kernels.momentum` calls it."""
 
 from .elementary import any_not_zero
 from .jit import exact

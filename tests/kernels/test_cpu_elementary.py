@@ -52,3 +52,12 @@ def test_the_maximum_of_numbers_of_every_sign_and_size(dtype, count):
     out = np.empty(200, dtype)
     maxima(rows, out)
     np.testing.assert_array_equal(out, rows.max(axis=1))
+
+
+@pytest.mark.parametrize("at", [0, 7, 40, None])
+def test_one_number_that_is_not_0_is_found(at):
+    row = np.zeros(41)
+    row[3] = -0.0
+    if at is not None:
+        row[at] = np.nan if at == 7 else 1e-300
+    assert elementary.any_not_zero(row) == (at is not None)
