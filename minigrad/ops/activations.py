@@ -174,7 +174,7 @@ def softmax(x: Operand, axis: int | tuple[int, ...] = -1) -> Result:
     if probabilities.compiled(x) and axis in (-1, x.ndim - 1):
         return probabilities.softmax(x)
     small = np.exp(x - largest(x, axis))
-    return small / np.add.reduce(small, axis=axis, keepdims=True)
+    return small / small.sum(axis=axis, keepdims=True)
 
 
 def softmax_vjp(g, out, x, axis=-1):
@@ -182,7 +182,7 @@ def softmax_vjp(g, out, x, axis=-1):
         return out * (g - sum(g * out, axis=axis, keepdims=True))
     if probabilities.compiled(out) and axis in (-1, out.ndim - 1):
         return probabilities.softmax_gradient(g, out)
-    return out * (g - np.add.reduce(g * out, axis=axis, keepdims=True))
+    return out * (g - (g * out).sum(axis=axis, keepdims=True))
 
 
 softmax.vjps(softmax_vjp)
