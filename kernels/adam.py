@@ -83,7 +83,7 @@ def in_order_of(x, gradient):
 
 def as_rows(x, gradient, *memory, rows):
     """All arrays as matrices, of which only the gradient may be a copy, and the numbers of the rows."""
-    rows = np.arange(len(x)) if rows is None else np.require(rows, np.int64, "CA")
+    rows = np.arange(len(x)) if rows is None else np.require(rows, np.int64, "CAW")
     width = x.size // len(x)
-    gradient = np.require(gradient, requirements="CA").reshape(len(rows), width)
+    gradient = np.require(gradient, requirements="CAW").reshape(len(rows), width)
     return x.reshape(-1, width), gradient, *(array.reshape(-1, width) for array in memory), rows

@@ -159,7 +159,7 @@ def gated_linear_dw_rows(g, x, gates, blocks, block):
     (array([1]), array([[6., 8.]]))
     """
     checks.check_inputs(x, g)
-    g = Packed(_gated_cotangent(g, gates, blocks, block), blocks, block)
+    g = gated_cotangent(g, gates, blocks, block)
     return _rows_of_some_example(g, lambda part: _weight_gradient(part.values, x, part.blocks), x.shape[1])
 
 
@@ -402,12 +402,26 @@ def _rows_of_some_example(values, product, columns):
     return units, product(Packed(values.values, blocks, values.block))
 
 
+def gated_cotangent(g, gates, blocks, block):
+    """gate · g as Packed. With it, the functions of backward take None as their gates, and need not multiply again.
+
+    g : Packed on `blocks`, or array (B, G·block); gates, blocks, block : as for `gated_linear_dx`.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import open_blocks
+    >>> gates = np.array([[0., 2.]])
+    >>> gated_cotangent(np.ones((1, 2)), gates, open_blocks(gates), block=1).to_dense()
+    array([[0., 2.]])
+    """
+    return Packed(_gated_cotangent(g, gates, blocks, block), blocks, block)
+
+
 def _gated_cotangent(g, gates, blocks, block, weight=None):
-    """gate · g at the open blocks, (n_open, block).  For binary gates the values of g, without a copy."""
+    """gate · g at the open blocks, (n_open, block).  For binary gates, or None, the values of g, without a copy."""
     if weight is not None:
         checks.check_units("weight", len(weight), blocks, block)
     values = _packed_cotangent(g, blocks, block)
-    if blocks.binary:
+    if blocks.binary or gates is None:
         return values
     checks.check_array("gates", gates, blocks.shape, g)
     kernels = kernels_for(g)

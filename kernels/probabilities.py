@@ -8,8 +8,8 @@ import numpy as np
 from .backend import loaded
 from .compiler import serving
 
-# For this number of entries, loading Numba takes longer than many steps in NumPy.
-_SMALL = 4096
+# For fewer entries Numba need not be loaded. Networks with more have weights for which it is loaded anyway.
+_SMALL = 256
 
 
 def compiled(x):
@@ -44,7 +44,7 @@ def cross_entropy(scores, labels):
     >>> cross_entropy(np.zeros((2, 2500)), np.array([0, 1])).round(3)
     array([7.824, 7.824])
     """
-    scores, labels = _rows(scores), np.require(labels, np.int64, "CA")
+    scores, labels = _rows(scores), np.require(labels, np.int64, "CAW")
     out = np.empty(labels.shape, scores.dtype)
     loaded("cpu.probabilities").cross_entropy(scores.reshape(-1, scores.shape[-1]), labels.reshape(-1), out.reshape(-1))
     return out
@@ -52,7 +52,7 @@ def cross_entropy(scores, labels):
 
 def cross_entropy_gradient(g, scores, labels):
     """The cotangent of the scores, from the cotangent g (...) of the costs."""
-    g, scores, labels = np.require(g, scores.dtype, "CA"), _rows(scores), np.require(labels, np.int64, "CA")
+    g, scores, labels = _rows(g), _rows(scores), np.require(labels, np.int64, "CAW")
     out = np.empty_like(scores)
     loaded("cpu.probabilities").cross_entropy_gradient(g.reshape(-1), scores.reshape(-1, scores.shape[-1]),
                                                  labels.reshape(-1), out.reshape(-1, scores.shape[-1]))
@@ -60,5 +60,6 @@ def cross_entropy_gradient(g, scores, labels):
 
 
 def _rows(x):
-    """x with contiguous rows."""
-    return np.require(x, requirements="CA")
+    """x if it is contiguous, and otherwise a copy."""
+    flags = x.flags
+    return x if flags.c_contiguous and flags.aligned and flags.writeable else x.copy(order="C")

@@ -40,8 +40,8 @@ def add_at(table, indices, rows):
         np.add.at(table, indices, rows)
         return
     length = indices.size
-    flat = np.require(indices.reshape(length), np.int64, "CA")
-    rows = np.require(rows.reshape(length, rows.size // length), requirements="CA")
+    flat = np.require(indices.reshape(length), np.int64, "CAW")
+    rows = np.require(rows.reshape(length, rows.size // length), requirements="CAW")
     if not loaded("cpu.tables").add_at(table.reshape(len(table), rows.shape[1]), flat, rows):
         np.add.at(table, indices, rows)     # raises the error of NumPy
 

@@ -10,7 +10,7 @@ numba = pytest.mark.skipif(serving() != "numba", reason="needs compiled kernels"
 
 
 def test_what_is_compiled():
-    large = np.ones((50, 100))
+    large = np.ones((50, 6))
     assert probabilities.compiled(large) == (serving() == "numba")
     assert not probabilities.compiled(large[:40])
     assert not probabilities.compiled(large.astype(int))
