@@ -107,6 +107,20 @@ class OpenBlocks:
         dense[self.rows, self.indices] = values
         return dense.reshape(examples, count * values.shape[1])
 
+    def of_some_example(self):
+        """(OpenBlocks of the blocks that are open in some example, the numbers of these blocks)."""
+        numbers = np.flatnonzero(np.diff(self.block_indptr))
+        if len(numbers) == self.shape[1]:
+            return self, numbers
+        new = np.empty(self.shape[1], np.int32)
+        new[numbers] = np.arange(len(numbers), dtype=np.int32)
+        block_indptr = np.append(self.block_indptr[numbers], self.block_indptr[-1:])
+        return self._renumbered((self.shape[0], len(numbers)), new[self.indices], block_indptr), numbers
+
+    def _renumbered(self, shape, indices, block_indptr):
+        """The same entries, of blocks with other numbers in the same order."""
+        return OpenBlocks(shape, self.indptr, indices, block_indptr, self.examples, self.positions, self.binary)
+
     def touch(self):
         """Count these blocks as touched by a kernel (``device.work``)."""
         work.touched(self.n_open)

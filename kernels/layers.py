@@ -9,6 +9,8 @@ another dtype, such as bool. Arrays whose rows are contiguous are used in place.
 next to each other in memory.
 """
 
+import numpy as np
+
 from . import checks
 from .backend import kernels_for
 from .blocks import OpenBlocks
@@ -141,22 +143,24 @@ def gated_linear_dw(g, x, gates, blocks, block, out=None):
     """
     checks.check_inputs(x, g)
     values = _gated_cotangent(g, gates, blocks, block)
-    kernels = kernels_for(g)
-    shape = blocks.shape[1] * block, x.shape[1]
     if out is not None:
-        checks.check_array("out", out, shape, g)
+        checks.check_array("out", out, (blocks.shape[1] * block, x.shape[1]), g)
         checks.check_writeable("out", out)
-    if isinstance(x, Packed):
-        if out is None:
-            out = kernels.zeros(shape, g.dtype)
-        else:
-            out[...] = 0
-        kernels.dw_both(values, x, blocks, out, 1)
-        return out
-    if out is None:
-        out = kernels.empty(shape, g.dtype)
-    kernels.dw(values, x, blocks, out, 0, 1)
-    return out
+    return _weight_gradient(values, x, blocks, out)
+
+
+def gated_linear_dw_rows(g, x, gates, blocks, block):
+    """``gated_linear_dw`` without the rows of blocks that are closed in all examples: (row numbers, their rows).
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import open_blocks
+    >>> gates = np.array([[0., 2.]])
+    >>> gated_linear_dw_rows(np.ones((1, 2)), np.array([[3., 4.]]), gates, open_blocks(gates), block=1)
+    (array([1]), array([[6., 8.]]))
+    """
+    checks.check_inputs(x, g)
+    g = gated_cotangent(g, gates, blocks, block)
+    return _rows_of_some_example(g, lambda part: _weight_gradient(part.values, x, part.blocks), x.shape[1])
 
 
 def gated_linear_db(g, gates, blocks, block):
@@ -326,6 +330,21 @@ def packed_linear_dw(g, h):
     return out.T
 
 
+def packed_linear_dw_rows(g, h):
+    """The rows of the transpose of ``packed_linear_dw``, (H, C), for blocks that are open in some example.
+
+    Returns (the numbers of these units, their rows).
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import Packed, open_blocks
+    >>> h = Packed(np.array([[3.]]), open_blocks(np.array([[False, True]])), block=1)
+    >>> packed_linear_dw_rows(np.array([[1., 2.]]), h)
+    (array([1]), array([[3., 6.]]))
+    """
+    _check_consumer(g, h)
+    return _rows_of_some_example(h, lambda part: packed_linear_dw(g, part).T, g.shape[1])
+
+
 def packed_linear_db(g):
     """Cotangent of the consumer's bias, (C,): the sum of g (B, C) over examples."""
     return g.sum(axis=0)
@@ -358,12 +377,51 @@ def packed_linear_sgd(g, h, weight, bias, lr):
         bias -= g.dtype.type(lr) * g.sum(axis=0)
 
 
+def _weight_gradient(values, x, blocks, out=None):
+    """valuesᵀ x, in ``out`` if it is given."""
+    kernels, shape = kernels_for(values), (blocks.shape[1] * values.shape[1], x.shape[1])
+    if isinstance(x, Packed):
+        if out is None:
+            out = kernels.zeros(shape, values.dtype)
+        else:
+            out[...] = 0
+        kernels.dw_both(values, x, blocks, out, 1)
+        return out
+    if out is None:
+        out = kernels.empty(shape, values.dtype)
+    kernels.dw(values, x, blocks, out, 0, 1)
+    return out
+
+
+def _rows_of_some_example(values, product, columns):
+    """(unit numbers, product(values)) for packed ``values``, on the blocks that are open in some example."""
+    blocks, numbers = values.blocks.of_some_example()
+    units = (numbers[:, None] * values.block + np.arange(values.block)).reshape(-1)
+    if not len(units):
+        return units, np.zeros((0, columns), values.dtype)
+    return units, product(Packed(values.values, blocks, values.block))
+
+
+def gated_cotangent(g, gates, blocks, block):
+    """gate · g as Packed. With it, the functions of backward take None as their gates, and need not multiply again.
+
+    g : Packed on `blocks`, or array (B, G·block); gates, blocks, block : as for `gated_linear_dx`.
+
+    >>> import numpy as np
+    >>> from minigrad.kernels import open_blocks
+    >>> gates = np.array([[0., 2.]])
+    >>> gated_cotangent(np.ones((1, 2)), gates, open_blocks(gates), block=1).to_dense()
+    array([[0., 2.]])
+    """
+    return Packed(_gated_cotangent(g, gates, blocks, block), blocks, block)
+
+
 def _gated_cotangent(g, gates, blocks, block, weight=None):
-    """gate · g at the open blocks, (n_open, block).  For binary gates the values of g, without a copy."""
+    """gate · g at the open blocks, (n_open, block).  For binary gates, or None, the values of g, without a copy."""
     if weight is not None:
         checks.check_units("weight", len(weight), blocks, block)
     values = _packed_cotangent(g, blocks, block)
-    if blocks.binary:
+    if blocks.binary or gates is None:
         return values
     checks.check_array("gates", gates, blocks.shape, g)
     kernels = kernels_for(g)

@@ -41,7 +41,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
     TypeError: add on a Packed array would fill its closed blocks; use .to_dense() first
     """
 
-    __slots__ = ("block", "blocks", "values")
+    __slots__ = ("block", "blocks", "product", "values")
 
     def __init__(self, values, blocks, block):
         check_device("values", values, blocks)
@@ -53,6 +53,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         self.values = values
         self.blocks = blocks
         self.block = block
+        self.product = None     # a product that several functions need (``ops.gated``)
 
     @classmethod
     def gather(cls, dense, blocks, block):

@@ -113,3 +113,26 @@ def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
     square *= beta2
     square += (1 - beta2) * gradient**2
     x -= rate * mean / (np.sqrt(square) / correction + epsilon)
+
+
+def momentum_step(x, gradient, velocity, rate, momentum, nesterov):
+    """v ← momentum · v − rate · g,  x ← x + v, or with nesterov  x ← x + momentum · v − rate · g.  In place."""
+    velocity *= momentum
+    velocity -= rate * gradient
+    x += momentum * velocity - rate * gradient if nesterov else velocity
+
+
+def touched_rows(step, x, gradient, *memory, rows=None):
+    """``step(x, gradient, *memory)`` for the rows of x whose gradient is not 0 throughout.  The others do not change.
+
+    With ``rows``, row i of the gradient belongs to row ``rows[i]`` of x and of the memory.
+    """
+    where = ... if rows is None else rows
+    touched = np.not_equal(gradient, 0)
+    if x.ndim > 1:
+        touched = touched.any(axis=tuple(range(1, x.ndim)), keepdims=True)
+    before = [array[where] for array in (x, *memory)]
+    after = [array.copy() for array in before]
+    step(after[0], gradient, *after[1:])
+    for array, old, new in zip((x, *memory), before, after, strict=True):
+        array[where] = np.where(touched, new, old)

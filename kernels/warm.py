@@ -51,3 +51,8 @@ def warmup(dtype=np.float32):
     philox.bernoulli_gates(bias, uniforms[0], np.empty(2, dtype))
     loaded("cpu.adam").adam_step(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))
     loaded("cpu.tables").add_at(np.ones((1, 2), dtype), np.zeros(1, np.int64), np.ones((1, 2), dtype))
+    probabilities, labels = loaded("cpu.probabilities"), np.zeros(1, np.int64)
+    probabilities.softmax(x, x.copy())
+    probabilities.softmax_gradient(x, x, x.copy())
+    probabilities.cross_entropy(x, labels, x[:, 0].copy())
+    probabilities.cross_entropy_gradient(x[:, 0].copy(), x, labels, x.copy())

@@ -21,9 +21,10 @@ import numpy as np
 
 from minigrad import devices
 from minigrad.arguments import described, is_real
-from minigrad.kernels.adam import adam_step
+from minigrad.kernels.adam import adam_rows, adam_step
 from minigrad.kernels.device.deferred import require
 from minigrad.kernels.interrupts import uninterrupted
+from minigrad.kernels.momentum import momentum_rows, momentum_step
 from minigrad.nn import Module, like, named
 from minigrad.ops.packed import Factored, is_finite
 from minigrad.tensor import Tensor
@@ -213,6 +214,8 @@ class SGD(Optimiser):
     ----------
     momentum : in [0, 1).  With 0 no velocity v is kept.
     nesterov : whether to use Nesterov's momentum; needs a momentum above 0.
+    lazy : whether rows without a gradient are skipped, as in ``Adam``: their velocity does not decay, and does not
+        move them.  Without momentum, such rows never change.
     parameters, lr, max_norm : as for every ``Optimiser``.
 
     Raises
@@ -233,12 +236,12 @@ class SGD(Optimiser):
     """
 
     def __init__(self, parameters: Parameters, lr: Rate | None = None, momentum: float = 0.0,
-                 max_norm: float | None = None, nesterov: bool = False) -> None:
+                 max_norm: float | None = None, nesterov: bool = False, lazy: bool = False) -> None:
         if not is_real(momentum) or not 0 <= momentum < 1:
             raise ValueError(f"SGD: expected a momentum in [0, 1), got {momentum}")
         if nesterov and not momentum:
             raise ValueError("SGD: expected a momentum above 0 with nesterov=True, got 0. Pass momentum=0.9, say")
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum, self.nesterov, self.lazy = momentum, nesterov, yes_or_no("SGD", lazy)
         self.memory = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, max_norm)
 
@@ -247,14 +250,16 @@ class SGD(Optimiser):
             x.gradient.descend(x.value, lr)
             x.data = x.value        # assigning to .data counts as a change of x
             return
-        gradient: Any = x.grad
         if velocity is None:
+            gradient: Any = x.grad
             x.data -= lr * gradient
-            return
-        v: Any = velocity
-        v *= self.momentum
-        v -= lr * gradient
-        x.data += self.momentum * v - lr * gradient if self.nesterov else v
+        elif self.lazy:
+            gradient, rows, turned = touched(x)
+            momentum_rows(turned(x.value), gradient, turned(velocity), lr, self.momentum, self.nesterov, rows=rows)
+            x.data = x.value
+        else:
+            momentum_step(x.value, x.grad, velocity, lr, self.momentum, self.nesterov)
+            x.data = x.value
 
 
 class Adam(Optimiser):
@@ -267,12 +272,23 @@ class Adam(Optimiser):
     ----------
     betas : (β₁, β₂), each in [0, 1).
     epsilon : ε, above 0.
+    lazy : whether rows without a gradient are skipped (see below).
     parameters, lr, max_norm : as for every ``Optimiser``.
 
     Raises
     ------
     ValueError
         A beta is outside [0, 1), or ``epsilon`` is not above 0.
+    TypeError
+        ``lazy`` is not a bool.
+
+    **Lazy steps.**  A step changes only the rows of a parameter whose gradient is not 0 throughout, and only their
+    moving averages m and v.  A row has the weights of one unit of a layer, or the numbers of one word of a table.  In a
+    weight in Fortran order, such as that of ``Linear(gated_inputs=True)``, the columns are the rows: they have the
+    weights that leave one unit.  In a bias each entry is a row.  So a step takes time in proportion to the words that
+    occur and to the blocks that are open in some example.  The steps are other steps than those of Adam: m and v of
+    rows that are skipped do not decay, and these rows do not move by their m.  If every row has a gradient, the steps
+    are the same bit for bit.  ``SparseAdam`` of PyTorch does this for tables.
 
     Source: Kingma & Ba (2015), Algorithm 1.
 
@@ -288,18 +304,23 @@ class Adam(Optimiser):
     memory = ("mean", "square")
 
     def __init__(self, parameters: Parameters, lr: Rate = 0.001, betas: tuple[float, float] = (0.9, 0.999),
-                 epsilon: float = 1e-8, max_norm: float | None = None) -> None:
+                 epsilon: float = 1e-8, max_norm: float | None = None, lazy: bool = False) -> None:
         if not (isinstance(betas, (tuple, list)) and len(betas) == 2
                 and all(is_real(beta) and 0 <= beta < 1 for beta in betas)):
             raise ValueError(f"Adam: expected betas in [0, 1), got {betas}")
         if not is_real(epsilon) or not epsilon > 0:
             raise ValueError(f"Adam: expected epsilon > 0, got {epsilon}")
-        self.betas, self.epsilon = betas, epsilon
+        self.betas, self.epsilon, self.lazy = betas, epsilon, yes_or_no("Adam", lazy)
         super().__init__(parameters, lr, max_norm)
 
     def update(self, x: Tensor, lr: float, mean: Array, square: Array) -> None:
         (beta1, beta2), t = self.betas, self.steps + 1
-        adam_step(x.value, x.grad, mean, square, lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon)
+        numbers = lr / (1 - beta1**t), self.betas, (1 - beta2**t) ** 0.5, self.epsilon
+        if self.lazy:
+            gradient, rows, turned = touched(x)
+            adam_rows(turned(x.value), gradient, turned(mean), turned(square), *numbers, rows=rows)
+        else:
+            adam_step(x.value, x.grad, mean, square, *numbers)
         x.data = x.value            # assigning to .data counts as a change of x
 
 
@@ -339,6 +360,34 @@ class AdamW(Adam):
     def update(self, x: Tensor, lr: float, mean: Array, square: Array) -> None:
         x.data *= 1 - lr * self.weight_decay
         super().update(x, lr, mean, square)
+
+
+def touched(x: Tensor) -> tuple[Any, Any, Any]:
+    """The gradient of x by rows, for lazy steps.
+
+    Returns
+    -------
+    gradient : array.  Rows that are known to be 0 may be left out.
+    rows : the numbers of its rows in x, or None for all rows.
+    turned : a function that transposes an array of the shape of x, if the units of x are in columns.
+    """
+    columns = x.ndim > 1 and x.value.flags.f_contiguous and not x.value.flags.c_contiguous
+    turned = np.transpose if columns else unchanged
+    if isinstance(x.gradient, Factored) and x.device == "cpu" and x.gradient.axis == columns:
+        rows, gradient = x.gradient.rows()
+        return gradient, rows, turned
+    return turned(x.grad), None, turned
+
+
+def unchanged(array: Array) -> Array:
+    return array
+
+
+def yes_or_no(kind: str, lazy: bool) -> bool:
+    """``lazy``, or a TypeError if it is not a bool."""
+    if not isinstance(lazy, bool):
+        raise TypeError(f"{kind}: expected lazy=True or lazy=False, got {described(lazy)}")
+    return lazy
 
 
 def listed(parameters: Parameters) -> Parameters:

@@ -404,3 +404,21 @@ def test_integers_and_booleans_keep_their_kind():
 def test_errors_of_functions_made_of_others(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("function", [ops.softmax, ops.cross_entropy, lambda x: ops.softmax(x.T, axis=0).T])
+def test_large_scores_have_the_values_and_derivatives_of_small_ones(function):
+    """Large arrays are computed in compiled code.  Their parts are small enough for NumPy."""
+    rng = np.random.default_rng(0)
+    scores, labels, g = rng.standard_normal((600, 10)), rng.integers(0, 10, 600), rng.standard_normal((600, 10))
+
+    def results(rows):
+        x = tensor(scores[rows], requires_grad=True)
+        costs = function is ops.cross_entropy
+        out, seed = function(x, *[labels[rows]] * costs), g[rows, 0] if costs else g[rows]
+        recorded = grad(out, x, grad_outputs=seed, create_graph=True)
+        return [y.numpy() for y in (out, grad(out, x, grad_outputs=seed), recorded, grad((recorded ** 2).sum(), x))]
+
+    parts = zip(*(results(slice(i, i + 20)) for i in range(0, 600, 20)), strict=True)
+    for found, wanted in zip(results(slice(None)), map(np.concatenate, parts), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15)

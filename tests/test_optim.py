@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.kernels import count_work
 from minigrad.kernels.specification import adam_step as specified_adam
 from minigrad.ops.packed import Factored
 from minigrad.optim import SGD, Adam, AdamW
@@ -194,9 +195,127 @@ def test_a_factored_gradient_moves_a_gated_weight_as_the_dense_one_does(block, m
     np.testing.assert_allclose(trained(look=False), trained(look=True), rtol=1e-12)
 
 
+LAZY = {"adam": lambda x, lazy: Adam(x, 0.01, lazy=lazy), "momentum": lambda x, lazy: SGD(x, 0.1, 0.9, lazy=lazy),
+        "nesterov": lambda x, lazy: SGD(x, 0.1, 0.9, nesterov=True, lazy=lazy)}
+
+
+class Words(mg.nn.Module):
+    """A table of 20 words and a gated layer of 10 blocks.  A batch uses some words, and some of the blocks."""
+
+    def __init__(self, features, block):
+        rng = mg.Generator(0)
+        self.table = mg.nn.Embedding(20, features, rng)
+        self.hidden = mg.nn.GatedLinear(features, 10 * block, rng, block=block)
+        self.output = mg.nn.Linear(10 * block, 3, rng, gated_inputs=True)
+
+    def backward(self, words, blocks, batch=16):
+        """Add the gradients of a batch with these words, and gates that are open at random among these blocks."""
+        rng = np.random.default_rng(len(words))
+        gates = np.zeros((batch, 10), np.float32)
+        gates[:, blocks] = rng.random((batch, len(blocks))) + 0.1       # real numbers, not binary
+        gates *= rng.random((batch, 10)) < 0.5
+        gates[0, blocks] = 1
+        h = self.hidden(self.table(np.resize(words, batch)), gates)
+        mg.expected(mg.cross_entropy(self.output(h), rng.integers(0, 3, batch))).backward()
+
+
+def changed_rows(now, before):
+    return np.flatnonzero((np.reshape(now, (len(now), -1)) != np.reshape(before, (len(now), -1))).any(axis=1)).tolist()
+
+
+@pytest.mark.parametrize("kind", LAZY)
+@pytest.mark.parametrize("look", [False, True])                          # looking at a gradient multiplies it out
+@pytest.mark.parametrize(("features", "block"), [(3, 2), (300, 16)])     # in NumPy, and compiled
+def test_a_lazy_step_changes_the_rows_that_have_a_gradient(kind, look, features, block):
+    network = Words(features, block)
+    optimiser = LAZY[kind](network, True)
+    network.backward(range(20), range(10))
+    optimiser.step()                    # now no row of the memory is 0
+    optimiser.zero_grad()
+    network.backward([3, 17], [2, 5])
+    if look:
+        assert all(x.grad is not None for x in network.parameters())
+    values = {name: x.numpy().copy() for name, x in optimiser.parameters.items()}
+    memories = {name: {key: value.copy() for key, value in memory.items()}
+                for name, memory in optimiser.memories.items()}
+    optimiser.step()
+    units = [2 * block + i for i in range(block)] + [5 * block + i for i in range(block)]
+    expected = {"table.weight": [3, 17], "hidden.weight": units, "hidden.bias": units, "output.weight": units,
+                "output.bias": [0, 1, 2]}
+    for name, x in optimiser.parameters.items():
+        turn = np.transpose if name == "output.weight" else np.asarray
+        assert changed_rows(turn(x.numpy()), turn(values[name])) == expected[name], name
+        for key, value in optimiser.memories[name].items():
+            assert changed_rows(turn(value), turn(memories[name][key])) == expected[name], (name, key)
+
+
+@pytest.mark.parametrize("kind", LAZY)
+@pytest.mark.parametrize(("features", "block"), [(3, 2), (300, 16)])
+def test_lazy_steps_that_touch_every_row_are_ordinary_bit_for_bit(kind, features, block):
+    def trained(lazy):
+        network = Words(features, block)
+        optimiser = LAZY[kind](network, lazy)
+        for _ in range(4):
+            optimiser.zero_grad()
+            network.backward(range(20), range(10), batch=40)
+            assert all((x.grad != 0).any(axis=1).all() for x in network.parameters() if x.ndim == 2)
+            optimiser.zero_grad()
+            network.backward(range(20), range(10), batch=40)
+            optimiser.step()
+        return optimiser
+
+    ours, wanted = trained(True), trained(False)
+    for name, x in wanted.parameters.items():
+        np.testing.assert_array_equal(ours.parameters[name].numpy(), x.numpy())
+        for key, value in wanted.memories[name].items():
+            np.testing.assert_array_equal(ours.memories[name][key], value)
+
+
+@pytest.mark.parametrize("kind", LAZY)
+def test_a_lazy_step_does_not_depend_on_how_the_gradient_is_stored(kind):
+    def trained(look):
+        network = Words(300, 16)
+        optimiser = LAZY[kind](network, True)
+        for words, blocks in ((range(20), range(10)), ([3, 17], [2, 5]), ([4], [9, 0])):
+            optimiser.zero_grad()
+            network.backward(words, blocks)
+            if look:
+                assert all(x.grad is not None for x in network.parameters())
+            optimiser.step()
+        return optimiser.parameters
+
+    wanted = trained(True)
+    for name, x in trained(False).items():
+        np.testing.assert_allclose(x.numpy(), wanted[name].numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_lazy_step_allocates_no_rows_without_a_gradient():
+    network = Words(300, 160)
+    optimiser = Adam(network, 0.01, lazy=True)
+    network.backward([3], [2])
+    with count_work() as work:
+        optimiser.step()
+    rows = 160 * (300 + 3) * 4              # one of ten blocks, in two weights
+    assert rows <= work.bytes < 1.5 * rows
+
+
+def test_a_table_that_is_larger_than_its_gradient_takes_plain_steps_as_any_other():
+    table = mg.nn.Embedding(50, 3, mg.Generator(1))
+    before, words = table.weight.numpy().copy(), np.array([[3, 7], [3, 49]])
+    optimiser = SGD(table, 0.1)
+    (table(words) * np.arange(12, dtype=np.float32).reshape(2, 2, 3)).sum().backward()
+    words[...] = 0                          # the caller may use the array again
+    optimiser.step()
+    gradient = np.zeros((50, 3), np.float32)
+    gradient[3], gradient[7], gradient[49] = [6, 8, 10], [3, 4, 5], [9, 10, 11]
+    np.testing.assert_array_equal(table.weight.numpy(), before - np.float32(0.1) * gradient)
+    np.testing.assert_array_equal(table.weight.grad, gradient)
+
+
 @pytest.mark.parametrize("make", [lambda x: SGD(x, 0.1, momentum=0.9, max_norm=1.0), lambda x: Adam(x, 0.01),
                                   lambda x: SGD(x, 0.1, momentum=0.9, nesterov=True), lambda x: AdamW(x, 0.01),
-                                  lambda x: Adam(x, lambda step: 0.01 / (step + 1))])
+                                  lambda x: Adam(x, lambda step: 0.01 / (step + 1)),
+                                  lambda x: Adam(x, 0.01, lazy=True), lambda x: SGD(x, 0.1, momentum=0.9, lazy=True)])
 def test_resuming_is_the_same_bit_for_bit(make, tmp_path):
     x, y = mg.Generator(1).normal((32, 5), np.float32), mg.Generator(2).integers(3, (32,), event_ndim=0)
 
@@ -259,6 +378,12 @@ def test_a_state_of_another_optimiser_is_refused_before_anything_changes():
 def test_bad_arguments_are_named(make, complaint):
     with pytest.raises(ValueError, match=complaint):
         make(parameter())
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_lazy_is_a_bool(kind):
+    with pytest.raises(TypeError, match="expected lazy=True or lazy=False, got 1"):
+        kind([parameter()], 0.1, lazy=1)
 
 
 @pytest.mark.parametrize("junk", [np.ones(2), "weight", None, mg.tensor([1.0]), parameter() * 2])

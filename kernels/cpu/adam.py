@@ -1,7 +1,8 @@
-"""A step of Adam in one pass over memory; `kernels.adam` calls it."""
+"""A step of Adam in one pass over memory, for all rows or for those with a gradient; `kernels.adam` calls it."""
 
 import math
 
+from .elementary import any_not_zero
 from .jit import exact
 
 
@@ -12,3 +13,12 @@ def adam_step(x, gradient, mean, square, rate, beta1, rest1, beta2, rest2, corre
         mean[i] = mean[i] * beta1 + rest1 * gradient[i]
         square[i] = square[i] * beta2 + rest2 * (gradient[i] * gradient[i])
         x[i] -= rate * mean[i] / (math.sqrt(square[i]) / correction + epsilon)
+
+
+@exact
+def adam_rows(x, gradient, mean, square, rows, rate, beta1, rest1, beta2, rest2, correction, epsilon):
+    """`adam_step` for row rows[i] of x, mean and square with row i of the gradient, unless this is 0 throughout."""
+    for i in range(len(rows)):
+        if any_not_zero(gradient[i]):
+            r = rows[i]
+            adam_step(x[r], gradient[i], mean[r], square[r], rate, beta1, rest1, beta2, rest2, correction, epsilon)

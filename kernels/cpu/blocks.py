@@ -44,6 +44,9 @@ class HostBlocks(OpenBlocks):
             self._by_block = examples, positions
         return self._by_block
 
+    def _renumbered(self, shape, indices, block_indptr):
+        return HostBlocks(shape, self.indptr, indices, block_indptr, self.binary)
+
     def gather(self, dense, block):
         if not (dense.flags.c_contiguous and dense.flags.aligned and dense.flags.writeable):
             return super().gather(dense, block)     # such as a row that is broadcast: it is not copied as a whole

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minigrad.arguments import described
-from minigrad.kernels import Packed
+from minigrad.kernels import Packed, probabilities
 from minigrad.kernels.device.arrays import is_array
 from minigrad.kernels.device.deferred import require
 from minigrad.ops.alternatives import by_example
@@ -171,11 +171,21 @@ log_sigmoid.vjps(lambda g, out, x: g * sigmoid(-x))
 @along_axes
 def softmax(x: Operand, axis: int | tuple[int, ...] = -1) -> Result:
     """exp(x) / Σ exp(x).  The sum is over ``axis``, an int or a tuple."""
+    if probabilities.compiled(x) and axis in (-1, x.ndim - 1):
+        return probabilities.softmax(x)
     small = np.exp(x - largest(x, axis))
-    return small / np.sum(small, axis=axis, keepdims=True)
+    return small / small.sum(axis=axis, keepdims=True)
 
 
-softmax.vjps(lambda g, out, x, axis=-1: out * (g - sum(g * out, axis=axis, keepdims=True)))
+def softmax_vjp(g, out, x, axis=-1):
+    if type(g) is not np.ndarray:
+        return out * (g - sum(g * out, axis=axis, keepdims=True))
+    if probabilities.compiled(out) and axis in (-1, out.ndim - 1):
+        return probabilities.softmax_gradient(g, out)
+    return out * (g - (g * out).sum(axis=axis, keepdims=True))
+
+
+softmax.vjps(softmax_vjp)
 
 
 @along_axes
@@ -224,6 +234,8 @@ def cross_entropy(scores: Operand, labels: Operand) -> Result:
         require((low >= 0) & (high < classes), lambda: ValueError(
             f"cross_entropy: expected labels from 0 to {classes - 1}, got {low} to {high}. "
             f"scores has {classes} columns, one per class"))
+    if probabilities.compiled(scores):
+        return probabilities.cross_entropy(scores, labels)
     scores = scores - largest(scores, -1)
     chosen = np.take_along_axis(scores, np.expand_dims(labels, -1), axis=-1)
     return np.log(np.sum(np.exp(scores), axis=-1)) - np.squeeze(chosen, -1)
@@ -237,6 +249,8 @@ def labels_are_scores(scores, labels):
 
 def cross_entropy_vjp(g, out, scores, labels):
     """g · (softmax(scores) - one_hot(labels))."""
+    if type(g) is np.ndarray and probabilities.compiled(scores):
+        return probabilities.cross_entropy_gradient(g, scores, labels)
     correct = one_hot(labels, classes=scores.shape[-1], dtype=scores.dtype)
     return expand_dims(g, -1) * (softmax(scores) - correct)
 

@@ -16,6 +16,8 @@ import numpy as np
 
 from minigrad import kernels
 from minigrad.kernels import Packed
+from minigrad.kernels.layers import gated_cotangent as open_cotangent
+from minigrad.kernels.layers import gated_linear_dw_rows, packed_linear_dw_rows
 from minigrad.ops.alternatives import linear_layer
 from minigrad.ops.arithmetic import multiply
 from minigrad.ops.linear_algebra import matmul, rows
@@ -68,7 +70,8 @@ def linear_vjp_x(g, out, x, weight, bias=None, *, wanted):
 def linear_vjp_weight(g, out, x, weight, bias=None, *, wanted):
     if isinstance(x, Packed):
         return Factored(weight, (g, x), lambda: kernels.packed_linear_dw(g, x),
-                        lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr))
+                        lambda weight, lr: kernels.packed_linear_sgd(g, x, weight, None, lr),
+                        rows=lambda: packed_linear_dw_rows(g, x), axis=1)
     return matmul(transpose(rows(g)), rows(x))
 
 
@@ -126,22 +129,23 @@ def gated_linear(x: Operand, weight: Operand, bias: Operand | None, gates: Opera
 def gated_vjp_x(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
         x_blocks = x.blocks if isinstance(x, Packed) and wanted == OPEN else None
-        return kernels.gated_linear_dx(g, weight, gates, out.blocks, block, x_blocks)
+        return kernels.gated_linear_dx(times_gates(g, gates, out), weight, None, out.blocks, block, x_blocks)
     return matmul(gated_cotangent(g, gates, block), weight)
 
 
 def gated_vjp_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        x, gates = x.copy(), gates.copy()       # they may belong to the user, who may overwrite them
+        x, g, blocks = x.copy(), times_gates(g, gates, out), out.blocks     # x may belong to the user
         return Factored(weight, (g, x),
-                        lambda: kernels.gated_linear_dw(g, x, gates, out.blocks, block),
-                        lambda weight, lr: kernels.gated_linear_sgd(g, x, gates, out.blocks, weight, None, lr))
+                        lambda: kernels.gated_linear_dw(g, x, None, blocks, block),
+                        lambda weight, lr: kernels.gated_linear_sgd(g, x, None, blocks, weight, None, lr),
+                        rows=lambda: gated_linear_dw_rows(g, x, None, blocks, block))
     return matmul(transpose(gated_cotangent(g, gates, block)), x)
 
 
 def gated_vjp_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        return kernels.gated_linear_db(g, gates, out.blocks, block)
+        return kernels.gated_linear_db(times_gates(g, gates, out), None, out.blocks, block)
     return sum(gated_cotangent(g, gates, block), axis=0)
 
 
@@ -150,6 +154,15 @@ def gated_vjp_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
         return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
     ungated = multiply(g, linear(x, weight, bias))
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
+
+
+def times_gates(g, gates, out):
+    """gate · g at the open blocks of ``out``, packed.  It is computed once for all arguments of the layer."""
+    if not isinstance(g, Packed):
+        return open_cotangent(g, gates, out.blocks, out.block)
+    if g.product is None or g.product[0] is not gates:
+        g.product = gates, open_cotangent(g, gates, out.blocks, out.block)
+    return g.product[1]
 
 
 def gated_cotangent(g, gates, block):

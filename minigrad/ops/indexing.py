@@ -14,11 +14,11 @@ from minigrad import devices
 from minigrad.kernels import Packed, packed_axes
 from minigrad.kernels.device import arrays
 from minigrad.kernels.device.deferred import require
-from minigrad.kernels.tables import add_at
+from minigrad.kernels.tables import add_at, sum_rows
 from minigrad.ops.arithmetic import astype
 from minigrad.ops.errors import shape_error
 from minigrad.ops.masks import moved
-from minigrad.ops.packed import OPEN
+from minigrad.ops.packed import OPEN, Factored
 from minigrad.ops.primitives import primitive
 
 if TYPE_CHECKING:
@@ -58,7 +58,20 @@ def getitem_vjp(g, out, x, *index, wanted):
         if wanted == OPEN and not x.on_device:
             return packed_axes.add_rows(x, index, g)
         g = g.to_dense()
+    if (type(g) is np.ndarray and type(x) is np.ndarray and x.size > g.size > 0 and of_rows(index)
+            and g.shape[index[0].ndim:] == x.shape[1:]):
+        return rows_of_table(g, x, index[0].copy())
     return scatter_add(g, *index, shape=x.shape)
+
+
+def rows_of_table(g, table, indices):
+    """The cotangent of a table of which some rows were looked up, without the other rows."""
+    def descend(weight, lr):
+        numbers, sums = sum_rows(indices, g, len(table))
+        weight[numbers] -= lr * sums
+
+    return Factored(table, (g,), lambda: scatter_add.forward(g, indices, shape=table.shape), descend,
+                    rows=lambda: sum_rows(indices, g, len(table)))
 
 
 getitem.vjps(getitem_vjp)

@@ -42,21 +42,31 @@ class Factored:
 
     Plain SGD does not need the product.  ``descend(weight, lr)`` subtracts lr · gradient block by block, in the
     kernel that computes it.  So the gradient is never written to memory.
+
+    The gradient of a large table (``indexing``) is stored in the same way.  Its only factor are the rows to be added.
+
+    Attributes
+    ----------
+    rows : a function that returns (numbers, rows): the rows that may have entries other than 0, and their numbers.
+    axis : 0, or 1 if these are rows of the transpose.
     """
 
     __array_ufunc__ = None          # so that array + Factored calls __radd__
 
-    def __init__(self, weight: Any, factors: tuple[Any, Any], multiply_out: Callable[[], Any],
-                 descend: Callable[[Any, float], None]) -> None:
+    def __init__(self, weight: Any, factors: tuple[Any, ...], multiply_out: Callable[[], Any],
+                 descend: Callable[[Any, float], None], rows: Any, axis: int = 0) -> None:
         self.shape, self.dtype = weight.shape, weight.dtype
         self.factors = factors
         self.to_dense = multiply_out
         self.descend = descend
+        self.rows, self.axis = rows, axis
 
     def is_finite(self) -> Any:
-        """Whether both factors are finite."""
-        first, second = (is_finite(x.values if isinstance(x, Packed) else x) for x in self.factors)
-        return first & second
+        """Whether all factors are finite."""
+        finite: Any = True
+        for x in self.factors:
+            finite = finite & is_finite(x.values if isinstance(x, Packed) else x)
+        return finite
 
     def __add__(self, other):
         return self.to_dense() + dense(other)

@@ -203,10 +203,12 @@ cumsum.vjps(lambda g, out, x, axis: flip(cumsum(flip(g, axis), axis=axis), axis)
 
 def largest(x, axis):
     """The largest entry over ``axis``, which is kept with length 1.  -inf if ``axis`` is empty."""
+    if type(axis) is int and -x.ndim <= axis < x.ndim and x.shape[axis]:
+        return x.max(axis=axis, keepdims=True)
     axes = axes_of(axis, x.ndim)
     if 0 in [x.shape[a] for a in axes]:
         return np.full_like(x, -np.inf, shape=tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
-    return np.max(x, axis=axis, keepdims=True)
+    return x.max(axis=axis, keepdims=True)
 
 
 @along_axes

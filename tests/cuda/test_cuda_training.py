@@ -114,6 +114,8 @@ OPTIMISERS = {
     "sgd": lambda network: mg.optim.SGD(network, lr=0.1),
     "momentum and norm": lambda network: mg.optim.SGD(network, lr=0.1, momentum=0.9, max_norm=0.5),
     "adam": lambda network: mg.optim.Adam(network, lr=0.01),
+    "lazy adam": lambda network: mg.optim.Adam(network, lr=0.01, lazy=True),
+    "lazy momentum": lambda network: mg.optim.SGD(network, lr=0.1, momentum=0.9, lazy=True),
 }
 
 

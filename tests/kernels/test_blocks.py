@@ -53,3 +53,21 @@ def test_sizes_of_lists(gates):
     assert blocks.nbytes == sum(lists)
     np.testing.assert_array_equal(blocks.rows, np.nonzero(gates)[0])
     assert OpenBlocks((0, 3), *specification.open_blocks(np.zeros((0, 3))), True).density == 0
+
+
+@pytest.mark.parametrize("kind", ["compiled", "specification"])
+def test_blocks_that_no_example_opens_are_left_out(kind):
+    gates = np.array([[0, 1, 0, 0, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 1]], bool)
+    blocks = open_blocks(gates)
+    if kind == "specification":
+        blocks = OpenBlocks(gates.shape, *specification.open_blocks(gates), True)
+    part, numbers = blocks.of_some_example()
+    assert numbers.tolist() == [1, 3, 4]
+    wanted = open_blocks(gates[:, numbers])
+    assert part.same_as(wanted)
+    for name in "block_indptr", "examples", "positions":
+        assert getattr(part, name).tolist() == getattr(wanted, name).tolist()
+    assert part.of_some_example()[0] is part
+    nothing, numbers = open_blocks(np.zeros((3, 5), bool)).of_some_example()
+    assert nothing.shape == (3, 0)
+    assert numbers.tolist() == []

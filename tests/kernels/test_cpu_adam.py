@@ -29,3 +29,13 @@ def test_a_gradient_of_zero_moves_nothing():
     adam.adam_step(x, np.zeros(2), mean, square, 0.1, 0.9, 0.1, 0.99, 0.01, 0.3, 1e-8)
     assert x.tolist() == [3, -2]
     assert mean.tolist() == square.tolist() == [0, 0]
+
+
+def test_rows_without_a_gradient_are_skipped():
+    x, mean, square = np.ones((4, 2)), np.ones((4, 2)), np.ones((4, 2))
+    gradient, numbers = np.array([[0.0, 0.0], [0.0, 1.0]]), (0.5, 0.5, 0.5, 0.75, 0.25, 1.0, 1.0)
+    adam.adam_rows(x, gradient, mean, square, np.array([3, 1]), *numbers)
+    assert x[[0, 2, 3]].tolist() == mean[[0, 2, 3]].tolist() == square[[0, 2, 3]].tolist() == [[1, 1]] * 3
+    assert mean[1].tolist() == [0.5, 1]
+    assert square[1].tolist() == [0.75, 1]
+    assert x[1].tolist() == [1 - 0.25 / (0.75**0.5 + 1), 0.75]

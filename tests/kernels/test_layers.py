@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigrad import kernels
-from minigrad.kernels import backend, specification
+from minigrad.kernels import backend, layers, specification
 from minigrad.kernels.cpu import dispatch, driver, plain, uncompiled
 from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 from tests.kernels.layer_checks import (
@@ -142,3 +142,26 @@ def test_bad_cotangents():
         kernels.packed_linear(np.ones((1, 4)), weight.T)
     with pytest.raises(ValueError, match="forward product"):
         kernels.packed_linear_dh(np.ones((1, 3)), np.ones((3, 5)), out.blocks, 2)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("opened", [[], [4], [0, 3], list(range(6))])
+def test_weight_gradients_without_blocks_that_no_example_opens(opened, packed):
+    rng = np.random.default_rng(0)
+    gates = np.zeros((8, 6))
+    gates[:, opened] = rng.random((8, len(opened)))         # real numbers, by which the cotangent is multiplied once
+    blocks, units = kernels.open_blocks(gates), [3 * j + i for j in opened for i in range(3)]
+    g = kernels.Packed.gather(rng.standard_normal((8, 18)), blocks, 3)
+    x = rng.standard_normal((8, 5))
+    if packed:
+        x = kernels.Packed.gather(np.repeat(x, 2, axis=1), kernels.open_blocks(rng.random((8, 5)) < 0.5), 2)
+    wanted = kernels.gated_linear_dw(g, x, gates, blocks, 3)
+    numbers, rows = layers.gated_linear_dw_rows(g, x, gates, blocks, 3)
+    assert numbers.tolist() == units
+    np.testing.assert_allclose(rows, wanted[units], rtol=1e-12)
+    assert not np.delete(wanted, units, axis=0).any()
+    cotangent = rng.standard_normal((8, 4))
+    wanted = kernels.packed_linear_dw(cotangent, g).T
+    numbers, rows = layers.packed_linear_dw_rows(cotangent, g)
+    assert numbers.tolist() == units
+    np.testing.assert_allclose(rows, wanted[units], rtol=1e-12)

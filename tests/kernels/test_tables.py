@@ -58,3 +58,22 @@ def test_no_indices_add_nothing():
 def test_an_index_out_of_range_is_an_error_of_numpy(count, features):
     with pytest.raises(IndexError, match="index 50 is out of bounds for axis 0 with size 50"):
         tables.add_at(np.zeros((50, features)), np.full(count, 50), np.ones((count, features)))
+
+
+@pytest.mark.parametrize(("count", "features"), SIZES)
+def test_sums_of_rows_are_those_that_add_at_adds(count, features):
+    rng = np.random.default_rng(0)
+    indices, rows = 3 * rng.integers(-20, 20, count), rng.standard_normal((count, features))
+    table = np.zeros((60, features))
+    wanted = table.copy()
+    tables.add_at(wanted, indices, rows)
+    numbers, sums = tables.sum_rows(indices, rows, len(table))
+    assert numbers.tolist() == sorted(set((indices % 60).tolist()))
+    table[numbers] = sums
+    np.testing.assert_array_equal(table, wanted)
+
+
+def test_sums_of_no_rows():
+    numbers, sums = tables.sum_rows(np.zeros(0, int), np.zeros((0, 2)), 3)
+    assert numbers.tolist() == []
+    assert sums.shape == (0, 2)
