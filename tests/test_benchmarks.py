@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("threadpoolctl")
 
-from demos.benchmarks import adam, gated, layer, step
+from demos.benchmarks import adam, draws, gated, layer, step
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,13 @@ def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
     assert {"minigrad", "NumPy"} <= set(seconds)
     assert min(seconds.values()) > 0
     assert "a step of Adam on 7910 parameters" in capsys.readouterr().out
+
+
+def test_draws_are_measured_beside_numpy(capsys):
+    seconds = draws.main(["--quick", "--rounds", "3"])
+    assert {"normal, float32", "normal, float32, NumPy", "gates of given uniforms, float64"} <= set(seconds)
+    assert min(seconds.values()) > 0
+    assert "128 numbers, median of 3 turns" in capsys.readouterr().out
 
 
 def test_networks_that_learn_otherwise_are_found():
