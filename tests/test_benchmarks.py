@@ -11,7 +11,7 @@ from minigrad.kernels.compiler import serving
 
 pytest.importorskip("threadpoolctl")
 
-from demos.benchmarks import adam, gated, layer, one_example, step
+from demos.benchmarks import adam, draws, gated, layer, one_example, step
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,13 @@ def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
     assert {"minigrad", "NumPy"} <= set(seconds)
     assert min(seconds.values()) > 0
     assert "a step of Adam on 7910 parameters" in capsys.readouterr().out
+
+
+def test_draws_are_measured_beside_numpy(capsys):
+    seconds = draws.main(["--quick", "--rounds", "3"])
+    assert {"normal, float32", "normal, float32, NumPy", "gates of given uniforms, float64"} <= set(seconds)
+    assert min(seconds.values()) > 0
+    assert "128 numbers, median of 3 turns" in capsys.readouterr().out
 
 
 def test_networks_that_learn_otherwise_are_found():

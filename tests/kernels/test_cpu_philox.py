@@ -42,9 +42,13 @@ def test_lanes_are_counters_of_plain_philox(samples, units, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [0, 1, philox_cpu.GATES - 1, philox_cpu.GATES, 2 * philox_cpu.GATES + 1])
 def test_numpy_and_compiled_gates_are_the_same(size, dtype):
-    """With u within a few units in the last place of the sigmoid, where the last bit of the exponential counts."""
+    """With u within a few units in the last place of the sigmoid, where the last bit of the exponential counts.
+
+    Every second logit is near a place where the power of two in the exponential changes.
+    """
     numbers = np.random.default_rng(size)
     logits = numbers.normal(0, 8, size).astype(dtype)
+    logits[::2] = ((np.round(logits[::2]) + 0.5) * np.log(2)) * (1 + numbers.normal(0, 1e-5, len(logits[::2])))
     e = np.exp(-np.abs(logits.astype(float)))
     u = np.where(logits < 0, e, 1) / (1 + e) * (1 + numbers.integers(-3, 4, size) * 2.0**-53)
     compiled, scalar, numpy = (np.full(size + 2, 7, dtype) for _ in range(3))
