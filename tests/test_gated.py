@@ -297,18 +297,21 @@ def test_zeros_of_closed_blocks_share_an_extreme_with_those_inside(function):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_step_through_a_reduction_touches_open_blocks_alone():
-    """Forward and backward, no kernel sees a closed block, and no array of all units is made."""
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("opened", [1, 0.5])        # binary gates, and real ones
+def test_a_step_through_a_reduction_touches_open_blocks_alone(dtype, opened):
+    """Forward and backward, no kernel sees a closed block, and no array of all units is made.  Biases make none."""
     examples, blocks, block = 256, 64, 16
-    gates = np.zeros((examples, blocks))
-    gates[::4, ::8] = 1
-    x, weight = rng.standard_normal((examples, 8)), rng.standard_normal((blocks * block, 8))
+    gates = np.zeros((examples, blocks), dtype)
+    gates[::4, ::8] = opened
+    x, weight = (0.5 * rng.standard_normal((n, 8)).astype(dtype) for n in (examples, blocks * block))
     for reduction in (lambda h: h.sum(), lambda h: h.var(axis=1).sum(), lambda h: h.max(axis=0).sum(),
-                      lambda h: h.prod(axis=1).sum(), lambda h: h[::4].sum()):
-        w = mg.tensor(weight, requires_grad=True)
+                      lambda h: h.prod(axis=1).sum(), lambda h: h[::4].sum(), lambda h: mg.relu(h).mean(),
+                      lambda h: h.min(axis=1).sum(), lambda h: h.norm(axis=0).sum()):
+        w, bias = mg.tensor(weight, requires_grad=True), mg.tensor(weight[:, 0], requires_grad=True)
 
-        def step(w=w, reduction=reduction):
-            reduction(mg.gated_linear(mg.tensor(x), w, None, mg.tensor(gates), block=block)).backward()
+        def step(w=w, bias=bias, reduction=reduction):
+            reduction(mg.gated_linear(mg.tensor(x), w, bias, mg.tensor(gates), block=block)).backward()
 
         step()
         tracemalloc.start()
@@ -317,7 +320,7 @@ def test_a_step_through_a_reduction_touches_open_blocks_alone():
         held = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert work.blocks <= 20 * np.count_nonzero(gates)
-        assert held < examples * blocks * block * 8 / 2
+        assert held < examples * blocks * block * gates.itemsize / 2
 
 
 @pytest.mark.parametrize("use", [lambda h: h[0], lambda h: h[:, 0], lambda h: list(h), lambda h: h.logsumexp(axis=1),

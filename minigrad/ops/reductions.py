@@ -134,7 +134,7 @@ def extreme_vjp(g, out, x, axis=None, keepdims=False, *, wanted):
     tied = apply_elementwise(lambda x, top: astype(equal(x, top), g.dtype), x, broadcast_back(out, x, axis, keepdims))
     ties = sum(tied, axis=axis, keepdims=keepdims)
     if isinstance(x, Packed):
-        ties = ties + packed_axes.closed(x, axis, keepdims) * (out == 0).astype(g.dtype)
+        ties = ties + packed_axes.closed(x, axis, keepdims).astype(g.dtype) * (out == 0)
     return tied * broadcast_back(g / ties, x, axis, keepdims)
 
 
