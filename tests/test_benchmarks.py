@@ -58,10 +58,13 @@ def test_a_library_that_computes_something_else_is_found():
 
 
 def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
-    seconds = adam.main(["--quick", "--rounds", "3"])
+    seconds, on_words = adam.main(["--quick", "--rounds", "3"])
     assert {"minigrad", "NumPy"} <= set(seconds)
-    assert min(seconds.values()) > 0
-    assert "a step of Adam on 7910 parameters" in capsys.readouterr().out
+    assert {"minigrad", "minigrad, lazy"} <= set(on_words)
+    assert min(seconds.values()) > 0 < min(on_words.values())
+    printed = capsys.readouterr().out
+    assert "a step of Adam on 7910 parameters" in printed
+    assert "a table of 1000 words of 4 numbers, of which a batch uses 10" in printed
 
 
 def test_steps_of_the_character_model_are_measured(capsys):
