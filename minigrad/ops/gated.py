@@ -10,7 +10,7 @@ gradient at closed gates (``Estimator.needs_closed_gates``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -157,7 +157,7 @@ def gated_vjp_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
 
 
-def times_gates(g, gates, out):
+def times_gates(g: Any, gates: Any, out: Any) -> Packed:
     """gate · g at the open blocks of ``out``, packed.  It is computed once for all arguments of the layer."""
     if not isinstance(g, Packed):
         return open_cotangent(g, gates, out.blocks, out.block)
