@@ -21,7 +21,7 @@ if __name__ == "kernels":
 from .blocks import OpenBlocks
 from .cpu.threads import get_num_threads, set_num_threads
 from .device.work import count_work
-from .draws import bernoulli_gates, philox_uniforms
+from .draws import bernoulli_gates, philox_logistics, philox_normals, philox_uniforms
 from .gates import open_blocks
 from .layers import (
     gated_linear,
@@ -57,6 +57,8 @@ __all__ = [
     "packed_linear_dh",
     "packed_linear_dw",
     "packed_linear_sgd",
+    "philox_logistics",
+    "philox_normals",
     "philox_uniforms",
     "set_num_threads",
     "warmup",

@@ -1,4 +1,4 @@
-"""Uniform random numbers and gates: checks of the arguments, and the choice of NumPy, compiled code or the GPU.
+"""Random numbers and gates: checks of the arguments, and the choice of NumPy, compiled code or the GPU.
 
 Numba takes a while to load. So small numbers of draws are computed in NumPy, unless the compiled code is already
 loaded. All three versions give the same bits.
@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from . import philox
+from . import noise, philox
 from .backend import device_kernels, loaded
 from .compiler import serving
 from .device import work
@@ -18,8 +18,11 @@ from .device.arrays import check_device, on_device
 _SMALL = 4096
 
 
-def _use_numba(size):
-    return (size >= _SMALL or f"{__package__}.cpu.philox" in sys.modules) and serving() == "numba"
+def _module(name, size):
+    """The module that draws: `philox` or `noise`, compiled or in NumPy."""
+    if (size >= _SMALL or f"{__package__}.cpu.{name}" in sys.modules) and serving() == "numba":
+        return loaded("cpu.philox") if name == "philox" else loaded("cpu.noise")
+    return philox if name == "philox" else noise
 
 
 def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
@@ -54,22 +57,44 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     >>> bool((whole[2:] == half).all())
     True
     """
-    seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
-    samples, units = shape
-    if samples < 0 or units < 0:
-        raise ValueError(f"shape: expected (samples, units), both at least 0, got {shape}")
-    _check_samples(sample_offset, samples)
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}; draw one of these")
-    if device:
-        return device_kernels().uniforms(seed, stream, draw, sample_offset, shape, np.dtype(dtype))
-    out = np.empty((samples, units), dtype)
-    work.allocated(out.nbytes)
-    if _use_numba(out.size):
-        loaded("cpu.philox").uniforms(np.uint64(seed), stream, draw, sample_offset, out)
-    else:
-        philox.uniforms(seed, stream, draw, sample_offset, out)
-    return out
+    return _drawn("philox", "uniforms", seed, stream, draw, sample_offset, shape, dtype, device)
+
+
+def philox_normals(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
+    """Standard normal random numbers.  They depend only on the arguments.
+
+    Each number is the quantile z with Φ(z) = u, where u is the float64 number that `philox_uniforms` has in its place.
+    So the largest is 6.34, which a normal number exceeds with a probability of 2⁻³³.  The error is at most five units
+    in the last place of float64.  All devices give the same bits; `kernels.noise` says how.  float32 numbers are
+    rounded from float64.
+
+    Parameters and errors are those of `philox_uniforms`.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import philox_normals
+    >>> philox_normals(7, 0, 0, 0, (1, 3)).round(4)
+    array([[ 1.6912,  0.675 , -1.2046]])
+    """
+    return _drawn("noise", "normals", seed, stream, draw, sample_offset, shape, dtype, device)
+
+
+def philox_logistics(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
+    """Standard logistic random numbers, log(u / (1 − u)).  They depend only on the arguments.
+
+    u is the float64 number that `philox_uniforms` has in its place.  So all numbers are between −22.9 and 22.9.  The
+    error is at most two units in the last place of float64, plus 1.2e-16.  All devices give the same bits.  float32
+    numbers are rounded from float64.
+
+    Parameters and errors are those of `philox_uniforms`.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import philox_logistics
+    >>> philox_logistics(7, 0, 0, 0, (1, 3)).round(4)
+    array([[ 3.0457,  1.0994, -2.0488]])
+    """
+    return _drawn("noise", "logistics", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
 def bernoulli_gates(logits, u):
@@ -121,11 +146,26 @@ def bernoulli_gates(logits, u):
                          "computation")
     out = np.empty(logits.shape, logits.dtype)
     work.allocated(out.nbytes)
-    if _use_numba(out.size):
-        flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
-        loaded("cpu.philox").bernoulli_gates(*flat, out.reshape(-1))
-    else:
-        philox.bernoulli_gates(logits, u, out)
+    flat = (np.require(array, requirements="CA").reshape(-1) for array in (logits, u))
+    _module("philox", out.size).bernoulli_gates(*flat, out.reshape(-1))
+    return out
+
+
+def _drawn(module, name, seed, stream, draw, sample_offset, shape, dtype, device):
+    """The array that the function `name` of this module fills."""
+    seed, stream, draw, sample_offset = _checked(seed=seed, stream=stream, draw=draw, sample_offset=sample_offset)
+    samples, units = shape
+    if samples < 0 or units < 0:
+        raise ValueError(f"shape: expected (samples, units), both at least 0, got {shape}")
+    _check_samples(sample_offset, samples)
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}; draw one of these")
+    if device:
+        return getattr(device_kernels(), name)(seed, stream, draw, sample_offset, shape, np.dtype(dtype))
+    out = np.empty((samples, units), dtype)
+    work.allocated(out.nbytes)
+    fill = getattr(_module(module, out.size), name)
+    fill(np.uint64(seed), stream, draw, sample_offset, out)
     return out
 
 

@@ -60,7 +60,7 @@ def uniforms(seed, stream, draw, sample_offset, out):
         draw,
         stream,
     )
-    words = philox4x32(counter, (seed & _MASK, seed >> 32))
+    words = philox4x32(counter, (int(seed) & _MASK, int(seed) >> 32))
     bits = np.stack(np.broadcast_arrays(*words), axis=-1).reshape(samples, 4 * groups)[:, :units]
     if out.dtype == np.float64:
         out[...] = (bits + 0.5) * 2.0**-32

@@ -43,7 +43,10 @@ def warmup(dtype=np.float32):
     layers.gated_linear_dx(h, weight, real, blocks, 1, x_blocks=blocks)
     layers.gated_linear_dw(h, h, real, blocks, 1)
     philox = loaded("cpu.philox")
+    noise = loaded("cpu.noise")
     uniforms = np.empty((1, 2))
+    for fill in (philox.uniforms, noise.normals, noise.logistics):
+        fill(np.uint64(0), 0, 0, 0, np.empty((1, 2), dtype))
     philox.uniforms(np.uint64(0), 0, 0, 0, uniforms)
     philox.bernoulli_gates(bias, uniforms[0], np.empty(2, dtype))
     loaded("cpu.adam").adam_step(*[np.ones(1, dtype) for _ in range(4)], *np.ones(7, dtype))

@@ -33,22 +33,10 @@ def _load_kernels():
 
 _load_kernels()
 
-from minigrad import (  # noqa: E402
-    checkpoint,
-    data,
-    devices,
-    estimators,
-    kernels,
-    neurons,
-    nn,
-    ops,
-    optim,
-    random,
-    study,
-    testing,
-)
+from typing import TYPE_CHECKING  # noqa: E402
+
+from minigrad import devices, kernels, ops, random  # noqa: E402
 from minigrad.creation import arange, eye, ones, zeros  # noqa: E402
-from minigrad.diagrams import draw  # noqa: E402
 from minigrad.functional import grad, hessian, jacobian, replay, value_and_grad  # noqa: E402
 from minigrad.kernels import get_num_threads, set_num_threads, warmup  # noqa: E402
 from minigrad.objective import expected  # noqa: E402
@@ -59,9 +47,33 @@ from minigrad.rule import Estimator  # noqa: E402
 from minigrad.stochastic import bernoulli  # noqa: E402
 from minigrad.tensor import Tensor, tensor  # noqa: E402
 
+if TYPE_CHECKING:
+    from minigrad import checkpoint, data, estimators, neurons, nn, optim, study, testing
+    from minigrad.compiled import compile_one
+    from minigrad.diagrams import draw
+
 __all__ = [
-    "Estimator", "Generator", "Tensor", "arange", "bernoulli", "checkpoint", "data", "devices", "draw", "estimators",
-    "expected", "eye", "get_num_threads", "grad", "hessian", "jacobian", "kernels", "manual_seed", "neurons", "nn",
-    "no_grad", "ones", "ops", "optim", "random", "replay", "set_num_threads", "study", "tensor", "testing",
-    "value_and_grad", "warmup", "zeros", *ops.__all__,
+    "Estimator", "Generator", "Tensor", "arange", "bernoulli", "checkpoint", "compile_one", "data", "devices", "draw",
+    "estimators", "expected", "eye", "get_num_threads", "grad", "hessian", "jacobian", "kernels", "manual_seed",
+    "neurons", "nn", "no_grad", "ones", "ops", "optim", "random", "replay", "set_num_threads", "study", "tensor",
+    "testing", "value_and_grad", "warmup", "zeros", *ops.__all__,
 ]
+
+# What is loaded when it is first used, so that importing minigrad takes little longer than importing NumPy.
+_MODULES = "checkpoint", "data", "estimators", "neurons", "nn", "optim", "study", "testing"
+_FUNCTIONS = {"compile_one": "minigrad.compiled", "draw": "minigrad.diagrams"}
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"minigrad.{name}")
+    if name in _FUNCTIONS:
+        value = globals()[name] = getattr(import_module(_FUNCTIONS[name]), name)
+        return value
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -15,7 +15,7 @@ if __name__ == "random":
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import prod
@@ -25,7 +25,7 @@ import numpy as np
 
 from minigrad import devices
 from minigrad.arguments import described, floating, is_whole
-from minigrad.kernels import philox_uniforms
+from minigrad.kernels import philox_logistics, philox_normals, philox_uniforms
 from minigrad.kernels.philox import philox4x32
 from minigrad.ops import special
 
@@ -129,30 +129,52 @@ class Generator:
         ValueError
             ``event_ndim`` is not between 0 and the number of axes.
         """
-        if not isinstance(shape, (tuple, list)) or not all(map(is_whole, shape)):
-            raise TypeError(f"uniform: expected a shape, a tuple of ints of at least 0, got {described(shape)}. "
-                            "Use (rows, units)")
-        if not is_whole(event_ndim) or event_ndim > len(shape):
-            raise ValueError(f"uniform: expected event_ndim from 0 to {len(shape)}, the axes of {tuple(shape)}, "
-                             f"got {described(event_ndim)}")
-        kind: Any = floating("uniform", dtype)
-        lead = len(shape) - event_ndim
-        rows = (prod(shape[:lead]), prod(shape[lead:]))
-        on_device = devices.usable(device or self.device) != "cpu"
-        numbers = philox_uniforms(self.seed, 0, self.take(), self.sample_offset, rows, kind, device=on_device)
-        return numbers.reshape(shape)
+        return self._next("uniform", philox_uniforms, shape, dtype, event_ndim, device)
 
     def normal(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
                device: str | None = None) -> Array:
-        """The next draw as standard normal numbers, by the inverse distribution function."""
-        return special.ndtri(self.uniform(shape, float, event_ndim, **self.elsewhere(device))).astype(
-            floating("normal", dtype), copy=False)
+        """The next draw as standard normal numbers: the quantiles of the uniform numbers that it would have.
+
+        The bits are the same on all devices.  Parameters and errors are those of ``uniform``.
+
+        >>> import minigrad as mg
+        >>> mg.Generator(7).normal((1, 3)).round(4)
+        array([[ 1.6912,  0.675 , -1.2046]])
+        """
+        if self._draws_its_own():
+            return special.ndtri(self.uniform(shape, float, event_ndim, **self.elsewhere(device))).astype(
+                floating("normal", dtype), copy=False)
+        return self._next("normal", philox_normals, shape, dtype, event_ndim, device)
 
     def logistic(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
                  device: str | None = None) -> Array:
-        """The next draw as standard logistic numbers, log(u / (1 − u))."""
-        u = self.uniform(shape, float, event_ndim, **self.elsewhere(device))
-        return (np.log(u) - np.log1p(-u)).astype(floating("logistic", dtype), copy=False)
+        """The next draw as standard logistic numbers, log(u / (1 − u)) of the uniform numbers that it would have.
+
+        The bits are the same on all devices.  Parameters and errors are those of ``uniform``.
+        """
+        if self._draws_its_own():
+            u = self.uniform(shape, float, event_ndim, **self.elsewhere(device))
+            return (np.log(u) - np.log1p(-u)).astype(floating("logistic", dtype), copy=False)
+        return self._next("logistic", philox_logistics, shape, dtype, event_ndim, device)
+
+    def _next(self, caller: str, numbers: Callable[..., Any], shape: Shape | list[int], dtype: DTypeLike,
+              event_ndim: int, device: str | None) -> Array:
+        """The next draw, from a function of ``kernels.draws``.  It is counted after the arguments were checked."""
+        if not isinstance(shape, (tuple, list)) or not all(map(is_whole, shape)):
+            raise TypeError(f"{caller}: expected a shape, a tuple of ints of at least 0, got {described(shape)}. "
+                            "Use (rows, units)")
+        if not is_whole(event_ndim) or event_ndim > len(shape):
+            raise ValueError(f"{caller}: expected event_ndim from 0 to {len(shape)}, the axes of {tuple(shape)}, "
+                             f"got {described(event_ndim)}")
+        kind: Any = floating(caller, dtype)
+        lead = len(shape) - event_ndim
+        rows = (prod(shape[:lead]), prod(shape[lead:]))
+        on_device = devices.usable(device or self.device) != "cpu"
+        return numbers(self.seed, 0, self.take(), self.sample_offset, rows, kind, device=on_device).reshape(shape)
+
+    def _draws_its_own(self) -> bool:
+        """Whether a subclass gives uniform numbers of its own, from which its other numbers are computed."""
+        return type(self).uniform is not Generator.uniform
 
     def integers(self, high: int, shape: Shape | list[int], event_ndim: int = 1) -> Array:
         """The next draw as int64 numbers from 0 to ``high`` − 1, for ``high`` up to 2**32.

@@ -119,6 +119,8 @@ def others(driver, make, gates, blocks, values):
     driver.gate_products(values, values, gates, blocks, gates)
     blocks.scatter(blocks.gather(dense, values.shape[1]))
     driver.bernoulli_gates(gates, driver.uniforms(1, 2, 3, 4, gates.shape, gates.dtype))
+    driver.normals(1, 2, 3, 4, gates.shape, gates.dtype)
+    driver.logistics(1, 2, 3, 4, gates.shape, gates.dtype)
     driver.open_blocks(gates.astype(bool))
 
 
@@ -192,6 +194,7 @@ def contents(ptx):
     """What stands in the PTX itself."""
     return {"wide global loads": ptx.count("ld.global.v4.f32"), "wide shared loads": ptx.count("ld.shared.v4.f32"),
             "doubles": len(re.findall(r"\.f64\b", ptx)), "fused": len(re.findall(r"\bfma\.", ptx)),
+            "approximate": len(re.findall(r"\b(?:div|sqrt|rcp)\.(?!rn\.f64)\S*f(?:32|64)\b", ptx)),
             "atomics on floats": len(re.findall(r"\b(?:atom|red)\.\S*\.f(?:32|64)\b", ptx)),
             "shared arrays": [int(size) for size in re.findall(r"\.shared \.align \d+ \.b8 [^\[]+\[(\d+)\]", ptx)]}
 

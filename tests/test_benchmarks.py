@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import pytest
 
+from minigrad.kernels.compiler import serving
+
 pytest.importorskip("threadpoolctl")
 
-from demos.benchmarks import adam, characters, gated, layer, step
+from demos.benchmarks import adam, characters, draws, gated, layer, one_example, step
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,10 @@ def test_ratios_and_efficiencies_follow_from_the_times(run):
     for row in run[0]:
         assert all(seconds is None or seconds > 0 for seconds in row.seconds.values())
         assert row.ratio("NumPy") * row.seconds["minigrad"] == pytest.approx(row.seconds["NumPy"])
-        assert row.efficiency == pytest.approx(row.share_open * row.seconds["NumPy"] / row.seconds["minigrad"])
+        assert (row.least is None) == (row.part == "step")
+        if row.least:
+            assert row.warm_share == pytest.approx(row.least / row.seconds["minigrad"])
+            assert 0 < row.least <= row.cold[1]
         assert row.share_open == pytest.approx(row.density, abs=1 / 64)
 
 
@@ -44,8 +49,8 @@ def test_the_tables_print_what_was_measured(run):
         row = next(row for row in rows if row.part == part)
         table = text[text.index(f", {title}, 1 thread"):].splitlines()
         numbers = [float(number) for number in re.findall(r"[\d.]+", table[2])]
-        shown = [row.batch, row.density, 1e3 * row.seconds["minigrad"], row.efficiency, row.ratio("NumPy")]
-        assert numbers[:5] == pytest.approx(shown, abs=0.051)
+        shown = [row.batch, row.density, 1e3 * row.seconds["minigrad"], row.ratio("NumPy")]
+        assert numbers[:4] == pytest.approx(shown, abs=0.051)
     assert re.search(r"threads: .*minigrad 1", text)
 
 
@@ -55,6 +60,17 @@ def test_a_library_that_computes_something_else_is_found():
     assert set(layer.agreeing(made, {"minigrad": ours, "NumPy": dense}, "both")) == {"minigrad", "NumPy"}
     with pytest.raises(AssertionError, match="wrong"):
         layer.agreeing(made, {"minigrad": ours, "wrong": lambda i: tuple(2 * a for a in dense(i))}, "both")
+
+
+@pytest.mark.skipif(serving() != "numba", reason="compile_one needs Numba")
+def test_one_example_is_measured_compiled_and_not(capsys):
+    rows = one_example.main(["--quick", "--rounds", "3"])
+    lines = capsys.readouterr().out.splitlines()[-len(rows):]
+    assert len(rows) == len(one_example.QUICK) * len(one_example.SHARES)
+    for (sizes, share, seconds), line in zip(rows, lines, strict=True):
+        assert min(seconds.values()) > 0
+        assert line.split()[:3] == ["-".join(map(str, sizes[:3])), str(sizes[3]), f"{share:.0%}"]
+        assert float(line.split()[3]) == pytest.approx(1e6 * seconds["compiled"], abs=0.051)
 
 
 def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
@@ -103,6 +119,13 @@ def test_the_profile_of_the_character_model_names_its_kernels(capsys):
     total = float(re.search(r"in kernels ([\d.]+) ms", printed)[1])
     assert sum(float(time) for time, _ in found) == pytest.approx(total, abs=0.15)
     assert "adam.adam_step" not in others
+
+
+def test_draws_are_measured_beside_numpy(capsys):
+    seconds = draws.main(["--quick", "--rounds", "3"])
+    assert {"normal, float32", "normal, float32, NumPy", "gates of given uniforms, float64"} <= set(seconds)
+    assert min(seconds.values()) > 0
+    assert "128 numbers, median of 3 turns" in capsys.readouterr().out
 
 
 def test_networks_that_learn_otherwise_are_found():

@@ -95,6 +95,7 @@ def few_digits(monkeypatch):
     return (images > 0.5).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_ten_rules_in_a_table_and_a_picture(few_digits, tmp_path, capsys):
     picture = tmp_path / "made" / "vae.png"
     assert demo.main(["--steps", "6", "--batch", "20", "--out", str(picture)]) == 0
@@ -105,6 +106,7 @@ def test_ten_rules_in_a_table_and_a_picture(few_digits, tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_training_raises_the_elbo(few_digits):
     rules = {"DisARM": mg.estimators.DisARM, "GumbelRao": mg.estimators.GumbelRao}
     for name, result in demo.run(few_digits, rules, steps=100, batch=50, seed=0).items():

@@ -40,6 +40,7 @@ def test_every_method_trains_and_reports(method, tmp_path, capsys):
     assert (tmp_path / "made" / "picture.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["straight-through", "noisy-rectifier"])
 def test_training_lowers_cost_and_error(method, few_digits):
     run = demo.Run(settings(method=method, epochs=12, block=4), few_digits)
@@ -69,6 +70,7 @@ def test_the_papers_recipe(few_digits):
 # ---- the long recipe ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "gater_rate"), [("straight-through", 1), ("sbn", 0.005), ("baseline-rectifier", 1)])
 def test_the_long_recipe(method, gater_rate, few_digits):
     run = demo.Run(settings(recipe="long", method=method, epochs=4), few_digits)
@@ -209,6 +211,7 @@ def same(one, other):
     return one == other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["straight-through", "sbn", "sts", "noisy-rectifier"])
 def test_a_resumed_run_is_the_same_bit_for_bit(method, tmp_path, monkeypatch, capsys):
     arguments = ["--method", method, "--epochs", "3", "--block", "4", "--checkpoint"]

@@ -1,8 +1,11 @@
 """The demo of a rule of one's own: the right rule passes, and each planted mistake is found."""
 
+import pytest
+
 from demos import write_your_own_rule as demo
 
 
+@pytest.mark.slow
 def test_the_rule_passes_and_its_mistakes_are_found(tmp_path, capsys):
     picture = tmp_path / "made" / "picture.png"
     assert demo.main(["--out", str(picture)]) == 0

@@ -254,7 +254,7 @@ def test_a_replay_sees_other_integers():
     n = mg.tensor(np.array([1, 2], np.uint8))
     w = mg.tensor([2.0, 3.0], dtype="float32", requires_grad=True)
     out = (n * w).sum()
-    with pytest.raises(ValueError, match=r"leaves that require a gradient, .* Make it a floating leaf"):
+    with pytest.raises(ValueError, match=r"leaves that require a gradient, .* Make a floating leaf"):
         mg.replay([out], {n: np.array([200, 100], np.uint8)})
     open_ = (w > 2.5) * w
     (again,) = mg.replay([open_], {w: np.array([3.0, 2.0], np.float32)})

@@ -280,6 +280,14 @@ def test_replays_are_named_by_the_path_that_led_to_them():
     first, second = (run.replay({middle: np.zeros(2)}) for _ in range(2))
     within = [second.replay({middle: np.ones(2)}) for _ in range(2)]
     assert [x.path for x in (run, first, second, *within)] == [(), (0,), (1,), (1, 0), (1, 1)]
+    assert [x.rules_learn for x in (run, first, *within)] == [True, False, False, False]
+
+
+def test_a_replay_may_be_of_other_outputs():
+    loss, middle, run = doubled(leaf([1.0, 2.0]))
+    again = run.replay({middle: np.array([3.0, 4.0])}, [loss.parents[0][1]])
+    assert again.outputs == [loss.parents[0][1]]
+    np.testing.assert_array_equal(again.value(again.outputs[0]), [9, 16])
 
 
 @pytest.mark.parametrize("most", [1, 20, 10**6])
@@ -310,14 +318,18 @@ def test_a_rule_is_not_asked_where_its_logits_are_not_wanted():
 def test_a_numpy_operand_is_as_it_was(size):
     """A small one is copied. A large one is used as it lies, and a change of it is noticed."""
     x, w = leaf(np.ones(size)), np.full(size, 2.0)
-    loss = (x * w).sum()
+    moved = x * 1
+    loss = (moved * w).sum()
     loss.backward()
     np.testing.assert_array_equal(x.grad, 2)
     w += 3
     if size == 3:
         loss.backward()
         np.testing.assert_array_equal(x.grad, 4)
+        assert mg.replay([loss], {moved: np.zeros(size)})[0] == 0
     else:
+        with pytest.raises(ValueError, match="changed"):
+            mg.replay([loss], {moved: np.zeros(size)})
         with pytest.raises(ValueError, match="changed"):
             loss.backward()
 

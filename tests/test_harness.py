@@ -9,7 +9,8 @@ import pytest
 from nodes import binary_network
 
 import minigrad as mg
-from minigrad.testing import certificate
+from minigrad.testing import certificate, trials, verdicts
+from minigrad.testing.layers import Certificate
 from minigrad.testing.live import points_for
 from minigrad.testing.models import Model, truth
 from minigrad.testing.moments import Problem
@@ -380,7 +381,7 @@ def test_a_generator_of_the_functions_own_is_refused():
 
     def fn():
         return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=mg.Generator(1)))
-    with pytest.raises(ValueError, match="hand rng to every bernoulli"):
+    with pytest.raises(ValueError, match="pass rng to every bernoulli"):
         mg.testing.check_estimator(fn, logits)
 
 
@@ -389,7 +390,7 @@ def test_other_noise_is_refused():
 
     def fn(rng):
         return mg.expected(mg.bernoulli(logits, ESTIMATORS.Reinforce(), rng=rng) * rng.normal((1,)))
-    with pytest.raises(ValueError, match="draw data and other noise beforehand"):
+    with pytest.raises(ValueError, match="draw data and other noise outside fn"):
         mg.testing.check_estimator(fn, logits)
 
 
@@ -538,6 +539,10 @@ def test_gauss_points_integrate_over_the_uniform_numbers():
         np.testing.assert_allclose(weight @ function(u), mean, atol=2e-5)
 
 
+def equal_contexts(node):
+    return node.context is not None and not node.coupled and len(np.unique(node.context, axis=0)) < len(node.context)
+
+
 def wrong_where(condition):
     """REINFORCE, twice as large where a condition on the node holds."""
     class Wrong(ESTIMATORS.Reinforce):
@@ -560,11 +565,112 @@ def wrong_where(condition):
     (lambda node: node.coupled and node.samples == 1, "Wrong only where a term stands outside expected"),
     (lambda node: node.coupled and len(node.value) == 4, "Wrong only where"),
     (lambda node: (node.logits == 0).any(), "Wrong only where two rows are equal and a logit is exactly 0"),
+    (lambda node: (node.cost == 0).any(), "Wrong only where some costs are exactly 0. Smallest"),
+    (lambda node: (node.logits == 0).sum() == node.logits.size > 1, "Wrong only where all logits are 0. Smallest"),
+    (lambda node: (np.abs(node.logits) == 0.6).sum() > 2, "Wrong only where logits of a sample are equal, up to their"),
+    (lambda node: equal_contexts(node), "Wrong only where rows share a context. Smallest"),
+    (lambda node: np.ptp(np.abs(node.logits)[np.abs(node.logits) < 39]) > 11, "one bit is very rarely 1. Smallest"),
+    (lambda node: (np.abs(node.logits) < 39).sum(axis=1).max() > 6,
+     "Wrong only where a sample has 8 units and all bits are uncertain. Smallest"),
     (lambda node: node._evaluation.path, "Wrong only where a rule above runs this one again"),
     (lambda node: True, "Wrong in the simplest problem already. Smallest problem that shows it: 2 units; 2 rows;"),
 ])
 def test_a_fault_comes_with_the_property_that_brings_it_out(condition, words):
     assert words in mg.testing.examine(wrong_where(condition)).fault()
+
+
+class Remembers(mg.Estimator):
+    """REINFORCE that counts its passes, wrong after some numbers of them."""
+
+    needs = {"cost"}
+    unbiased = True
+
+    def __init__(self, wrong):
+        self.wrong, self.state = wrong, {"count": 0}
+
+    def backward(self, node):
+        count = int(node.memory["count"])
+        node.propose(count=count + 1)
+        return node.cost * (node.value - node.probs) * (2 if self.wrong(count) else 1)
+
+
+@pytest.mark.parametrize("updates", [2, 9, 25, 39])
+def test_a_memory_is_tried_after_each_number_of_updates(updates):
+    finding = verdict(Remembers(lambda count: count == updates)).finding
+    assert finding.where == f"Wrong only where the memory had {updates} updates"
+
+
+def test_a_right_memory_passes_after_each_number_of_updates():
+    found = verdict(Remembers(lambda count: count > 40))
+    assert found.finding is None
+    assert found.updates == pytest.approx(1e-11)
+    assert "One problem was tried after each number of updates up to 40" in str(found)
+    assert verdict(ESTIMATORS.Reinforce()).updates is None
+
+
+class ManyEvaluations(ESTIMATORS.Reinforce):
+    """REINFORCE with a baseline that does not know the sample: the mean cost at many values of all bits."""
+
+    needs = {"cost", "cost_at"}
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def backward(self, node):
+        values = np.linspace(0.1, 0.9, 5)
+        baseline = np.mean([node.cost_at(np.full(node.shape, x), rows="one by one") for x in values], axis=0)
+        return self.factor * (node.cost - baseline) * (node.value - node.probs)
+
+
+@pytest.fixture
+def little_work(monkeypatch):
+    """Budgets that are small, so that they are soon spent."""
+    monkeypatch.setattr(trials, "MOST_WORK", 250)
+    monkeypatch.setattr(verdicts, "MOST_WORK", 500)
+    monkeypatch.setattr(Certificate, "most_evaluations", 2_000)
+
+
+def test_a_rule_with_many_evaluations_is_sampled_and_the_report_says_so(little_work):
+    before = trials.work.done
+    report = mg.testing.examine(ManyEvaluations(1.0))
+    assert trials.work.done - before < 2 * 250 * len(report.verdict.covered)
+    assert report.unbiased
+    assert report.verdict.too_long > 2
+    assert f"Not decided exactly: {report.verdict.too_long} problems would take too many evaluations" in repr(report)
+    assert "not decided exactly: to enumerate all outcomes takes more than 2000 evaluations of the cost" in repr(report)
+
+
+def test_a_rule_with_few_evaluations_is_decided():
+    report = mg.testing.examine(ESTIMATORS.Reinforce())
+    assert report.verdict.too_long == 0
+    assert "decided" not in repr(report)
+
+
+def test_a_wrong_rule_with_many_evaluations_is_simplified_as_far_as_work_allows(little_work):
+    before = trials.work.done
+    finding = verdict(ManyEvaluations(1.1)).finding
+    assert "the mean is 1.1 times the gradient" in finding.fault
+    assert "It takes too many evaluations of the cost to try all simpler problems" in finding.where
+    assert trials.work.done - before < 1_500
+
+
+def test_sizes_that_are_equal_or_rare():
+    def logits(**options):
+        return Model(Circumstances(**options)).start["logits"]
+    assert (logits(rows=1, equal="at 0") == 0).all()
+    assert logits(rows=1, units=3, equal="of either sign").tolist() == [[0.6, 0.6, -0.6]]
+    assert logits(rows=1, rare=True, logit=12.0).tolist() == [[-0.8, -12]]
+    assert (np.abs(logits(rows=1, units=8, live=3)) < 1).all()
+
+
+def test_costs_are_exactly_0_or_rarely_large():
+    bits = np.array([[[0.0, 1.0]], [[1.0, 0.0]], [[1.0, 1.0]]])
+    zero, large, plain = (Model(Circumstances(rows=1, costs=costs)).costs(np, bits, 0.0, 0.0)
+                          for costs in ("sometimes 0", "rarely large", "curved"))
+    np.testing.assert_array_equal(zero[0][:, 0] == 0, [True, True, False])
+    np.testing.assert_array_equal(zero[1][:, 0] == 0, [True, True, False])
+    np.testing.assert_allclose((large[0] - plain[0])[:, 0], [100, 0, 100])
 
 
 def test_two_properties_at_once_are_both_named():
@@ -575,7 +681,7 @@ def test_two_properties_at_once_are_both_named():
 
 def test_the_report_says_what_was_covered():
     text = repr(mg.testing.examine(ESTIMATORS.Reinforce()))
-    assert "passes 20 problems (20 enumerated): 1, 2, 3, 5 or 17 units, 1, 2, 3, 5, 9 or 33 rows, 0, 1, 3" in text
+    assert "passes 30 problems (30 enumerated): 1, 2, 3, 5, 8 or 17 units, 1, 2, 3, 5, 9 or 33 rows, 0, 1, 3" in text
     assert "nothing is said beyond them. A bias of 1e-11 of the size of the costs would have been found" in text
     assert "with probability 0.99 where samples were drawn" in str(verdict(ESTIMATORS.ARMS()))
 
@@ -595,13 +701,13 @@ def test_a_rule_may_refuse_in_its_own_name():
     assert found.finding is None
     assert found.refused == [words]
     assert f"It refuses: {words}" in str(found)
-    assert max(c.units for c in found.covered) == 5
+    assert max(c.units for c in found.covered) == 8
 
 
 def test_a_rule_may_ask_for_a_context():
     found = verdict(refusing(lambda node: node.context is None, "Refuses: expected a context"))
     assert found.finding is None
-    assert all(c.context for c in found.covered)
+    assert all(c.context or c.shared for c in found.covered)
 
 
 def test_another_error_is_a_fault():

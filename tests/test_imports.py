@@ -39,9 +39,11 @@ LAZY = {
     ("draws", "cpu.philox"): "loads Numba",
     ("tables", "cpu.tables"): "loads Numba",
     ("warm", "cpu.tables"): "loads Numba",
+    ("draws", "cpu.noise"): "loads Numba",
     ("probabilities", "cpu.probabilities"): "loads Numba",
     ("warm", "cpu.probabilities"): "loads Numba",
     ("warm", "cpu.philox"): "loads Numba",
+    ("warm", "cpu.noise"): "loads Numba",
     ("warm", "cpu.adam"): "loads Numba",
     ("device.arrays", "cuda.simulator.cupy"): "stands in for CuPy in Numba's simulator only",
 }

@@ -28,9 +28,10 @@ from demos import (
 )
 from minigrad.kernels.cpu import tile, vectors
 from minigrad.testing import mutants
+from tests.test_lessons_1_to_6 import SMALL as EARLIER
 
 ROOT = Path(__file__).resolve().parents[1]
-LESSONS = {
+SMALL = {       # arguments, and names of the lesson with values that take less time
     relaxations: (["--samples", "200"], {"LESSONS": 3}),
     one_rule_four_names: (["--samples", "20"], {}),
     depth: ([], {"DEPTH": 2}),
@@ -45,9 +46,9 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-@pytest.mark.parametrize("demo", LESSONS, ids=lambda demo: demo.__name__)
+@pytest.mark.parametrize("demo", SMALL, ids=lambda demo: demo.__name__)
 def test_a_lesson_asks_prints_a_table_saves_a_picture_and_ends_with_ideas(demo, tmp_path, capsys, monkeypatch):
-    arguments, small = LESSONS[demo]
+    arguments, small = SMALL[demo]
     for name, value in small.items():
         monkeypatch.setattr(demo, name, value)
     assert demo.__doc__.splitlines()[0].endswith("?")
@@ -77,9 +78,9 @@ def test_every_demo_is_listed_once_with_its_question(capsys, monkeypatch):
         assert re.search(rf"^ +{name} +{re.escape(course.question(name))}$", printed, re.MULTILINE)
 
 
-def test_lessons_7_to_13_are_those_tested_here():
-    assert set(course.COURSE[6:]) == {demo.__name__.removeprefix("demos.")
-                                     for demo in (*LESSONS, write_your_own_rule)}
+def test_every_lesson_is_tested_here_or_with_those_before():
+    tested = [demo.__name__.removeprefix("demos.") for demo in (*EARLIER, *SMALL, write_your_own_rule)]
+    assert sorted(course.COURSE) == sorted(tested)
 
 
 def test_a_demo_that_does_not_say_how_to_run_it_is_named():
@@ -177,6 +178,7 @@ def test_another_rule_under_one_of_the_names_is_not(name, rule, monkeypatch):
 # -- a rule of one's own ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_harness_passes_what_is_right_and_tells_what_is_not(monkeypatch):
     lesson = write_your_own_rule
     monkeypatch.setattr(lesson, "RULES", [lesson.LikelyFlip, lesson.WrongOdds, lesson.SecondHand])
@@ -191,6 +193,7 @@ def test_the_harness_passes_what_is_right_and_tells_what_is_not(monkeypatch):
     assert not reports["SecondHand"].unbiased
 
 
+@pytest.mark.slow
 def test_a_flip_with_the_wrong_weight_does_not_pass(monkeypatch):
     lesson = write_your_own_rule
     monkeypatch.setattr(lesson, "RULES", [mutants.Flip, mutants.FlipUnweighted, mutants.FlipByOwnNoise])

@@ -24,6 +24,14 @@ BLIND_SPOTS = {
     "float32 at 1e-3": ["HalfPrecisionInside"],
     "never below a replaying rule": ["WrongWhenNested", "MindsWhatIsBelow"],
     "exact for what was not enumerated": ["SkipsExpensiveBatches"],
+    "costs are never 0": ["ZeroCostIsPadding", "ZeroCostIsMissing", "NothingToLearn"],
+    "costs are never rarely large": ["OutliersClipped", "FarOutliersDropped", "TimesTheSizeClipped"],
+    "three live units at most": ["SixMostUncertain", "SevenMostUncertain", "TooManyUndecided"],
+    "logits of a sample differ": ["MostUncertainTogether", "UndecidedTogether", "OppositeTogether",
+                                  "EqualLogitsAveraged", "EqualLogitsOnce", "SortedBySize"],
+    "rows have contexts of their own": ["OwnRowInContext", "FirstOfContext", "UndeclaredContexts"],
+    "five numbers of updates": ["EveryTenthPass", "EverySeventhPass", "OneLatePass"],
+    "live units of a sample are of one size": ["DivisorFloored", "DivisorFlooredLow", "RareUnitsForgotten"],
 }
 
 

@@ -9,6 +9,7 @@ import minigrad as mg
 from minigrad import sharing
 from minigrad.kernels import count_work
 from minigrad.kernels.specification import adam_step as specified_adam
+from minigrad.ops.packed import Factored
 from minigrad.optim import SGD, Adam, AdamW
 
 GRADIENTS = [[0.5, -2.0], [-1.5, 0.25], [3.0, 0.0], [1e-3, 4.0]]
@@ -176,11 +177,12 @@ def test_zero_grad_forgets():
     assert x.grad is None
 
 
+@pytest.mark.parametrize("momentum", [0, 0.5])
 @pytest.mark.parametrize("block", [1, 4])
-def test_a_factored_gradient_moves_a_gated_weight_as_the_dense_one_does(block):
+def test_a_factored_gradient_moves_a_gated_weight_as_the_dense_one_does(block, momentum):
     def trained(look):
         layer = mg.nn.GatedLinear(6, 8, mg.Generator(1), block=block, dtype=np.float64)
-        optimiser = SGD(layer, lr=0.1)
+        optimiser = SGD(layer, lr=0.1, momentum=momentum)
         gates = (mg.Generator(2).uniform((5, 8 // block)) < 0.4).astype(float)
         for _ in range(3):
             optimiser.zero_grad()
@@ -188,6 +190,7 @@ def test_a_factored_gradient_moves_a_gated_weight_as_the_dense_one_does(block):
             if look:
                 assert layer.weight.grad.shape == (8, 6)        # looking at it multiplies it out
             optimiser.step()
+        assert look or momentum or isinstance(layer.weight.gradient, Factored)      # it was not multiplied out
         return layer.weight.numpy()
 
     np.testing.assert_allclose(trained(look=False), trained(look=True), rtol=1e-12)
@@ -359,12 +362,15 @@ def test_a_state_of_another_optimiser_is_refused_before_anything_changes():
         with pytest.raises(ValueError, match=r"(0|1) mean"):
             adam.load_state_dict(other.state_dict())
     np.testing.assert_equal(adam.state_dict(), before)
+    with pytest.raises(ValueError, match=r"unexpected, or of another shape or dtype: 1 mean, 1 square\."):
+        adam.load_state_dict(Adam([x, y]).state_dict())         # those of 0 are as expected
 
 
 @pytest.mark.parametrize(("make", "complaint"), [
     (lambda x: SGD([x]), "learning rate above 0, got lr=None"),
     (lambda x: SGD([x], -0.1), "learning rate above 0, got lr=-0.1"),
     (lambda x: SGD([x], 0.1, momentum=1.0), r"momentum in \[0, 1\)"),
+    (lambda x: SGD([x], 0.1, momentum="0.5"), r"momentum in \[0, 1\)"),
     (lambda x: SGD([x], 0.1, max_norm=0.0), "max_norm > 0"),
     (lambda x: SGD([x.detach()], 0.1), "requires_grad=True"),
     (lambda x: SGD([{"parameters": [x]}, {"parameters": [x]}], 0.1), "found one in two"),
@@ -389,7 +395,7 @@ def test_lazy_is_a_bool(kind):
         kind([parameter()], 0.1, lazy=1)
 
 
-@pytest.mark.parametrize("junk", [np.ones(2), "weight", None])
+@pytest.mark.parametrize("junk", [np.ones(2), "weight", None, mg.tensor([1.0]), parameter() * 2])
 def test_what_cannot_be_trained_is_not_ignored(junk):
     with pytest.raises(ValueError, match="expected modules and leaves"):
         SGD([parameter(), junk], 0.1)
@@ -434,6 +440,8 @@ def test_an_optimiser_says_what_it_is():
     def falling(step):
         return 0.1
 
+    assert repr(AdamW([x])) == "AdamW(lr=0.001, weight_decay=0.01, betas=(0.9, 0.999), epsilon=1e-08, steps=0; 1 " \
+                               "parameter, 2 numbers)"
     groups = [{"parameters": [x], "lr": falling}, {"parameters": [y]}]
     assert repr(Adam(groups)) == "Adam(lr=falling, 0.001, betas=(0.9, 0.999), epsilon=1e-08, steps=0; 2 parameters, " \
                                  "5 numbers)"

@@ -16,6 +16,7 @@ from scipy import stats
 
 import minigrad as mg
 from minigrad.kernels import philox_uniforms
+from minigrad.ops import special
 
 
 def test_the_same_seed_draws_the_same_and_each_draw_afresh():
@@ -47,6 +48,44 @@ def test_distributions(draw, distribution):
     """Kolmogorov–Smirnov at a level of 1e-8 with a fixed seed: it cannot fail by chance from run to run."""
     numbers = getattr(mg.Generator(11), draw)((20_000,)).ravel()
     assert stats.kstest(numbers, distribution.cdf).pvalue > 1e-8
+
+
+@pytest.mark.parametrize("event_ndim", [0, 1, 2])
+@pytest.mark.parametrize("draw", ["normal", "logistic"])
+def test_noise_of_a_unit_depends_on_nothing_else(draw, event_ndim):
+    """Neither on the rows before it in a batch, nor on how many units there are, nor on the dtype."""
+    whole = getattr(mg.Generator(5), draw)((6, 3, 4), event_ndim=event_ndim)
+    per_row = 1 if event_ndim == 2 else 3 if event_ndim == 1 else 12
+    half = getattr(mg.Generator(5, sample_offset=2 * per_row), draw)((4, 3, 4), event_ndim=event_ndim)
+    np.testing.assert_array_equal(whole[2:], half)
+    narrow = getattr(mg.Generator(5), draw)((6, 3, 4), np.float32, event_ndim)
+    np.testing.assert_array_equal(narrow, whole.astype(np.float32))
+    if event_ndim == 1:
+        np.testing.assert_array_equal(whole[..., :3], getattr(mg.Generator(5), draw)((6, 3, 3)))
+
+
+def test_noise_is_the_quantile_of_the_uniform_numbers():
+    u = mg.Generator(5).uniform((300, 20))
+    np.testing.assert_allclose(mg.Generator(5).normal((300, 20)), special.ndtri(u), rtol=2e-15)
+    np.testing.assert_allclose(mg.Generator(5).logistic((300, 20)), np.log(u / (1 - u)), rtol=1e-15, atol=3e-16)
+
+
+def test_a_generator_with_uniform_numbers_of_its_own_makes_noise_of_them():
+    class Given(mg.Generator):
+        def uniform(self, shape, dtype=np.float64, event_ndim=1):
+            return np.broadcast_to([1e-20, 0.5, 0.75], shape).astype(dtype)
+
+    np.testing.assert_allclose(Given(5).normal((1, 3)), [[special.ndtri(1e-20), 0, special.ndtri(0.75)]])
+    np.testing.assert_allclose(Given(5).logistic((1, 3)), [[np.log(1e-20), 0, np.log(3)]])
+
+
+@pytest.mark.parametrize("draw", ["uniform", "normal", "logistic"])
+def test_a_draw_that_is_refused_is_not_counted(draw):
+    rng = mg.Generator(5)
+    for shape, options in (((2.0, 3), {}), ((2, 3), {"event_ndim": 3}), ((2, 3), {"dtype": "float16"})):
+        with pytest.raises((TypeError, ValueError), match=f"{draw}: expected"):
+            getattr(rng, draw)(shape, **options)
+        assert rng.draws == 0
 
 
 def test_integers_cover_their_range_evenly():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import minigrad as mg
+from demos.__main__ import COURSE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,6 +50,10 @@ def test_readme_names_every_rule_once():
     cells = [cell for line in README.splitlines() if line.startswith("| ") for cell in line.split("|")[2:3]]
     named = [name for cell in cells for name in re.findall(r"\w+", cell) if name in mg.estimators.__all__]
     assert sorted(named) == sorted(mg.estimators.__all__)
+
+
+def test_readme_links_every_lesson_in_the_order_of_the_course():
+    assert [name for name in re.findall(r"\]\(demos/(\w+)\.py\)", README) if name in COURSE] == list(COURSE)
 
 
 def test_links_to_files_lead_somewhere():

@@ -186,8 +186,11 @@ def test_an_estimate_has_to_have_the_shape_and_dtype_of_its_node():
             return np.zeros(node.shape, np.float32)
 
     for rule in (Short(), Wide()):
-        with pytest.raises(ValueError, match="expected an estimate of"):
+        with pytest.raises(ValueError, match=r"expected an estimate of .*\(4, 3\) and dtype float64, got"):
             passed_back(rule, per_row)
+    single = leaf(np.zeros((4, 3)), np.float32)
+    with pytest.raises(ValueError, match=r"expected an estimate of .*and dtype float32 or float64, got \(3,\)"):
+        mg.expected(mg.bernoulli(single, Short()).sum(axis=1)).backward()
 
 
 def test_a_value_to_try_has_to_have_the_shape_and_dtype_of_the_node():
@@ -257,10 +260,32 @@ def test_rows_one_by_one_where_rows_share_a_cost_and_together_where_they_do_not(
     close(*rule.seen)
 
 
+@pytest.mark.parametrize("rows", ["together", "one by one"])
+def test_many_alternatives_are_tried_like_one(rows):
+    """Where rows share a cost, and where they do not."""
+    alternatives = (np.random.default_rng(1).random((5, 4, 3)) < 0.5).astype(float)
+    rule = Probe(lambda node: (node.cost_at(alternatives, rows), [node.cost_at(x, rows) for x in alternatives]),
+                 "cost_at")
+    for cost in (lambda b: (b.sum() - 3) ** 2 * b[0, 0], per_row):
+        passed_back(rule, cost)
+        at_once, one_by_one = rule.seen
+        assert at_once.shape == (5, 4, 1)
+        close(at_once, np.stack(one_by_one), **EXACT)
+
+
+def test_what_is_not_recorded_cannot_be_differentiated_again():
+    rule = Probe(lambda node: node.cost, "cost")
+    rule.differentiable = True
+    a = leaf(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"'cost' is not recorded, .*Set differentiable = False"):
+        mg.grad(per_row(mg.bernoulli(a, rule)), a, create_graph=True)
+
+
 def test_replays_are_counted_also_those_within_replays():
     a = leaf(np.zeros((4, 3)))
     top = mg.bernoulli(a, Probe(lambda node: node.cost_and_grad_at(node.value), "cost_and_grad_at"))
     below = mg.bernoulli(top - leaf(0.5), ARM())
+    assert (top.primitive.replays, below.primitive.replays) == (0, 0)
     mg.expected(below.sum(axis=1)).backward()
     assert (top.primitive.replays, below.primitive.replays) == (1 + 2, 2)
     b = mg.bernoulli(a, LocalExpectation())
@@ -358,6 +383,29 @@ def test_context_reaches_the_rule_by_rows_and_gets_no_gradient():
     assert context.grad is None
     with pytest.raises(ValueError, match="leading axes"):
         mg.bernoulli(a, rule, context=np.zeros((3, 2)))
+
+
+def test_a_context_of_numpy_is_a_context():
+    rule = Probe(lambda node: node.context)
+    mg.expected(mg.bernoulli(leaf(np.zeros((4, 3))), rule, context=np.arange(8.0).reshape(4, 2)).sum(axis=1)).backward()
+    np.testing.assert_array_equal(rule.seen, np.arange(8.0).reshape(4, 2))
+    rule = Probe(lambda node: node.context)
+    passed_back(rule, per_row)
+    assert rule.seen is None
+
+
+@pytest.mark.parametrize("rule", [lambda: Probe(lambda node: node.value), lambda: Reinforce("mean"), StraightThrough])
+def test_a_node_without_units_asks_no_rule(rule):
+    rule, a = rule(), leaf(np.zeros((4, 0)))
+    before = rule.state_dict()
+    mg.expected(mg.bernoulli(a, rule).sum(axis=1)).backward()
+    assert a.grad.shape == (4, 0)
+    assert not hasattr(rule, "seen")
+    np.testing.assert_equal(rule.state_dict(), before)
+    if rule.differentiable:
+        found = mg.grad(mg.expected(mg.bernoulli(a, rule).sum(axis=1)), a, create_graph=True)
+        assert isinstance(found, mg.Tensor)
+        assert found.shape == (4, 0)
 
 
 # -- exact enumeration, against which all of this is measured ---------------------------------------

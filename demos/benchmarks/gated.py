@@ -12,16 +12,22 @@ the sparse formats of torch and SciPy, and plain Numba loops.  The last, which a
 batch of 128 and blocks of 1 and 16 alone, unless ``--all`` is given.  All results are compared before
 they are timed.
 
-    efficiency = density × time of dense NumPy / time of minigrad
+    share of the roofline = least time that this processor allows / time of minigrad
 
-is 1 where closed blocks cost nothing at all.  Needs threadpoolctl, and matplotlib for the picture.
+is 1 where no program could be faster (``roofline``).  It is given for warm weights, which the call before has used, and
+for cold weights, which come from memory.  Needs threadpoolctl, and matplotlib for the picture.
 """
 
 import argparse
 from dataclasses import dataclass
-from itertools import cycle, product
+from itertools import product
+from statistics import median
+from time import process_time
 
-from demos.benchmarks import gpu, layer, measure, step
+import numpy as np
+
+from demos.benchmarks import gpu, layer, measure, roofline, step
+from demos.benchmarks.layer import rotating
 from minigrad import devices
 
 DENSITIES = 0.02, 0.05, 0.1, 0.25, 0.5, 1.0
@@ -31,8 +37,9 @@ QUICK = {"batch": [4], "density": [0.25, 1.0], "block": [1, 8], "size": [(64, 12
          "rounds": 3, "network": [(64, 128, 10)], "burst": 1e-4, "all": True}
 USUAL = {"batch": [1, 32, 128, 512], "density": list(DENSITIES), "block": [1, 8, 16, 32], "size": list(LAYERS),
          "threads": [1, 2], "rounds": 7, "network": list(NETWORKS), "burst": 5e-3}
-TITLES = {"forward": "forward", "dx": "gradient of the input", "both": "forward and backward",
-          "step": "training step"}
+TITLES = {"forward": "forward", "dx": "gradient of the input", "dw": "gradient of the weight", "sgd": "step of SGD",
+          "both": "forward and backward", "step": "training step"}
+USUAL_PARTS = "forward", "sgd", "both"
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,16 @@ class Row:
     share_open: float       # of the gates that were drawn
     threads: int
     seconds: dict
+    least: float | None = None          # seconds that the processor allows, with warm weights
+    cold: tuple | None = None           # with cold weights: seconds of minigrad, seconds that the processor allows
 
     @property
-    def efficiency(self):
-        return self.share_open * self.ratio("NumPy")
+    def warm_share(self):
+        return None if self.least is None else self.least / self.seconds["minigrad"]
+
+    @property
+    def cold_share(self):
+        return None if self.cold is None else self.cold[1] / self.cold[0]
 
     def ratio(self, library):
         """How many times as long as minigrad a library takes."""
@@ -67,6 +80,8 @@ def main(argv=None):
         print_profile(options)
         return []
     print(f"{options.dtype}, median of {options.rounds} interleaved rounds")
+    core = roofline.measured(options.dtype)
+    print(core)
     rows = []
     for count in options.threads:
         with measure.threads(count):
@@ -74,7 +89,7 @@ def main(argv=None):
             cases = product(options.size, options.batch, options.block, options.density)
             if options.part != "step":
                 for case in measure.progress(list(cases)):
-                    rows += of_layer(options, count, *case)
+                    rows += of_layer(options, core, count, *case)
             cases = product(options.network, options.batch, options.block, options.density)
             if options.part in (None, "step"):
                 for case in measure.progress(list(cases)):
@@ -114,26 +129,34 @@ def sizes(text):
     return tuple(map(int, text.split("x")))
 
 
-def of_layer(options, threads, size, batch, block, density):
+def of_layer(options, core, threads, size, batch, block, density):
     """The rows of one layer: forward, and both ways; with the sparse libraries also dx alone."""
     if size[1] % block:
         return
     sparse = options.all or (batch == 128 and block in (1, 16) and density < 1 and threads == options.threads[0])
     made = layer.Layer(batch, *size, block, density, options.dtype)
     prepared = {name: make(made) for name, make in layer.libraries(sparse).items()}
-    for part in [options.part] if options.part else layer.PARTS if sparse else ("forward", "both"):
+    for part in [options.part] if options.part else layer.PARTS if sparse else USUAL_PARTS:
         functions = {name: parts[part] for name, parts in prepared.items() if part in parts}
         runs = {name: rotating(function, made.pool)
                 for name, function in layer.agreeing(made, functions, part).items()}
         seconds = measure.interleaved(runs, options.rounds, options.burst)
+        least, cold = shares(core, part, made, functions["minigrad"], options.rounds) if threads == 1 else (None, None)
         yield Row(part, size, batch, block, density, made.density, threads,
-                  dict.fromkeys(functions) | seconds)
+                  dict.fromkeys(functions) | seconds, least, cold)
 
 
-def rotating(function, pool):
-    """A function that calls `function` with the next input of the pool."""
-    inputs = cycle(pool)
-    return lambda: function(next(inputs))
+def shares(core, part, made, function, rounds):
+    """(least seconds with warm weights, (seconds, least seconds) with cold weights) of a part of a layer."""
+    warm, cold = (sum(core.seconds(*one) for one in roofline.of_layer(part, made, cold=cold)) for cold in (False, True))
+    other = np.zeros(2 * core.sizes[2], np.uint8)
+    times = []
+    for i in range(rounds):
+        other += 1                      # leaves nothing else in the caches
+        begin = process_time()
+        function(i % len(made.pool))
+        times.append(process_time() - begin)
+    return warm, (median(times), cold)
 
 
 def of_step(options, threads, size, batch, block, density):
@@ -157,8 +180,9 @@ def print_tables(rows):
         group = [row for row in rows if of(row) == (part, size, threads)]
         blocks = list(dict.fromkeys(row.block for row in group))
         title = f"{'-'.join(map(str, size))}, {TITLES[part]}, {threads} thread{'s' * (threads > 1)}"
-        print(f"\n{title}: ms of minigrad, efficiency, NumPy / minigrad, torch / minigrad")
-        print("batch density" + "".join(f"{f'blocks of {block}':>27}" for block in blocks))
+        print(f"\n{title}: ms, speed-up over NumPy, over torch"
+              + (", share of the roofline with warm weights, with cold ones" if group[0].least else ""))
+        print("batch density" + "".join(f"{f'blocks of {block}':>{33 if group[0].least else 21}}" for block in blocks))
         for batch, density in dict.fromkeys((row.batch, row.density) for row in group):
             line = [row for row in group if (row.batch, row.density) == (batch, density)]
             print(f"{batch:5}{density:8g}" + "".join(map(cell, line)))
@@ -175,7 +199,8 @@ def print_tables(rows):
 def cell(row):
     torch = f"{row.ratio('torch'):6.1f}" if "torch" in row.seconds else f"{'-':>6}"
     ours = 1e3 * row.seconds["minigrad"]
-    return f"{ours:9.{2 if ours >= 1 else 3}f}{row.efficiency:6.2f}{row.ratio('NumPy'):6.1f}{torch}"
+    shares = f"{row.warm_share:6.2f}{row.cold_share:6.2f}" if row.least else ""
+    return f"{ours:9.{2 if ours >= 1 else 3}f}{row.ratio('NumPy'):6.1f}{torch}{shares}"
 
 
 def milliseconds(row, name):

@@ -5,7 +5,9 @@ computation to a function that computes this part for one input of the layer's p
 
     forward   out = gates · (x Wᵀ + b)
     dx        dX = g W, for the cotangent g of the open blocks
-    both      forward, then dX, dW = gᵀ x and db from g
+    dw        dW = gᵀ x
+    sgd       W -= rate · gᵀ x and b -= rate · Σ g, in place
+    both      forward, then dX, dW and db from g
 
 The comparison favours the other libraries.  If a library can write into an existing array, it gets one, and sparse
 formats are prepared beforehand.  For minigrad, the time includes the gate lists and the allocation of results.  A dense
@@ -15,12 +17,14 @@ library computes the layer without its gates; multiplying by the gates would tak
 import warnings
 from functools import cache
 from importlib.util import find_spec
+from itertools import cycle
 
 import numpy as np
 
 from minigrad import kernels
 
-PARTS = "forward", "dx", "both"
+PARTS = "forward", "dx", "dw", "sgd", "both"
+RATE = 1e-3
 
 
 class Layer:
@@ -60,6 +64,7 @@ def minigrad(layer):
     weight, bias, block = layer.weight, layer.bias, layer.block
     dw = np.empty_like(weight)
     cotangents = [layer.packed(i) for i in layer.pool]
+    trained, shift = weight.copy(), bias.copy()
 
     def forward(i):
         return kernels.gated_linear(layer.x[i], weight, bias, layer.gates[i], block)
@@ -67,6 +72,15 @@ def minigrad(layer):
     def dx(i):
         g = cotangents[i]
         return kernels.gated_linear_dx(g, weight, layer.gates[i], g.blocks, block)
+
+    def weights(i):
+        g = cotangents[i]
+        return kernels.gated_linear_dw(g, layer.x[i], layer.gates[i], g.blocks, block, out=dw)
+
+    def sgd(i):
+        g = cotangents[i]
+        kernels.gated_linear_sgd(g, layer.x[i], layer.gates[i], g.blocks, trained, shift, RATE)
+        return trained, shift
 
     def both(i):
         x, gates = layer.x[i], layer.gates[i]
@@ -76,13 +90,14 @@ def minigrad(layer):
                 kernels.gated_linear_dw(g, x, gates, out.blocks, block, out=dw),
                 kernels.gated_linear_db(g, gates, out.blocks, block))
 
-    return {"forward": forward, "dx": dx, "both": both}
+    return {"forward": forward, "dx": dx, "dw": weights, "sgd": sgd, "both": both}
 
 
 def numpy_dense(layer):
     weight, bias = layer.weight, layer.bias
     cotangents = [layer.packed(i).to_dense() for i in layer.pool]
     out, dx, dw = np.empty_like(cotangents[0]), np.empty_like(layer.x[0]), np.empty_like(weight)
+    trained, shift = weight.copy(), bias.copy()
 
     def forward(i):
         np.matmul(layer.x[i], weight.T, out=out)
@@ -94,11 +109,19 @@ def numpy_dense(layer):
     # For one example, multiply is faster than matmul.
     times = np.multiply if len(dx) == 1 else np.matmul
 
+    def weights(i):
+        return times(cotangents[i].T, layer.x[i], out=dw)
+
+    def sgd(i):
+        weights(i)
+        np.multiply(dw, RATE, out=dw)
+        return np.subtract(trained, dw, out=trained), np.subtract(shift, RATE * cotangents[i].sum(axis=0), out=shift)
+
     def both(i):
         g = cotangents[i]
         return forward(i), cotangent_of_x(i), times(g.T, layer.x[i], out=dw), g.sum(axis=0)
 
-    return {"forward": forward, "dx": cotangent_of_x, "both": both}
+    return {"forward": forward, "dx": cotangent_of_x, "dw": weights, "sgd": sgd, "both": both}
 
 
 def torch_dense(layer):
@@ -108,6 +131,7 @@ def torch_dense(layer):
     x = [torch.from_numpy(layer.x[i]) for i in layer.pool]
     cotangents = [torch.from_numpy(layer.packed(i).to_dense()) for i in layer.pool]
     out, dx, dw = map(torch.empty_like, (cotangents[0], x[0], weight))
+    trained, shift = weight.clone(), bias.clone()
 
     def forward(i):
         return torch.addmm(bias, x[i], weight.t(), out=out)
@@ -115,11 +139,17 @@ def torch_dense(layer):
     def cotangent_of_x(i):
         return torch.mm(cotangents[i], weight, out=dx)
 
+    def weights(i):
+        return torch.mm(cotangents[i].t(), x[i], out=dw)
+
+    def sgd(i):
+        return trained.addmm_(cotangents[i].t(), x[i], alpha=-RATE), shift.sub_(cotangents[i].sum(0), alpha=RATE)
+
     def both(i):
         g = cotangents[i]
         return forward(i), cotangent_of_x(i), torch.mm(g.t(), x[i], out=dw), g.sum(0)
 
-    return {"forward": forward, "dx": cotangent_of_x, "both": both}
+    return {"forward": forward, "dx": cotangent_of_x, "dw": weights, "sgd": sgd, "both": both}
 
 
 def torch_csr(layer):
@@ -250,7 +280,7 @@ def agreeing(layer, functions, part):
         except RuntimeError:        # torch: not implemented for this format
             continue
         arrays = [plain(array) for array in (result if isinstance(result, tuple) else [result])]
-        if part != "dx":            # dense libraries do not multiply by the gates
+        if part in ("forward", "both"):         # dense libraries do not multiply by the gates
             arrays[0] = arrays[0] * mask
         agreeing[name] = function
         if expected is None:
@@ -266,6 +296,12 @@ def assert_close(name, array, wanted):
     error, size = abs(array - wanted).max(), abs(wanted).max()
     if not error <= rtol * size:
         raise AssertionError(f"{name} differs from minigrad by {error:.2g} in entries of up to {size:.2g}")
+
+
+def rotating(function, pool):
+    """A function that calls `function` with the next input of the pool."""
+    inputs = cycle(pool)
+    return lambda: function(next(inputs))
 
 
 def plain(array):

@@ -27,6 +27,10 @@ class HostBlocks(OpenBlocks):
     examples = property(lambda self: self._listed_by_block()[0])
     positions = property(lambda self: self._listed_by_block()[1])
 
+    def __reduce__(self):
+        """Copies and pickles hold the lists by example."""
+        return HostBlocks, (self.shape, self.indptr, self.indices, self.block_indptr, self.binary)
+
     @property
     def nbytes(self):
         lists_by_block = 0 if self._by_block is None else 2

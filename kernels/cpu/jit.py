@@ -25,9 +25,9 @@ from .threads import on_worker
 _FAST = {"reassoc", "contract", "nsz"}
 
 
-def kernel(function, fastmath=_FAST):
+def kernel(function, fastmath=_FAST, **options):
     """Compile `function` lazily, once per dtype, with a cache on disk where one is writable."""
-    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    options |= {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         compiled = numba.njit(cache=True, **options)(function)
         return compiled if numba.config.DISABLE_JIT else compiled_on_worker(tolerant(compiled))
@@ -38,6 +38,14 @@ def kernel(function, fastmath=_FAST):
 def exact(function):
     """Like `kernel`, with IEEE arithmetic as written: no reordering, no fusing."""
     return kernel(function, fastmath=False)
+
+
+def inlined(function):
+    """Like `exact`, for a function whose body is put where it is called.
+
+    There the compiler knows the arrays, and that they do not overlap. A loop over many arrays is then much faster.
+    """
+    return kernel(function, fastmath=False, inline="always")
 
 
 def compiled_on_worker(dispatcher):

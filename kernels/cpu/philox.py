@@ -1,35 +1,42 @@
-"""Philox and the gate comparison as scalar functions, compiled for the CPU.
+"""Philox and the comparison that makes gates, compiled for the CPU.
 
-Kernels for a GPU (`cuda.philox`) call `four_words`, `unit_interval` and `gate` as well: Numba compiles the same source
-for both.
+Kernels for a GPU (`cuda.philox`) call the scalar functions `four_words`, `unit_interval` and `gate` as well: Numba
+compiles the same source for both.
+
+The compiler makes vectors of a loop over numbers that do not depend on each other. So `fill` computes 64 counters at a
+time, and `bernoulli_gates` 512 gates, step by step.
 """
 
-import math
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from ..philox import FAR, INVERSE_LN2, LN2_HIGH, LN2_LOW, M0, M1, ROUNDS, TAYLOR, W0, W1
-from .jit import exact
+from .arithmetic import from_bits, polynomial, product
+from .jit import exact, inlined
+
+#: Counters that are computed at a time. Each gives four numbers.
+LANES = 64
+#: Gates that are computed at a time.
+GATES = 512
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(M0), np.uint64(M1)
 _KEY_STEP_0, _KEY_STEP_1 = np.uint32(W0), np.uint32(W1)
 _HALF_WORD = np.uint64(32)
-_HALVES = 0.5 ** np.arange(math.ceil(FAR * INVERSE_LN2) + 1)
+
+
+@exact
+def one_round(c0, c1, c2, c3, k0, k1):
+    """One round of Philox4x32 on four words, all uint32."""
+    p0 = np.uint64(c0) * _MULTIPLIER_0
+    p1 = np.uint64(c2) * _MULTIPLIER_1
+    return (np.uint32(np.uint32(p1 >> _HALF_WORD) ^ c1 ^ k0), np.uint32(p1),
+            np.uint32(np.uint32(p0 >> _HALF_WORD) ^ c3 ^ k1), np.uint32(p0))
 
 
 @exact
 def four_words(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10 of one counter and key, all uint32."""
     for _ in range(ROUNDS):
-        p0 = np.uint64(c0) * _MULTIPLIER_0
-        p1 = np.uint64(c2) * _MULTIPLIER_1
-        c0 = np.uint32(np.uint32(p1 >> _HALF_WORD) ^ c1 ^ k0)
-        c1 = np.uint32(p1)
-        c2 = np.uint32(np.uint32(p0 >> _HALF_WORD) ^ c3 ^ k1)
-        c3 = np.uint32(p0)
+        c0, c1, c2, c3 = one_round(c0, c1, c2, c3, k0, k1)
         k0 = np.uint32(k0 + _KEY_STEP_0)
         k1 = np.uint32(k1 + _KEY_STEP_1)
     return c0, c1, c2, c3
@@ -43,63 +50,96 @@ def unit_interval(bits, double):
     return (np.float64(bits >> np.uint32(9)) + 0.5) * 2.0**-23
 
 
+@inlined
+def fill(seed, stream, draw, sample_offset, first, groups, double, words, out):
+    """Uniform numbers in out (4 LANES,), by LANES counters. words (4, LANES), uint32, is room for the words.
+
+    Counter i belongs to group i % groups of sample i // groups. The counters are first, first + 1, and so on.
+    """
+    c0, c1, c2, c3 = words[0], words[1], words[2], words[3]
+    sample, group = first // groups, first % groups
+    for i in range(LANES):
+        c0[i], c1[i], c2[i], c3[i] = group, sample_offset + sample, draw, stream
+        group += 1
+        if group == groups:
+            sample, group = sample + 1, 0
+    k0, k1 = np.uint32(seed), np.uint32(seed >> _HALF_WORD)
+    for _ in range(ROUNDS):
+        for i in range(LANES):
+            c0[i], c1[i], c2[i], c3[i] = one_round(c0[i], c1[i], c2[i], c3[i], k0, k1)
+        k0, k1 = np.uint32(k0 + _KEY_STEP_0), np.uint32(k1 + _KEY_STEP_1)
+    for i in range(LANES):
+        out[4 * i] = unit_interval(c0[i], double)
+        out[4 * i + 1] = unit_interval(c1[i], double)
+        out[4 * i + 2] = unit_interval(c2[i], double)
+        out[4 * i + 3] = unit_interval(c3[i], double)
+
+
+@exact
+def store(numbers, first, groups, out):
+    """Copy the numbers of the counters from `first` on to out (samples, units).
+
+    The last group of a sample may have more numbers than units. The counters may go on behind the last sample.
+    """
+    samples = out.shape[0]
+    sample, unit, k = first // groups, 4 * (first % groups), 0
+    while k < len(numbers) and sample < samples:
+        row = out[sample, unit:]
+        part = numbers[k:k + len(row)]
+        for i in range(len(part)):
+            row[i] = part[i]
+        k += 4 * groups - unit
+        sample, unit = sample + 1, 0
+
+
 @exact
 def uniforms(seed, stream, draw, sample_offset, out):
     """Fill out (samples, units); see `draws.philox_uniforms`."""
-    k0 = np.uint32(seed)
-    k1 = np.uint32(seed >> _HALF_WORD)
-    draw, stream = np.uint32(draw), np.uint32(stream)
-    double = out.itemsize == 8
-    samples, units = out.shape
-    for s in range(samples):
-        sample = np.uint32(sample_offset + s)
-        row = out[s]
-        for group in range(units // 4):
-            words = four_words(np.uint32(group), sample, draw, stream, k0, k1)
-            row[4 * group] = unit_interval(words[0], double)
-            row[4 * group + 1] = unit_interval(words[1], double)
-            row[4 * group + 2] = unit_interval(words[2], double)
-            row[4 * group + 3] = unit_interval(words[3], double)
-        rest = units % 4
-        if rest:
-            words = four_words(np.uint32(units // 4), sample, draw, stream, k0, k1)
-            for w in range(rest):
-                row[units - rest + w] = unit_interval(words[w], double)
+    groups = (out.shape[1] + 3) // 4
+    words, numbers = np.empty((4, LANES), np.uint32), np.empty(4 * LANES)
+    for first in range(0, len(out) * groups, LANES):
+        fill(seed, stream, draw, sample_offset, first, groups, out.itemsize == 8, words, numbers)
+        store(numbers, first, groups, out)
 
 
-@intrinsic
-def product(typingctx, a, b):
-    """a · b in double precision, rounded before anything is added to it, as NumPy does.
+@exact
+def power_and_rest(logit):
+    """(2⁻ⁿ, r) with exp(-|logit|) = 2⁻ⁿ exp(r), both in double precision."""
+    distance = abs(np.float64(logit))
+    distance = FAR if distance > FAR else distance
+    n = np.int64(product(distance, INVERSE_LN2) + 0.5)
+    r = (product(n, LN2_HIGH) - distance) + product(n, LN2_LOW)
+    return from_bits((np.int64(1023) - n) << np.int64(52)), r
 
-    The compiler for GPUs would fuse it with the addition and round once.
-    """
-    def write(context, builder, signature, arguments):
-        if "nvptx" not in builder.module.triple:
-            return builder.fmul(*arguments)
-        double = ir.DoubleType()
-        rounded = builder.module.declare_intrinsic("llvm.nvvm.mul.rn.d", (), ir.FunctionType(double, [double, double]))
-        return builder.call(rounded, arguments)
 
-    return types.float64(types.float64, types.float64), write
+@exact
+def is_open(logit, u, e):
+    """u < sigmoid(logit), where e = exp(-|logit|)."""
+    return product(u, 1.0 + e) < (e if logit < 0 else 1.0)
 
 
 @exact
 def gate(logit, u):
     """u < sigmoid(logit) for a finite logit, in double precision; see `draws.bernoulli_gates`."""
-    distance = np.float64(-logit if logit < 0 else logit)
-    if distance > FAR:
-        distance = FAR
-    n = int(product(distance, INVERSE_LN2) + 0.5)
-    r = (product(n, LN2_HIGH) - distance) + product(n, LN2_LOW)
-    e = TAYLOR[0]
-    for t in range(1, len(TAYLOR)):
-        e = product(e, r) + TAYLOR[t]
-    e *= _HALVES[n]
-    return product(u, 1.0 + e) < (e if logit < 0 else 1.0)
+    power, r = power_and_rest(logit)
+    return is_open(logit, u, polynomial(r, TAYLOR) * power)
 
 
 @exact
 def bernoulli_gates(logits, u, out):
     """out = 1 where `gate` is true, else 0; one-dimensional arrays."""
+    powers, rests, e = np.empty(GATES), np.zeros(GATES), np.empty(GATES)
+    for first in range(0, len(out), GATES):
+        last = first + GATES
+        _some_gates(logits[first:last], u[first:last], out[first:last], powers, rests, e)
+
+
+@exact
+def _some_gates(logits, u, out, powers, rests, e):
+    """The same for at most GATES gates. The three last arrays are room for parts of the exponential."""
     for i in range(len(out)):
-        out[i] = gate(logits[i], u[i])
+        powers[i], rests[i] = power_and_rest(logits[i])
+    for i in range(GATES):
+        e[i] = polynomial(rests[i], TAYLOR)
+    for i in range(len(out)):
+        out[i] = is_open(logits[i], u[i], e[i] * powers[i])

@@ -2,7 +2,7 @@
 
 `layers`, `packed`, `gates` and `draws` check arguments and then call `driver`, which offers the functions of
 `cpu.driver`. The type of the arrays decides which of the two is called (`backend`). Read on in this order: `layout`
-(what lies where), `lists` (how it is made), `plain` (the products as they can be read), `epilogue`, `philox`,
+(what lies where), `lists` (how it is made), `plain` (the products as they can be read), `epilogue`, `philox`, `noise`,
 `driver`. Then come `shared` (the same products with the tile of textbooks), and `dispatch` with the files that it
 names, for the products as they are used.
 
@@ -41,5 +41,5 @@ read it (`errors`). The next transfer to the host raises before it returns anyth
 the same device gives the same bits. (In the whole engine, one operation is CuPy's and adds by atomics:
 `ops.scatter_add`, the cotangent of an index that names a place more than once.)
 
-**Random bits** come from the same scalar functions as on the CPU (`cpu.philox`), bit for bit.
+**Random bits** come from the same scalar functions as on the CPU (`cpu.philox`, `cpu.noise`), bit for bit.
 """

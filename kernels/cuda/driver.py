@@ -7,7 +7,7 @@ of open blocks have room for all blocks, with zeros behind the open ones.
 import numpy as np
 
 from ..device import arrays, transfer, work
-from . import dispatch, epilogue, lists, philox
+from . import dispatch, epilogue, lists, noise, philox
 from .blocks import DeviceBlocks, zeros
 from .errors import marks
 from .grid import THREADS, for_each, launch, resident
@@ -113,9 +113,17 @@ def gate_products(g, values, gates, blocks, out):
 
 def uniforms(seed, stream, draw, sample_offset, shape, dtype):
     """Uniform numbers (samples, units); see `draws.philox_uniforms`."""
-    out = empty(shape, dtype)
-    for_each(philox.uniforms, out.size, *_halves(seed), stream, draw, sample_offset, out)
-    return out
+    return _drawn(philox.uniforms, seed, stream, draw, sample_offset, shape, dtype)
+
+
+def normals(seed, stream, draw, sample_offset, shape, dtype):
+    """Normal numbers (samples, units); see `draws.philox_normals`."""
+    return _drawn(noise.normals, seed, stream, draw, sample_offset, shape, dtype)
+
+
+def logistics(seed, stream, draw, sample_offset, shape, dtype):
+    """Logistic numbers (samples, units); see `draws.philox_logistics`."""
+    return _drawn(noise.logistics, seed, stream, draw, sample_offset, shape, dtype)
 
 
 def bernoulli_gates(logits, u):
@@ -126,9 +134,11 @@ def bernoulli_gates(logits, u):
     return out
 
 
-def _halves(seed):
-    """The two words of the key."""
-    return seed & 0xFFFFFFFF, seed >> 32
+def _drawn(kernel, seed, stream, draw, sample_offset, shape, dtype):
+    """An array that the kernel fills. The seed becomes the two words of the key."""
+    out = empty(shape, dtype)
+    for_each(kernel, out.size, seed & 0xFFFFFFFF, seed >> 32, stream, draw, sample_offset, out)
+    return out
 
 
 def _pairs(blocks, x_blocks):

@@ -28,6 +28,7 @@ the weight: out + (flipped − unit) · column.  This takes much less time than 
 
 from inspect import signature
 from string import ascii_letters
+from typing import Any
 
 import numpy as np
 
@@ -51,25 +52,25 @@ class Flips:
            [[0., 1.]]])
     """
 
-    def __init__(self, base, flipped, units):
+    def __init__(self, base: Any, flipped: Any, units: Any) -> None:
         self.base, self.flipped, self.units = base, flipped, units
         self.shape = (len(units), *base.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.units)
 
-    def __getitem__(self, chunk):
+    def __getitem__(self, chunk: slice) -> "Flips":
         """The alternatives in a slice."""
         return Flips(self.base, self.flipped[chunk], self.units[chunk])
 
-    def at_units(self, x):
+    def at_units(self, x: Any) -> Any:
         """The entries of x at the units that differ, (K, rows).  x broadcasts to the shape of ``base``."""
         if not np.ndim(x):
             return x
         return np.broadcast_to(x, self.base.shape)[np.arange(len(self.base), like=self.base), self.units]
 
 
-def stack(x):
+def stack(x: Any) -> Any:
     """Alternatives as one array with a leading axis."""
     if isinstance(x, Flips):
         out = np.repeat(x.base[None], len(x), axis=0)
@@ -78,12 +79,12 @@ def stack(x):
     return np.stack(x) if isinstance(x, list) else x
 
 
-def of_shape(x, shape):
+def of_shape(x: Any, shape: tuple[int, ...]) -> Any:
     """The alternatives x, reshaped so that each of them has ``shape``."""
     return x if x.shape[1:] == shape else stack(x).reshape(len(x), *shape)
 
 
-def evaluate(primitive, out, operands, batched, options):
+def evaluate(primitive: Any, out: Any, operands: list[Any], batched: dict[int, Any], options: dict[str, Any]) -> Any:
     """A primitive at all alternatives: in one call if it has a batching function, otherwise in a loop.
 
     The loop also handles packed units, and arrays among the options.

@@ -1,6 +1,7 @@
 """Error messages for unsuitable arguments.  Each one says what was expected, what arrived, and what to do."""
 
 import functools
+from collections.abc import Collection, Iterable
 from numbers import Number
 from typing import Any
 
@@ -20,7 +21,7 @@ TRANSLATIONS = {
 OTHER_NAMES = frozenset(TRANSLATIONS)
 
 
-def check_names(name, parameters, options):
+def check_names(name: str, parameters: Collection[str], options: dict[str, Any]) -> None:
     """Raise a TypeError if ``options`` has an argument name of another library.  ``parameters`` are the right names."""
     for theirs, (ours, written) in TRANSLATIONS.items():
         if theirs in options and ours in parameters:
@@ -28,7 +29,7 @@ def check_names(name, parameters, options):
                             f"Write {ours}={written(options[theirs])}")
 
 
-def with_names_checked(function):
+def with_names_checked(function: Any) -> Any:
     """``function`` with a check of its argument names (``check_names``)."""
     parameters = function.__code__.co_varnames[:function.__code__.co_argcount]
 
@@ -41,7 +42,7 @@ def with_names_checked(function):
     return checked
 
 
-def operand_error(name: str, operands: Any) -> Any:
+def operand_error(name: str, operands: Iterable[Any]) -> Any:
     """A TypeError for the first operand that no primitive can use.  None if all operands can be used."""
     for x in operands:
         library = type(x).__module__.partition(".")[0]
@@ -62,13 +63,13 @@ def operand_error(name: str, operands: Any) -> Any:
     return None
 
 
-def missing_array_error(name: str, operands: Any) -> TypeError:
+def missing_array_error(name: str, operands: Iterable[Any]) -> TypeError:
     """A TypeError for a primitive that needs arrays and got a number or None."""
     got = [described(x) for x in operands if not hasattr(x, "shape")]
     return TypeError(f"{name}: expected Tensors or arrays, got {' and '.join(got)}. Use mg.tensor(x) or np.array(x)")
 
 
-def shape_error(name, expected, remedy, **arguments):
+def shape_error(name: str, expected: str, remedy: str, **arguments: Any) -> ValueError:
     """A ValueError for arrays whose shapes do not fit together.  ``name`` is the primitive.
 
     >>> import numpy as np

@@ -151,7 +151,8 @@ def gated_vjp_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 def gated_vjp_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
+        which = "all" if wanted == ALL and not isinstance(g, Packed) else "open"    # packed: 0 at closed blocks
+        return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, which)
     ungated = multiply(g, linear(x, weight, bias))
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
 

@@ -11,6 +11,9 @@ Before the backward pass, the graph finds the level of every cotangent.  It star
 primitive, the ``demand`` gives the level of the output's cotangent as a function of the levels of its arguments.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from minigrad.kernels import Packed
@@ -19,12 +22,12 @@ from minigrad.kernels.device import arrays
 NOTHING, OPEN, ALL = 0, 1, 2
 
 
-def as_the_argument(levels):
+def as_the_argument(levels: dict[int, int]) -> int:
     """Demand of a function that is zero exactly where its argument is zero, such as tanh."""
     return max(levels.values())
 
 
-def where_not_zero(levels):
+def where_not_zero(levels: dict[int, int]) -> int:
     """Demand of a function whose derivative is zero wherever its value is zero, such as relu."""
     return OPEN
 
@@ -50,15 +53,17 @@ class Factored:
 
     __array_ufunc__ = None          # so that array + Factored calls __radd__
 
-    def __init__(self, weight, factors, multiply_out, descend, rows, axis=0):
+    def __init__(self, weight: Any, factors: tuple[Any, ...], multiply_out: Callable[[], Any],
+                 descend: Callable[[Any, float], None], rows: Any, axis: int = 0) -> None:
         self.shape, self.dtype = weight.shape, weight.dtype
         self.factors = factors
         self.to_dense = multiply_out
         self.descend = descend
         self.rows, self.axis = rows, axis
 
-    def is_finite(self):
-        finite = True
+    def is_finite(self) -> Any:
+        """Whether all factors are finite."""
+        finite: Any = True
         for x in self.factors:
             finite = finite & is_finite(x.values if isinstance(x, Packed) else x)
         return finite
@@ -77,7 +82,7 @@ class Factored:
 COMPACT = (Packed, Factored)
 
 
-def is_finite(gradient):
+def is_finite(gradient: Any) -> Any:
     """Whether a gradient has neither NaN nor infinity.  For a factored gradient, whether its factors have neither.
 
     Returns a bool, or for a gradient on a GPU an array without axes on the GPU.
@@ -91,18 +96,29 @@ def is_finite(gradient):
     return bool(np.isfinite(np.vdot(entries, entries)) or np.isfinite(entries).all())
 
 
-def dense(value):
+def dense(value: Any) -> Any:
     """A packed or factored value as an ordinary array; any other value unchanged."""
     return value.to_dense() if isinstance(value, COMPACT) else value
 
 
-def as_wanted(cotangent, x, wanted):
-    """The cotangent of packed units ``x``: packed if only open blocks are wanted, dense if all entries are."""
-    if wanted == ALL:
-        return dense(cotangent)
+def as_wanted(cotangent: Any, x: Packed, wanted: int) -> Any:
+    """The cotangent of packed units ``x``: packed if only open blocks are wanted, dense if all entries are.
+
+    A packed cotangent stays packed in any case.  It is 0 at closed blocks.  So kernels can skip these blocks although
+    all entries are wanted, for example below ``relu``, whose derivative at a closed block is 0.
+    """
     if isinstance(cotangent, Packed):
         return cotangent
+    if wanted == ALL:
+        return dense(cotangent)
     return Packed.gather(np.broadcast_to(cotangent, x.shape), x.blocks, x.block)
+
+
+def total(first: Any, second: Any) -> Any:
+    """The sum of two cotangents of one value.  Packed and dense make dense."""
+    if isinstance(first, Packed) != isinstance(second, Packed):
+        first, second = dense(first), dense(second)
+    return first + second
 
 
 def on_open_blocks(product, g, out, args, options):

@@ -26,6 +26,12 @@ ROWS, UNITS = 4, 2
 COPIES = 25_000     # copies of the batch, which are the samples if the noise cannot be enumerated
 WARM_UP = 3         # updates of the memories before they are frozen
 
+# A rule may evaluate the cost many times in one estimate.  Then less is tried, so that it takes no minutes.
+MOST_EVALUATIONS = 25_000       # for exact moments
+MANY, FEWER_STATES = 100, 2     # evaluations in one estimate, from which on noise is compared in so many states
+ROWS_OF_WORK = 2_000            # an evaluation of so many rows takes twice the time of one of few rows
+LEAST = 100                     # samples, however long they take
+
 
 class Layers:
     """Two layers of binary units, and weighted costs of both.  The first layer is the input of the second.
@@ -89,17 +95,27 @@ class Layers:
 class Certificate(Problem):
     """The layers as a problem.  Its samples are copies of the batch, which are drawn at once."""
 
+    most_evaluations = MOST_EVALUATIONS
+
     def __init__(self, rule: Estimator) -> None:
         self.layers = Layers(rule).warm()
         super().__init__(self.layers.loss, self.layers.params)
 
+    def moments(self, groups: int, samples: int, seed: int) -> Moments:
+        _, made = self.estimate(random.Generator(seed))
+        if made > MANY:
+            self.states = FEWER_STATES
+        return super().moments(groups, samples, seed)
+
     def sampled_moments(self, samples: int, seed: int) -> Moments:
-        if not self.independent(ROWS, seed):
-            return super().sampled_moments(samples, seed)       # copies would influence each other
-        many = Layers(self.layers.rules[0], copies=COPIES)
+        _, made = self.estimate(random.Generator(seed))
+        if not self.independent(ROWS, seed):        # copies would influence each other
+            return super().sampled_moments(max(min(samples, MOST_EVALUATIONS // made), LEAST), seed)
+        copies = max(min(COPIES, int(ROWS_OF_WORK / ROWS * (MOST_EVALUATIONS / 2 / made - 1))), LEAST)
+        many = Layers(self.layers.rules[0], copies=copies)
         many.rules = self.layers.rules
         gradients = many.gradients(many.loss(random.Generator(seed)))
-        estimates = np.concatenate([g.reshape(COPIES, -1) for g in gradients], axis=1) * COPIES
+        estimates = np.concatenate([g.reshape(copies, -1) for g in gradients], axis=1) * copies
         if not np.isfinite(estimates).all():
             raise AssertionError("not finite: an estimate of the certificate is NaN or infinite")
         return moments_of(estimates, many.evaluations)

@@ -1,8 +1,8 @@
 """The loss of one problem of the certificate, and its true gradient.
 
 Nearly all logits are ±40: such bits are certain, but costs depend on them all the same.  One or two bits are
-*live*, in a few small problems all of them.  So the joint outcomes of everything random stay few, with 17 units and 33
-rows as well.
+*live*, in a few small problems all of them.  So the joint outcomes of everything random stay few, with 17 units and
+33 rows as well.
 
 The true gradient is a four-point difference of the expected loss, which is a sum over all outcomes, computed
 with NumPy alone.  No derivative of ours takes part, and no rule: it is computed once for each problem and kept.

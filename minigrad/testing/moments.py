@@ -78,6 +78,10 @@ class Problem:
         ``params`` has another form, or one of its Tensors does not require a gradient.
     """
 
+    states = STATES
+    most_evaluations = float("inf")     # of the cost, for exact moments
+    given_up = False                    # whether exact moments would take more
+
     def __init__(self, fn: Callable[..., Tensor], params: Any) -> None:
         self.fn, self.params = fn, params
         if isinstance(params, Tensor):
@@ -168,9 +172,10 @@ class Problem:
         """The number of outcomes of the first group of rows, while all other noise is constant."""
         tape, count = Tape(), 0
         while tape.rewind():
-            self.estimate(Choices(Noise(tape, 0, groups), seed))
+            _, made = self.estimate(Choices(Noise(tape, 0, groups), seed))
             count += 1
-            if count > samples:
+            self.given_up = 3 * groups * count * made > self.most_evaluations       # in all groups together
+            if count > samples or self.given_up:
                 raise OverflowError("more outcomes than samples")
         return count
 
@@ -228,7 +233,7 @@ class Problem:
     def undetermined(self, seed: int) -> str | None:
         """The name of a coordinate at which two estimates from the same noise differ, or None."""
         rng = random.Generator(seed)
-        for i in range(STATES):
+        for i in range(self.states):
             first, second = (self.estimate(rng.fork(2, i))[0] for _ in range(2))
             if (first != second).any():
                 return self.coordinates[int(np.argmax(first != second))]
@@ -243,7 +248,7 @@ class Problem:
             start, _ = self.estimate(Choices(Noise(0), seed))
         except Continuous:      # the rule uses one seed for all rows
             return False
-        for state in range(1, STATES + 1):
+        for state in range(1, self.states + 1):
             parts = [self.estimate(Choices(Noise(state, group, groups), seed))[0] for group in range(groups)]
             whole, _ = self.estimate(Choices(Noise(state), seed))
             scale = np.abs(parts).max(axis=0) + np.abs(start) + np.abs(whole)

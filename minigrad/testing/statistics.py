@@ -179,6 +179,9 @@ class EstimatorReport:
     def notes(self) -> list[str]:
         """Sentences about broken claims and relaxed samples in the graph."""
         notes = [f"claims to be unbiased, but not in this graph: {claim}" for claim in self.problem.broken_claims]
+        if self.problem.given_up:
+            notes.append("not decided exactly: to enumerate all outcomes takes more than "
+                         f"{self.problem.most_evaluations} evaluations of the cost, so samples were drawn")
         if self.problem.relaxed:
             names = ", ".join(map(repr, self.problem.relaxed))
             notes.append(f"the samples of {names} are relaxed; the exact gradient is for samples of 0 and 1")

@@ -2,8 +2,12 @@
 
 Where the noise is finite, the mean is a sum over all joint outcomes of everything random.  A rule that computes
 with its uniform numbers is integrated by Gauss's rule, with one live bit.  What neither of them can do is sampled.
+
+A rule may evaluate the cost many times in one estimate.  ``work`` counts evaluations, so that such a rule is given up
+or gets fewer samples after a certain amount of work, the same on every machine.
 """
 
+import threading
 import warnings
 from contextlib import contextmanager
 from copy import deepcopy
@@ -29,7 +33,10 @@ COARSE = 1e-5           # the same, of an integrated one
 ROUNDING = 4e-15        # the same, relative to the offset of the costs
 SAMPLED_ROWS = 40_000   # drawn at once for a sampled mean
 PASSES = 1_000          # drawn one by one, where rows of the estimate depend on each other
-FEWER = 10              # times fewer of both after each number of updates
+MOST_WORK = 6_000       # evaluations that an enumeration, or a set of samples, may take
+ROWS_OF_WORK = 500      # an evaluation of so many rows takes twice the time of one of few rows
+LEAST_PASSES = 100      # however long they take
+HALF, FEWER = 2, 10     # times fewer of both: where other problems are integrated; after each number of updates
 SIGNIFICANCE = 1e-8     # of one sampled problem
 FINER = 4               # times smaller cells confirm what was integrated
 POWER = 2.33            # standard errors: a bias that is this far beyond the critical one is found in 99 of 100
@@ -37,6 +44,20 @@ POWER = 2.33            # standard errors: a bias that is this far beyond the cr
 
 class TooMany(OverflowError):
     """More joint outcomes than may be tried."""
+
+
+class TooLong(TooMany):
+    """More evaluations than may be made."""
+
+
+class Work(threading.local):
+    """How many evaluations of costs were made, weighted by their rows.  Each thread has its own count."""
+
+    done: float = 0.0
+    limit: float = float("inf")     # beyond which a fault is not simplified
+
+
+work = Work()
 
 
 # ---- trials --------------------------------------------------------------------------------------------------
@@ -55,6 +76,7 @@ class Outcome:
     runs: int
     moved: bool = True      # whether any estimate was other than 0
     stderr: np.ndarray = None
+    too_long: bool = False  # whether it was sampled because an enumeration takes too many evaluations of the cost
 
     @property
     def detectable(self):
@@ -135,6 +157,9 @@ class Trial:
     def gradients(self, loss):
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         found = evaluation.backward(list(self.params.values()))
+        shared, rows = evaluation.shared, len(self.model.is_live)
+        self.calls, self.evaluations = 1 + shared.calls, 1 + shared.replays
+        work.done += self.calls + self.evaluations * rows / ROWS_OF_WORK
         return {name: found.get(p, np.zeros(p.shape, p.dtype)) for name, p in self.params.items()}
 
     def estimate(self, rng):
@@ -150,7 +175,7 @@ class Trial:
 
     def over(self, generator, most):
         """The mean over all runs of a tape, the number of runs, and whether any estimate was other than 0."""
-        tape, mean, runs, moved = Tape(), 0.0, 0, False
+        tape, mean, runs, moved, until = Tape(), 0.0, 0, False, work.done + MOST_WORK
         while tape.rewind():
             estimate = self.estimate(generator(tape))
             mean = mean + tape.probability * estimate
@@ -158,6 +183,8 @@ class Trial:
             runs += 1
             if runs >= ENOUGH and runs > share_done(tape) * most * SLACK:
                 raise TooMany(f"more than {most} joint outcomes")
+            if work.done > until:
+                raise TooLong(f"more than {MOST_WORK} evaluations")
             if not np.isfinite(estimate).all():
                 break
         return mean, runs, moved
@@ -177,12 +204,15 @@ class Trial:
     def sampled(self, fewer=1):
         """From many copies of the batch at once, or pass by pass where rows of the estimate are not independent."""
         c = self.circumstances
-        copies = SAMPLED_ROWS // (fewer * c.rows * self.model.group)
-        if self.rows_by_themselves():
+        alone = self.rows_by_themselves()
+        most = ROWS_OF_WORK * max((MOST_WORK - self.calls) / self.evaluations, 1)
+        copies = max(int(min(SAMPLED_ROWS / fewer, most)) // (c.rows * self.model.group), 2)
+        passes = int(np.clip(MOST_WORK / self.calls, LEAST_PASSES, PASSES // fewer))
+        if alone:
             estimates = self.several(copies).estimate(random.Generator(5))
             estimates = np.concatenate(self.by_copy(estimates, copies), axis=1)
         else:
-            estimates = np.array([self.estimate(random.Generator(5).fork(i)) for i in range(PASSES // fewer)])
+            estimates = np.array([self.estimate(random.Generator(5).fork(i)) for i in range(passes)])
         error = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
         found = self.outcome(estimates.mean(axis=0), FINE, "sampled", len(estimates), bool(estimates.any()))
         found.allowed = found.allowed + critical(SIGNIFICANCE, error.size) * error
@@ -193,6 +223,7 @@ class Trial:
         """Whether a batch is estimated as if its rows were alone: copies of it give the same estimates."""
         c = self.circumstances
         if c.coupled or c.graphs > 1:
+            self.estimate(random.Generator(6))
             return False
         alone, first = self.beside_copies(3)
         return bool((np.abs(first - alone) <= 1e-9 * truth(c).size).all())
@@ -259,13 +290,16 @@ METHODS = ("enumerated", "integrated", "sampled")
 def attempt(rule, c, how):
     """The outcome of one problem by one method; None if the rule's claim does not cover it."""
     if how == "integrated" and c.all_live:      # Gauss's rule is for one live bit
-        how = "sampled"
+        with quiet():
+            return Trial(rule, alone(c)).sampled(HALF) if suits(rule, alone(c)) else None
     c = {"enumerated": lambda c: c, "integrated": smooth, "sampled": alone}[how](c)
     if not suits(rule, c):
         return None
     with quiet():
         try:
             return getattr(Trial(rule, c), how)()
+        except TooLong:
+            return replace(Trial(rule, alone(c)).sampled(), too_long=True)
         except TooMany:
             if how != "enumerated":
                 raise
@@ -316,7 +350,10 @@ def confirmed(rule, found):
     if found.how != "integrated" or not found.wrong.any():
         return found
     with quiet():
-        again = Trial(rule, found.circumstances).integrated(FINER)
+        try:
+            again = Trial(rule, found.circumstances).integrated(FINER)
+        except TooLong:
+            return replace(Trial(rule, alone(found.circumstances)).sampled(), too_long=True)
         if (np.abs(again.mean - found.mean) <= found.allowed).all() or not again.wrong.any():
             return again
         return Trial(rule, alone(found.circumstances)).sampled()

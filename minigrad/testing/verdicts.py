@@ -7,7 +7,7 @@ What is left names the property that brought the fault out.
 from dataclasses import dataclass, fields, replace
 
 from minigrad.testing.problems import LAST_UPDATE, PROBLEMS, Circumstances, pairwise_cover
-from minigrad.testing.trials import after_each_update, attempt, confirmed, method, refusal, remembers
+from minigrad.testing.trials import after_each_update, attempt, confirmed, method, refusal, remembers, work
 
 #: For each property, values from the simplest on: what a failing problem is simplified to.
 SIMPLEST = {
@@ -23,6 +23,8 @@ SIMPLEST = {
 ALTERNATIVES = [("context", True), ("rows", 1), ("rows", 3), ("rows", 9), ("units", 1), ("units", 3), ("units", 5),
                 ("updates", 3), ("sign", "negative"), ("logit", 6.0), ("below", "exact")]
 MOST_RUNS = 600         # of all problems with these values together
+MOST_LIVE = 10          # bits of a simplified problem
+MOST_WORK = 20_000      # evaluations of costs, from which on a problem is not simplified any more
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Verdict:
     covered : the circumstances of all problems that the rule passed.
     refused : what the rule said where it refused a problem by name.
     power : for each way in which means were found, the largest bias that may have been missed, relative to the costs.
+    too_long : how many problems take too many evaluations of the cost to be enumerated, and were sampled.
     updates : the largest bias that may have been missed after some number of updates up to LAST_UPDATE; None for a
         rule without memory.
     """
@@ -58,6 +61,7 @@ class Verdict:
     refused: list
     power: dict
     updates: float | None = None
+    too_long: int = 0
 
     def __str__(self):
         if self.finding is not None:
@@ -69,17 +73,25 @@ class Verdict:
         text = (f"passes {len(c)} problems ({counts}): {tried['units']} units, {tried['rows']} rows, "
                 f"{tried['updates']} updates of a memory, costs of scale {tried['scale']}, live logits up to "
                 f"{span['logit'][-1]:g}; nothing is said beyond them. ")
-        text += "A bias of " + ", of ".join(
-            f"{power:.1g}{' of the size of the costs' * (number == 0)}{f' where means are {how}' * (len(self.how) > 1)}"
-            for number, (how, power) in enumerate(self.power.items())) + " would have been found"
-        if "sampled" in self.how:
-            text += ", with probability 0.99 where samples were drawn"
+        text += self.stated_power()
+        if self.too_long:
+            text += (f". Not decided exactly: {self.too_long} problem{'s' * (self.too_long > 1)} would take too many "
+                     "evaluations of the cost, and samples were drawn instead")
         if self.updates is not None:
             text += (f". One problem was tried after each number of updates up to {LAST_UPDATE}: a bias of "
-                     f"{self.updates:.1g} would have been found")
+                     f"{self.updates:.1g} of the size of the costs would have been found")
         for words in self.refused:
             text += f". It refuses: {words}"
         return text
+
+    def stated_power(self):
+        """Which bias would have been found, in words."""
+        (how, power), *others = self.power.items()
+        text = f"A bias of {power:.1g} of the size of the costs would have been found"
+        if others:
+            text += f" where means are {how}"
+            text += "".join(f", and one of {power:.1g} where they are {how}" for how, power in others)
+        return text + ", with probability 0.99 where samples were drawn" * ("sampled" in self.power)
 
 
 def listed(values):
@@ -91,7 +103,7 @@ def listed(values):
 def verdict(rule, thorough=False):
     """Try a rule, which claims to be unbiased, on all problems; stop at the first fault."""
     how = method(rule)
-    covered, counts, refused, power, updates = [], {}, [], {}, None
+    covered, counts, refused, power, updates, too_long = [], {}, [], {}, None, 0
     finding = None
     for c in pairwise_cover() if thorough else PROBLEMS:
         try:
@@ -110,6 +122,7 @@ def verdict(rule, thorough=False):
             break
         covered.append(found.circumstances)
         counts[found.how] = counts.get(found.how, 0) + 1
+        too_long += found.too_long
         power[found.how] = max(power.get(found.how, 0.0), float(found.detectable.max()))
     if finding is None and covered and remembers(rule):
         for found in after_each_update(rule, how):
@@ -119,7 +132,7 @@ def verdict(rule, thorough=False):
             updates = max(updates or 0.0, float(found.detectable.max()))
     if finding is None and not covered:
         finding = Finding(f"refuses all problems: {refused[0]}", "Nothing is known about it", PROBLEMS[0])
-    return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power, updates)
+    return Verdict(counts, finding, covered, list(dict.fromkeys(refused)), power, updates, too_long)
 
 
 def raised(error, c):
@@ -128,11 +141,21 @@ def raised(error, c):
 
 
 def tried(rule, c, how):
-    """The outcome of a problem; None if a rule cannot be tried on it.  An error is no verdict."""
+    """The outcome of a problem; None if a rule cannot be tried on it, it is too large, or too much was tried.
+
+    An error is no verdict.
+    """
+    if work.done > work.limit or too_large(c):
+        return None
     try:
         return attempt(rule, c, how)
     except Exception:
         return None
+
+
+def too_large(c):
+    """Whether a problem has too many live bits to be tried where a fault is simplified."""
+    return c.all_live and c.units * c.rows > MOST_LIVE
 
 
 def fails(rule, c, how):
@@ -143,6 +166,17 @@ def fails(rule, c, how):
 
 def simplified(rule, found, how):
     """The finding on the smallest problem on which a rule still fails."""
+    work.limit = work.done + MOST_WORK
+    try:
+        finding = simplest_finding(rule, found, how)
+        if work.done > work.limit:
+            finding.where += ". It takes too many evaluations of the cost to try all simpler problems"
+    finally:
+        work.limit = float("inf")
+    return finding
+
+
+def simplest_finding(rule, found, how):
     found = one_property(rule, found, how) or shrunk(rule, found, how)
     names = unlike_the_simplest(found.circumstances)
     if len(names) > 1:
@@ -163,6 +197,8 @@ def simplified(rule, found, how):
 def unlike_the_simplest(c):
     """The names of properties that are not those of the simplest problem."""
     names = [f.name for f in fields(c) if getattr(c, f.name) != f.default]
+    if too_large(replace(c, rows=Circumstances.rows)):      # so whether the fault needs one row is not known
+        names = [name for name in names if name != "rows"]
     return [name for name in names if name != "live" or c.live > 1]     # one live bit is a matter of the method
 
 

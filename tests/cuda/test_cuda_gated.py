@@ -17,7 +17,7 @@ class OpenOnly(mg.Estimator):
     needs_closed_gates = False
 
     def backward(self, node):
-        return node.grad
+        return node.grad * node.value
 
 
 def train(device, rule, both_sides):
@@ -60,4 +60,7 @@ def test_training_on_the_device_is_the_cpus(monkeypatch, rule, both_sides):
     for ours, theirs in zip(parameters, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
     assert work.transfers == 0
-    assert work.blocks == on_cpu.blocks
+    if rule is OpenOnly:        # gates * 2 is read only where a gate is open; to see that would take a transfer
+        assert work.blocks > on_cpu.blocks
+    else:
+        assert work.blocks == on_cpu.blocks

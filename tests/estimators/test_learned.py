@@ -9,6 +9,7 @@ from minigrad.estimators.learned import LearnedCorrection
 from minigrad.estimators.score_function import Reinforce
 
 
+@pytest.mark.slow
 def test_a_learned_correction_starts_as_straight_through_and_ends_with_the_true_mean():
     """With a constant among its inputs, a least-squares fit has the mean of what it was fitted to."""
     rule, u = LearnedCorrection(rate=1.0), every_sample_equally_often()
@@ -27,6 +28,7 @@ def test_a_learned_correction_starts_as_straight_through_and_ends_with_the_true_
     assert np.all(found.var(axis=0) < unbiased.var(axis=0))
 
 
+@pytest.mark.slow
 def test_a_learned_correction_can_tell_contexts_apart():
     """Two kinds of row whose costs are opposite: without context the correction would be the same."""
     u = np.tile(every_sample_equally_often(), (2, 1))

@@ -43,10 +43,10 @@ def test_lists_of_gates_of_any_dtype_and_layout(dtype):
     for given in (*awkward(gates), unaligned(gates)):
         with kernels.count_work() as work:
             blocks = driver.open_blocks(given)
+        assert work.bytes == blocks.nbytes
         for name, wanted in zip(LISTS, specification.open_blocks(gates), strict=True):
             np.testing.assert_array_equal(getattr(blocks, name), wanted)
         assert blocks.binary
-        assert work.bytes == blocks.nbytes
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.bool_])
@@ -93,7 +93,10 @@ def test_a_huge_gate_is_finite():
 def test_one_example(gates, bias):
     gates, x = np.array(gates), np.array([[1.0, 2, -1]])
     weight = np.arange(18.0).reshape(6, 3)
-    values, blocks = driver.values_and_blocks(x, weight, bias, gates, 2)
+    with kernels.count_work() as work:
+        values, blocks = driver.values_and_blocks(x, weight, bias, gates, 2)
+    assert work.bytes == values.nbytes + blocks.nbytes
+    assert work.blocks == blocks.n_open
     assert len(values) == blocks.n_open == np.count_nonzero(gates)
     np.testing.assert_array_equal(blocks.scatter(values), specification.gated_linear(x, weight, bias, gates, 2))
 

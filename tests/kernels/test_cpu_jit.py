@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import numpy as np
+import pytest
 
 from minigrad.kernels.cpu import jit
 
@@ -18,6 +20,7 @@ def run(code, **environment):
                           capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_compiling_is_announced_once_and_kept(tmp_path):
     code = "import numpy, minigrad.kernels as k; print(k.open_blocks(numpy.eye(3)).n_open)"
     cold = run(code, NUMBA_CACHE_DIR=str(tmp_path))
@@ -35,7 +38,8 @@ def test_no_folder_for_the_cache(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return real(**options)
 
-    monkeypatch.setattr(numba, "njit", refusing)
+    # In this module alone: Numba itself imports parts of it, with njit, at the first compilation.
+    monkeypatch.setattr(jit, "numba", SimpleNamespace(njit=refusing, config=numba.config))
 
     @jit.kernel
     def double(x):

@@ -56,6 +56,7 @@ def many_threads(monkeypatch):
     kernels.set_num_threads(before)
 
 
+@pytest.mark.slow
 @posix
 def test_200_interrupts():
     """No crash; a call has done all its work or none of it; nothing is written once the exception has arrived."""
@@ -83,6 +84,7 @@ print("well")
     assert (status, said) == (0, "well\n")
 
 
+@pytest.mark.slow
 @posix
 def test_interrupts_while_kernels_are_compiled(tmp_path):
     status, said = interrupt(PROBLEM.replace("blocks = kernels.open_blocks(gates)", """

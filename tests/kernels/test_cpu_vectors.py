@@ -12,6 +12,7 @@ from minigrad.kernels.cpu.vectors import VECTOR_BYTES
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(VECTOR_BYTES < 32, reason="this processor has no vectors of 32 bytes")
 def test_vector_tile_on_narrower_vectors(tmp_path):
     """The tile for AVX2, which processors with AVX-512 can run too."""

@@ -18,6 +18,7 @@ from minigrad.kernels.device import work
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_plain_tile_under_bounds_checking(tmp_path):
     """Numba checks every index of the plain tile and of the list and epilogue passes."""
     run = subprocess.run(

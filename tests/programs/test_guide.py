@@ -29,6 +29,7 @@ def same(said, text):
                for a, b in zip(number.findall(said), number.findall(text), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, text in SECTIONS.items() if "```python" in text])
 def test_a_section(name, capsys):
     if missing(SECTIONS[name]):

@@ -54,7 +54,7 @@ def test_there_are_rules_to_look_at():
     assert {"Reinforce", "StraightThrough", "ReinMax", "Darn", "Zgr", "Correlation", "Nvil"} <= set(RULES)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in NOISY)) for name in RULES])
 def test_a_rule_has_the_same_mean_and_variance(name):
     rule = RULES[name]
     ours = mg.testing.check_estimator(*in_minigrad(rule), samples=1000, seed=0)

@@ -99,6 +99,7 @@ def estimator(weight):
     return jax.grad(surrogate)
 
 
+@pytest.mark.slow
 def test_through_two_layers():
     def cost(params, key):
         return network(params, key)[0]
@@ -124,6 +125,7 @@ def test_the_default_estimate_is_the_gradient_of_the_cost():
     np.testing.assert_allclose(report.gradient, p * (1 - p) * (1 - 0.6 + 2 * p[::-1]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_groups_of_samples_in_one_vmap():
     """Leave-one-out over three samples, and the mean with the own cost, which is biased by a third."""
     def terms(logits, key):
@@ -150,6 +152,7 @@ def test_groups_of_samples_in_one_vmap():
     np.testing.assert_allclose(report.bias, -report.gradient / 3, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_other_noise_is_sampled():
     def cost(x, key):
         return ((x + jax.random.normal(key, (2,))) ** 2).sum()
@@ -337,6 +340,7 @@ def test_ctrl_c_at_many_lines_leaves_nothing_behind(ctrl_c):
     assert count > 60
 
 
+@pytest.mark.slow
 def test_30_interrupts():
     status, said = interrupt("""
 import jax, jax.numpy as jnp

@@ -170,6 +170,7 @@ def test_a_count_of_more_than_one():
     assert pytorch.assert_unbiased(lambda: run()[0], logit, reinforce).runs == 5
 
 
+@pytest.mark.slow
 def test_through_two_layers_of_a_module():
     """Later layers sample from what earlier ones drew."""
     torch.manual_seed(3)
@@ -332,6 +333,7 @@ def test_a_number_that_only_numpy_sees_is_sampled():
     assert report.noise == ("torch.rand",)
 
 
+@pytest.mark.slow
 def test_a_hard_gumbel_sample_is_enumerated():
     """The distribution of the categories and of the noise given them is that of PyTorch's own function."""
     logits = leaf([0.5, -0.3, 0.1])
@@ -634,6 +636,7 @@ def test_an_error_leaves_nothing_behind(task, at):
     state.check()
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_line_leaves_nothing_behind(task):
     lines, stop = [0], [0]
 
@@ -667,6 +670,7 @@ def test_ctrl_c_at_any_line_leaves_nothing_behind(task):
     assert count > 300
 
 
+@pytest.mark.slow
 def test_100_interrupts():
     status, said = interrupt("""
 import torch

@@ -396,6 +396,7 @@ def report_on(function, model, cost=None):
     return pytorch.check_estimator(cost or model.cost, model.params, lambda: function(model), samples=2500, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in RIGHT if name != "vimco"])
 def test_a_right_estimator(name, model):
     report = report_on(RIGHT[name], model)
@@ -404,6 +405,7 @@ def test_a_right_estimator(name, model):
     assert max(np.max(d) for d in report.detectable.values()) < (1e-7 if report.exact else 0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_estimator(name, model):
     function, factors = WRONG[name]

@@ -1,4 +1,4 @@
-"""Wrong rules that are right until something rare happens: a large cost, a rare bit, many units, the tenth pass."""
+"""Wrong rules that are right until something rare happens: a large cost, a rare bit, eight live units, a late pass."""
 
 import numpy as np
 
