@@ -61,7 +61,7 @@ def in_torch(start, gradients, **options):
 
 
 def steps_on_words(count, features, used):
-    """Steps on a table (count, features) with the gradient of ``used`` words, by the name of the optimiser."""
+    """Steps on a table (count, features) with the gradient of a batch of ``used`` words, by optimiser."""
     words = np.random.default_rng(0).integers(0, count, used)
     steps = {}
     for name, lazy in (("minigrad", False), ("minigrad, lazy", True)):
