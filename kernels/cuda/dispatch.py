@@ -131,5 +131,5 @@ def dw_both(values, x, blocks, x_blocks, out, rate):
 
 
 def queue(kernel, tiles, threads, *arguments):
-    """Queue a kernel whose blocks of threads divide `tiles` among them. At most one grid that fills the device starts."""
+    """Queue a kernel whose blocks of threads divide `tiles` among them, at most as many as fill the device."""
     launch(kernel, max(1, min(tiles, resident())), threads, *arguments)

@@ -175,7 +175,7 @@ def bring_numbers(k, place, pitch, piece, group, left, block, by_example, needed
 
 @device
 def add_wide(k, bit, row, column, mine, factors, numbers, sums):
-    """Add four rows of the window at once, for groups of at least four. All rows with the group open use 4·4 numbers."""
+    """Add four rows of the window at once, for groups of at least four. A row with the group open uses 4·4 numbers."""
     n0, n1 = load4(numbers, k, column), load4(numbers, k + 1, column)
     n2, n3 = load4(numbers, k + 2, column), load4(numbers, k + 3, column)
     for i in range(len(mine)):

@@ -22,7 +22,10 @@ ROWS = 32
 
 @functools.cache
 def sdd(dtype, units, depth, teams, lanes, pairs, vector):
-    """The kernel for a dtype and tile, with teams · lanes threads. `vector`: whether `wide.fits` holds for x, weight."""
+    """The kernel for a dtype and tile: see above. Threads: teams · lanes.
+
+    `vector`: whether `wide.fits` holds for x and weight.
+    """
     DTYPE, UNITS, DEPTH, TEAMS, LANES, PAIRS, VECTOR = np.dtype(dtype).type, units, depth, teams, lanes, pairs, vector
     THREADS = teams * lanes
     LINES = ROWS + units
