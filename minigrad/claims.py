@@ -1,15 +1,15 @@
-"""Which gradients of a graph are unbiased, judged by what the rules claim and by what the graph looks like.
+"""Which gradients of a graph are unbiased.  The answer follows from the claims of the rules and from the graph.
 
-``unbiased = True`` is a claim about the logits of the rule's own node.  In a graph it holds on conditions:
+``unbiased = True`` is a claim about the logits of the rule's own node.  In a graph it holds under these conditions:
 
-- A rule that asks for gradients gets them through the rules of the nodes below.  They must be unbiased, at any depth,
+- A rule that uses gradients gets them through the rules of the nodes below.  All of these rules must be unbiased,
   unless the rule declares ``needs_unbiased_below = False``.
 - A rule that integrates by parts over a relaxed sample declares ``needs_continuous_cost = True``.  Then no comparison
-  with the sample, and no ``detach`` of it that matters, may lie between the node and the costs.
+  with the sample may lie between the node and the costs, and no ``detach`` on which the costs depend.
 - A rule that looks at the whole batch declares ``needs_independent_rows = True``.
-- No other node is relaxed: a relaxed sample makes the loss that of another model.
+- No other node is relaxed: with a relaxed sample, the loss is that of another model.
 
-The warning at backward, ``testing.unbiased_nodes`` and the reports of ``testing`` all say what ``claims_of`` says.
+The warning at backward, ``testing.unbiased_nodes`` and the reports of ``testing`` all use ``claims_of``.
 """
 
 from typing import NamedTuple
@@ -24,10 +24,10 @@ from minigrad.random import Generator
 from minigrad.rule import Estimator
 from minigrad.tensor import Tensor
 
-#: What a rule needs that comes through the rules of the nodes below.
+#: The needs of a rule that are computed with the rules of the nodes below.
 GRADIENTS = frozenset({"grad", "cost_and_grad_at"})
 
-#: Functions that read the shape of their argument alone.
+#: Functions that only use the shape of their argument.
 CONSTANTS = (zeros_like, ones_like, full_like)
 
 
@@ -57,18 +57,18 @@ def claims_of(objective: Objective) -> dict[Tensor, Claim]:
 
 
 def may_break(objective: Objective) -> bool:
-    """Whether the graph has a rule or a sample by which a claim may be broken: a quick look before ``claims_of``."""
+    """Whether the graph has a rule or a sample that can break a claim: a quick test before ``claims_of``."""
     return any(is_relaxed(node) or node.primitive.rule.needs_independent_rows
                or not GRADIENTS.isdisjoint(node.primitive.rule.needs) for node in objective.binary)
 
 
 def is_relaxed(node: Tensor) -> bool:
-    """Whether the rule of a binary node draws samples that are no bits."""
+    """Whether the rule of a binary node draws samples that are not bits."""
     return type(node.primitive.rule).sample is not Estimator.sample
 
 
 def judged(node, below, objective):
-    """Whether the claim of a node holds, given those of the nodes that its gradient comes through, and why."""
+    """Whether the claim of a node holds, and why.  It uses the claims of the nodes that the gradient passes through."""
     rule = node.primitive.rule
     if not rule.unbiased:
         return False, f"{rule!r} is biased"
@@ -88,10 +88,10 @@ def judged(node, below, objective):
 
 
 def discontinuity(node, objective):
-    """What breaks the path from a node's sample to the costs, in words; None if nothing does.
+    """What breaks the path from a node's sample to the costs, in words.  None if nothing breaks it.
 
-    A path breaks at an argument without a derivative: at a comparison, say.  At a ``detach`` it breaks only if the
-    costs change with the detached value.  They do not in log Σ exp(h − m) + m with m = max(h).detach().
+    An argument without a derivative breaks a path, for example a comparison.  A ``detach`` breaks it only if the
+    costs change with the detached value.  In log Σ exp(h − m) + m with m = max(h).detach(), they do not change.
     """
     terms = {term.node for term in objective.terms if term.inside}
     reached, detached = {node}, []
@@ -104,7 +104,7 @@ def discontinuity(node, objective):
                     reached.add(x)
                 elif x.primitive is stop_gradient:
                     detached.append(x)
-                elif not x.primitive.stochastic:        # the context of a node below is for baselines alone
+                elif not x.primitive.stochastic:        # a node below uses its context only for baselines
                     return f"{x.primitive.name!r} of shape {x.shape}"
     if any(depends(objective, node, x) for x in detached):
         return "a detach() on which the costs depend"
@@ -112,7 +112,7 @@ def discontinuity(node, objective):
 
 
 def depends(objective, node, x):
-    """Whether the loss changes with the value of ``x`` alone, where the sample of ``node`` has a relaxed value."""
+    """Whether the loss changes if only the value of ``x`` changes and the sample of ``node`` has a relaxed value."""
     rng = Generator(0)
     run = Evaluation(objective.outputs).replay({node: (0.2 + 0.6 * rng.uniform(node.shape)).astype(node.dtype)})
     step = 1e-3 * (2 * rng.uniform(x.shape) - 1).astype(x.dtype)

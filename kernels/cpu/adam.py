@@ -1,4 +1,4 @@
-"""A step of Adam in one pass over memory, for all rows or for those with a gradient; `kernels.adam` calls it."""
+"""A step of Adam in one pass over memory: for all rows, or only for rows with a gradient. `kernels.adam` calls it."""
 
 import math
 
@@ -17,7 +17,7 @@ def adam_step(x, gradient, mean, square, rate, beta1, rest1, beta2, rest2, corre
 
 @exact
 def adam_rows(x, gradient, mean, square, rows, rate, beta1, rest1, beta2, rest2, correction, epsilon):
-    """`adam_step` for row rows[i] of x, mean and square with row i of the gradient, unless this is 0 throughout."""
+    """`adam_step` for row rows[i] of x, mean and square, with row i of the gradient. Rows of zeros are skipped."""
     for i in range(len(rows)):
         if any_not_zero(gradient[i]):
             r = rows[i]

@@ -1,8 +1,8 @@
 """Scalar arithmetic that gives the same bits on every CPU and every GPU.
 
-Additions, multiplications, divisions and square roots are rounded correctly everywhere. A product and a sum that the
-compiler fuses are rounded once instead of twice. So every product that is added to something is a `product`, except
-products with a power of two, which are exact.
+Additions, multiplications, divisions and square roots are rounded correctly everywhere. But some compilers fuse a
+product and a sum into one instruction, which rounds once instead of twice. So every product that is added to something
+is computed by `product`, which is never fused. Products with a power of two are exact and do not need it.
 """
 
 from llvmlite import ir
@@ -14,9 +14,9 @@ from .jit import exact
 
 @intrinsic
 def product(typingctx, a, b):
-    """a · b in double precision, rounded before anything is added to it, as NumPy does.
+    """a · b in double precision. It is rounded before anything is added to it, as in NumPy.
 
-    The compiler for GPUs would fuse it with the addition and round once.
+    The compiler for GPUs would otherwise fuse the product with the addition, and round once.
     """
     def write(context, builder, signature, arguments):
         if "nvptx" not in builder.module.triple:
@@ -48,7 +48,7 @@ def to_bits(typingctx, x):
 
 @exact
 def polynomial(x, coefficients):
-    """The polynomial with these coefficients, a tuple that begins with the highest power, by Horner's rule."""
+    """The value of a polynomial at x, by Horner's rule. The tuple of coefficients begins with the highest power."""
     value = coefficients[0]
     for k in range(1, len(coefficients)):
         value = product(value, x) + coefficients[k]

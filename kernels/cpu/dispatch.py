@@ -1,12 +1,12 @@
-"""How a product is computed on the CPU: densely by BLAS, on vectors, or by plain loops; and cut for how many threads.
+"""Choose how a product is computed on the CPU: densely by BLAS, on vectors, or by plain loops; and on how many threads.
 
-Each function is one of the products that `plain` describes, for checked arrays of NumPy:
+Each function is one of the products that `plain` describes. It takes checked arrays of NumPy:
 
     sdd   values[open] = x weightᵀ         dsd   out += values weight         dw   out = valuesᵀ x
 
-and `*_both` where x is packed as well. Three things decide. Where most blocks are open, BLAS is faster than skipping
-(`breakeven`). Where the processor has wide vectors, `tile` is faster than `plain`. And `threads` cuts what is worth
-sharing.
+`*_both` are the same products for a packed x. There are three choices. If most blocks are open, BLAS is faster than
+skipping closed blocks (`breakeven`). If the processor has wide vectors, `tile` is faster than `plain`. If there is
+enough work for several threads, `threads` divides it.
 """
 
 import numpy as np
@@ -23,13 +23,13 @@ if VECTOR_BYTES:
 else:
     tile = plain
 
-# A panel, the rows that many blocks visit times some columns, should stay in a core's own cache. There it shares the
-# room with what goes by.
+# A panel is some columns of the rows that many blocks use. It should stay in the cache of one core. Other data passes
+# through the same cache, so a panel fills only a part of it.
 _OWN_CACHE = cache_bytes(2)
 
 
 def in_one_call(x, weight, bias, gates):
-    """Whether `one_example.gated_linear` takes these arrays as they are, and the work is too little to share."""
+    """Whether `one_example.gated_linear` accepts these arrays without copies, and one thread is enough for the work."""
     if not isinstance(x, np.ndarray) or threads.worth_sharing(weight.size) or serving() != "numba":
         return False
     for array in (x, weight, gates) if bias is None else (x, weight, gates, bias):
@@ -75,8 +75,8 @@ def dsd(values, weight, blocks, out):
     weight = tile.prepared(weight)
     multiply_adds = values.size * out.shape[1]
     if values.shape[1] == 1:
-        # In blocks of one unit, the examples of a block share nothing that could stay in registers. But the sum of
-        # one example over its units is the sum that dw computes for one unit over its examples.
+        # With one unit per block, the kernel for dsd would load and store its sums for each unit. The kernel for dw
+        # keeps its sums in registers. Usually it sums over the examples of a unit; here, over the units of an example.
         entries = np.arange(blocks.n_open, dtype=np.int32)
         allocated(entries.nbytes)
         ranges = threads.shares(blocks.indptr, multiply_adds)
@@ -112,7 +112,7 @@ def dw(values, x, blocks, out, keep, rate):
         if not keep:
             np.matmul(_dense(values, blocks).T, x, out=out)
             return
-        if np.diff(blocks.block_indptr).all():      # a closed block must not change, not even by 0 · inf
+        if np.diff(blocks.block_indptr).all():      # else 0 · inf could change the rows of a closed block
             _dense_step(_dense(values, blocks), x, out, values.dtype.type(rate))
             return
     touched(blocks.n_open)
@@ -140,7 +140,7 @@ def dw_both(values, x, blocks, out, rate):
 
 
 def _dense_step(g, x, out, rate):
-    """out (H, D) += rate · gᵀ x, some rows at a time, so that their products stay in a cache."""
+    """out (H, D) += rate · gᵀ x. A part of the rows is computed at a time, so that the product stays in a cache."""
     rows = max(32, cache_bytes(3) // 8 // max(1, out.shape[1] * out.itemsize))
     product = empty((min(rows, len(out)), out.shape[1]), out.dtype)
     for low in range(0, len(out), rows):
@@ -151,14 +151,14 @@ def _dense_step(g, x, out, rate):
 
 
 def _dense(values, blocks):
-    """Packed values as a dense array (B, G·block), which may be a view of them."""
+    """Packed values as a dense array (B, G·block). It may be a view of the values."""
     if blocks.all_open:
         return values.reshape(blocks.shape[0], blocks.shape[1] * values.shape[1])
     return blocks.scatter(values)
 
 
 def _packed(product, blocks, block):
-    """The open blocks of a product (B, G·block), which may be a view of it."""
+    """The open blocks of a dense product (B, G·block), packed. They may be a view of the product."""
     if blocks.all_open:
         blocks.touch()
         return product.reshape(-1, block)
@@ -175,12 +175,12 @@ def _pairs(blocks, x_blocks):
 
 
 def _panel(rows, columns, itemsize, part):
-    """Columns per panel: as many as fill 1 / `part` of the cache, but at least 256, so that tiles are full."""
+    """Columns per panel: as many as fit into 1 / `part` of the cache, but at least 256, so that tiles are full."""
     fitting = _OWN_CACHE // (part * max(1, rows) * itemsize) // 128 * 128
     return max(1, min(columns, max(256, fitting)))
 
 
 def _counted(array):
-    """An array that BLAS allocated, counted."""
+    """Count the memory of an array that BLAS allocated, and return the array."""
     allocated(array.nbytes)
     return array

@@ -1,7 +1,7 @@
-"""What `layers` calls for arrays of NumPy, where Numba compiles kernels.
+"""The functions that `layers` calls for arrays of NumPy, if Numba is installed.
 
-`cuda.driver` offers the same functions for arrays of a device, and `uncompiled` offers them without Numba. Every
-function takes checked arrays. The products are in `dispatch`, which chooses how each is computed.
+`cuda.driver` has the same functions for arrays of a device, and `uncompiled` has them without Numba. Every
+function takes checked arrays. The products are in `dispatch`, which chooses how each one is computed.
 """
 
 import math
@@ -22,7 +22,7 @@ _NO_BIAS = {dtype: np.empty(0, dtype) for dtype in (np.dtype(np.float32), np.dty
 
 
 def contiguous(array):
-    """The array itself where loops can walk it as it lies, else a copy."""
+    """The array itself if it is contiguous and aligned, else a copy that is."""
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
 
@@ -40,7 +40,7 @@ def open_blocks(gates):
 
 
 def _blocks_of(gates, buffer, n_open, deviation):
-    """The OpenBlocks of gates, from what `lists` counted and wrote into the buffer."""
+    """The OpenBlocks of gates, from the counts and the buffer that `lists` computed."""
     if not math.isfinite(deviation):
         check_finite_gates(gates)
     indptr, block_indptr, indices = layout.sections(buffer, gates.shape, n_open)

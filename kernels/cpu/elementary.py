@@ -1,14 +1,14 @@
-"""Functions for the inner loops of kernels. The first two have no calls and branches, so LLVM vectorises the loops.
+"""Functions for the inner loops of kernels. The first two have no calls and no branches, so LLVM vectorises the loops.
 
-In Python they are the functions of NumPy. In compiled code:
+In Python, `exp` and `largest` call NumPy. In compiled code they work as follows:
 
     exp       exp(x) = 2ⁿ exp(r), with the integer n nearest to x / log(2), and r = x − n log(2). A polynomial gives
               exp(r). Adding n to the exponent of a floating number multiplies it by 2ⁿ. The relative error is below
               two units in the last place. Results below the smallest normal number are 0. NaN stays NaN.
-    largest   The maximum of a row. Numbers that may be NaN have no maximum that LLVM vectorises, but integers do. The
-              bits of two floating numbers, read as integers, are ordered like the numbers. (If both numbers are
-              negative, the order is reversed, which one operation on the bits mends.) If an entry is a NaN, the
-              result may be NaN or a number.
+    largest   The maximum of a row. LLVM does not vectorise the maximum of floating numbers, because they may be NaN.
+              But it vectorises the maximum of integers. The bits of two floating numbers, read as integers, have the
+              same order as the numbers. (If both numbers are negative, the order is reversed. One operation on the
+              bits corrects this.) If an entry is NaN, the result may be NaN or a number.
 """
 
 import math
@@ -20,7 +20,7 @@ from numba.extending import overload
 
 from .jit import exact
 
-#: log(2), with more digits than a float has.
+#: log(2), with more digits than double precision has.
 _LOG2 = Fraction("0.69314718055994530941723212145817656807550013436026")
 
 
@@ -49,7 +49,7 @@ _FORMATS = {types.float32: (np.float32, np.int32, 23, 127, 7, -87),
             types.float64: (np.float64, np.int64, 52, 1023, 13, -708)}
 
 
-@overload(exp, jit_options={"fastmath": {"contract"}})      # reordering would cancel the additions that round
+@overload(exp, jit_options={"fastmath": {"contract"}})      # no "reassoc": it would remove the addition that rounds
 def _compiled_exp(x):
     number, integer, mantissa, bias, degree, lowest = _FORMATS[x]
     scale = 2 ** (mantissa // 2)
@@ -60,7 +60,7 @@ def _compiled_exp(x):
     mantissa, bias, lowest, zero = integer(mantissa), integer(bias), number(lowest), number(0)
 
     def compiled(x):
-        shifted = x * per_log2 + rounding           # the addition rounds to an integer, which is then in the last bits
+        shifted = x * per_log2 + rounding           # this addition rounds to an integer and puts it into the last bits
         n = shifted - rounding
         r = (x - n * high) - n * low
         y = zero

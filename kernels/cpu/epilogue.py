@@ -1,4 +1,4 @@
-"""Small passes over packed values, the same for `plain` and `tile`: bias, gates, and their gradients."""
+"""Short loops over packed values: bias, gates, and their gradients. `plain` and `tile` both use them."""
 
 from .jit import kernel
 

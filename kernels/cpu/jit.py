@@ -1,13 +1,13 @@
-"""The one decorator under which kernels are compiled.
+"""The decorators that compile kernels.
 
 Kernels are serial code that releases the GIL. Compiled code is kept on disk between processes.
 `reassoc` and `contract` allow LLVM to vectorise sums and to fuse multiply-adds. Infinities and NaN
-keep their meaning, and division by 0 gives them, as in NumPy: a check for 0 would prevent
-vectorised loops.
+have their usual meaning. Division by 0 gives infinity or NaN, as in NumPy, because a check for 0
+would prevent vectorised loops.
 
-The cache notices when the file of a kernel changes, but not when a file changes from which the kernel
-calls functions. After editing `vectors`, for example, remove the cache, or name a new folder in
-NUMBA_CACHE_DIR.
+If the file of a kernel changes, the kernel is compiled again. If the kernel calls functions of another
+file and that file changes, it is not compiled again. So after you edit `vectors`, for example, remove
+the cache, or set NUMBA_CACHE_DIR to a new folder.
 """
 
 import atexit
@@ -26,7 +26,7 @@ _FAST = {"reassoc", "contract", "nsz"}
 
 
 def kernel(function, fastmath=_FAST, **options):
-    """Compile `function` lazily, once per dtype, with a cache on disk where one is writable."""
+    """Compile `function` at its first call with each dtype. Compiled code is cached on disk if a folder is writable."""
     options |= {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         compiled = numba.njit(cache=True, **options)(function)
@@ -36,22 +36,23 @@ def kernel(function, fastmath=_FAST, **options):
 
 
 def exact(function):
-    """Like `kernel`, with IEEE arithmetic as written: no reordering, no fusing."""
+    """Like `kernel`, but operations are neither reordered nor fused, so rounding follows the code exactly."""
     return kernel(function, fastmath=False)
 
 
 def inlined(function):
-    """Like `exact`, for a function whose body is put where it is called.
+    """Like `exact`, but the body of the function is copied into its caller.
 
-    There the compiler knows the arrays, and that they do not overlap. A loop over many arrays is then much faster.
+    In the caller, the compiler knows that the arrays do not overlap. This makes a loop over many arrays much faster.
     """
     return kernel(function, fastmath=False, inline="always")
 
 
 def compiled_on_worker(dispatcher):
-    """Let a worker (`threads`) do what Numba does at the first call with some types: compile, or load.
+    """Let a worker thread (`threads`) compile the function or load it from the cache, at the first call with new types.
 
-    An interrupt during compilation would leave a lock of Numba's held, or crash the process.
+    Ctrl-C interrupts only the main thread. An interrupt during compilation could crash the process, or leave a lock
+    of Numba locked.
     """
     if here := getattr(dispatcher, "_compile_for_args", None):      # a plain function under NUMBA_DISABLE_JIT
         dispatcher._compile_for_args = functools.partial(on_worker, here)
@@ -60,18 +61,18 @@ def compiled_on_worker(dispatcher):
 
 @atexit.register
 def _finish():
-    """Wait for a compilation that goes on after an interrupt, since it needs LLVM to the end."""
+    """At exit, wait for a compilation that still runs after an interrupt: it needs LLVM until it is done."""
     with global_compiler_lock:
         pass
 
 
-if hasattr(os, "register_at_fork"):     # a child that is forked during a compilation would wait for ever
+if hasattr(os, "register_at_fork"):     # else a child forked during a compilation would wait for the lock for ever
     os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release,
                         after_in_child=global_compiler_lock.release)
 
 
 class _Announce(event.Listener):
-    """Say once on stderr that kernels of this package are compiled rather than read from the cache."""
+    """Print one line on stderr when the first kernel of this package is compiled, and not read from the cache."""
 
     def on_start(self, compile_event):
         ours = compile_event.data["dispatcher"].py_func.__module__.startswith(__package__.rpartition(".")[0] + ".")

@@ -1,12 +1,12 @@
-"""Where the lists of open blocks lie in their buffer.
+"""The positions of the lists of open blocks in their buffer.
 
-The lists that are always needed are parts of one array of int32. So compiled code gets one argument, and allocates
-nothing. The parts lie in this order, for B examples, G blocks and n open entries:
+The lists that are always needed are parts of one array of int32. So compiled code takes one argument, and does not
+allocate memory. For B examples, G blocks and n open entries, the parts are in this order:
 
     indptr (B + 1), block_indptr (G + 1), indices (n + 1)
 
-What they hold is described in ``blocks.OpenBlocks``. The last place of `indices` is spare: `lists.list_open` may write
-there. (``cuda.layout`` is the same for a GPU, where there are more lists.)
+``blocks.OpenBlocks`` describes the lists. `indices` has one unused entry at its end, because `lists.list_open` may
+write one entry too many. (``cuda.layout`` is the same for a GPU, where there are more lists.)
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from .jit import kernel
 
 
 def buffer(shape, n_open):
-    """An array for the lists of gates of this shape (B, G), with room for `n_open` entries; not initialised."""
+    """An uninitialised array for the lists of gates of this shape (B, G), with room for `n_open` entries."""
     return np.empty(sum(shape) + n_open + 3, np.int32)
 
 

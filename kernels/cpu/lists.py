@@ -1,8 +1,9 @@
-"""The lists of open blocks, and the two copies along them: packing a dense array, and unpacking.
+"""The lists of open blocks; and `gather` and `scatter`, which pack and unpack a dense array with them.
 
-The lists by example are made in two passes over a gate array: count the open gates, then list them. The lists by block
-follow from them. All functions fill arrays that they are given, and return at most numbers. (A compiled function that
-returns an array runs Python code at its end. An interrupt there would turn into a SystemError.)
+The lists by example are made in two passes over a gate array: the first counts the open gates, the second lists them.
+The lists by block are made from the lists by example. All functions write into arrays of the caller, and return
+numbers or nothing. (A compiled function that returns an array runs Python code at its end. An interrupt there would
+become a SystemError.)
 """
 
 import numpy as np
@@ -13,9 +14,9 @@ from .layout import compiled_sections
 
 @kernel
 def count_open(gates, counts):
-    """(n_open, deviation): how many gates are open; `counts` is filled with their number in each block.
+    """Return (n_open, deviation). `n_open` is the number of open gates; `counts` gets their number in each block.
 
-    `deviation` is 0 if all gates are 0 or 1. It is finite if and only if all gates are.
+    `deviation` is 0 if all gates are 0 or 1. It is finite if and only if all gates are finite.
     """
     n_examples, n_blocks = gates.shape
     counts[:] = 0
@@ -35,19 +36,19 @@ def count_open(gates, counts):
 
 @kernel
 def list_open(gates, counts, n_open, buffer):
-    """Fill the buffer with the lists by example, as `layout` describes it, from the `counts` of `count_open`."""
+    """Write the lists by example into the buffer that `layout` describes. `counts` is the result of `count_open`."""
     n_examples, n_blocks = gates.shape
     indptr, block_indptr, indices = compiled_sections(buffer, gates.shape, n_open)
     block_indptr[0] = 0
     for j in range(n_blocks):
         block_indptr[j + 1] = block_indptr[j] + counts[j]
     indptr[0] = 0
-    end = np.uint64(0)  # an unsigned index needs no check for counting from the end
+    end = np.uint64(0)  # unsigned, so that Numba does not check for negative indices
     for i in range(n_examples):
         row = gates[i]
         for j in range(n_blocks):
-            # Each j is written, and `end` moves on only if the gate is open. So the processor has no branch to
-            # predict, and the last write, which is not kept, goes to the spare place.
+            # Each j is written, but `end` grows only if the gate is open. So there is no branch that the processor
+            # has to predict. The last write may go to the unused entry at the end.
             indices[end] = j
             end += np.uint64(row[j] != 0)
         indptr[i + 1] = end
@@ -55,10 +56,11 @@ def list_open(gates, counts, n_open, buffer):
 
 @kernel
 def list_by_block(indptr, indices, block_indptr, examples, positions):
-    """Fill the lists by block from those by example.
+    """Fill the lists by block from the lists by example.
 
-    Every block has its own place where the next entry is written. Few such places stay in the fastest cache, so
-    blocks go by in groups. A group has about 32 entries of each example, and at least 64 blocks.
+    Each block has its own place in memory where its next entry is written. Only a few such places fit into the fastest
+    cache, so one group of blocks is done after the other. A group has about 32 entries of each example, and at least
+    64 blocks.
     """
     n_examples, n_blocks = len(indptr) - 1, len(block_indptr) - 1
     group = max(64, 32 * n_examples * n_blocks // max(1, len(indices)))
@@ -81,7 +83,7 @@ def list_by_block(indptr, indices, block_indptr, examples, positions):
 
 @kernel
 def gather(indptr, indices, dense, values):
-    """values[position] = the block of each entry, from a dense array (B, G·block)."""
+    """values[position] = the block of this entry in a dense array (B, G·block)."""
     block = values.shape[1]
     for i in range(len(indptr) - 1):
         row = dense[i]
@@ -97,7 +99,7 @@ def gather(indptr, indices, dense, values):
 
 @kernel
 def scatter(indptr, indices, values, dense):
-    """The reverse of `gather`; closed blocks of `dense` are left as they are."""
+    """The reverse of `gather`. Closed blocks of `dense` do not change."""
     block = values.shape[1]
     for i in range(len(indptr) - 1):
         row = dense[i]

@@ -1,4 +1,4 @@
-"""A step with momentum in one pass, for all rows or for those with a gradient; `kernels.momentum` calls it."""
+"""A step with momentum in one pass: for all rows, or only for rows with a gradient. `kernels.momentum` calls it."""
 
 from .elementary import any_not_zero
 from .jit import exact
@@ -15,7 +15,7 @@ def momentum_step(x, gradient, velocity, rate, momentum, nesterov):
 
 @exact
 def momentum_rows(x, gradient, velocity, rows, rate, momentum, nesterov):
-    """`momentum_step` for row rows[i] of x and velocity with row i of the gradient, unless this is 0 throughout."""
+    """`momentum_step` for row rows[i] of x and velocity, with row i of the gradient. Rows of zeros are skipped."""
     for i in range(len(rows)):
         if any_not_zero(gradient[i]):
             r = rows[i]

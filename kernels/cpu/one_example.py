@@ -1,6 +1,6 @@
 """The forward product of a gated layer for one example, in one compiled call: lists, product, bias and gates.
 
-The whole call takes microseconds. Each of these steps, called from Python, would take about as long again.
+The whole call takes microseconds. A separate call from Python for each of these steps would take a few times as long.
 """
 
 from .dispatch import tile
@@ -14,9 +14,9 @@ compiled_operand, sdd = tile.compiled_operand, tile.sdd
 
 @kernel
 def gated_linear(gates, x, weight, bias, counts, buffer, by_block, values):
-    """(n_open, deviation), as `count_open`; fills `buffer` as `list_open`, and the first `n_open` rows of `values`.
+    """Fill `buffer` like `list_open`, and the first `n_open` rows of `values`; return the results of `count_open`.
 
-    Contiguous arrays of one dtype; a bias of length 0 stands for none.
+    Arrays are contiguous and of one dtype. A bias of length 0 means that there is no bias.
     """
     n_open, deviation = count_open(gates, counts)
     list_open(gates, counts, n_open, buffer)

@@ -1,13 +1,13 @@
-"""The products as they can be read: plain loops, compiled by Numba, and vectorised where LLVM finds how.
+"""The products as simple loops that are easy to read. Numba compiles them, and LLVM vectorises some of them.
 
-`tile` has the same functions on vectors. This file takes its place on processors without wide vectors.
+`tile` has the same functions on vectors. On processors without wide vectors, the functions of this file are used.
 
     sdd   values[open] = x weightᵀ     sparse = dense · dense, computed at open blocks only
     dsd   out += values weight         dense = sparse · dense
     dw    out = valuesᵀ x              gradient of a weight, one block of rows at a time
 
-`*_both` are the same products where x is packed too. `block_indptr`, `examples` and `positions` are the
-block-wise lists of `blocks.OpenBlocks`. Arrays have contiguous rows.
+`*_both` are the same products for a packed x. `block_indptr`, `examples` and `positions` are the lists by
+block of `blocks.OpenBlocks`. Arrays have contiguous rows.
 """
 
 import numpy as np
@@ -16,12 +16,12 @@ from .jit import kernel
 
 
 def prepared(array):
-    """The array in a form that these kernels take: contiguous and aligned. It is copied if it is neither."""
+    """The array itself if it is contiguous and aligned, as these kernels need it, else a copy that is."""
     return np.require(array, requirements="CA")
 
 
 def operand(array):
-    """A prepared array in the form of these kernels' arguments: itself."""
+    """The argument that these kernels take for a prepared array: the array itself."""
     return array
 
 
@@ -68,9 +68,10 @@ def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
 
 @kernel
 def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, out):
-    """out[example] += the sum over its open units of values · weight[unit], in column panels.
+    """out[example] += the sum over its open units of values · weight[unit].
 
-    Columns panel·start to panel·stop: a panel of `out` stays in cache while all blocks pass by.
+    It is computed for columns panel·start to panel·stop, one panel of columns at a time, so that a panel of `out`
+    stays in the cache during the loop over all blocks.
     """
     block = values.shape[1]
     for p in range(start, stop):
@@ -90,9 +91,9 @@ def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, o
 def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, keep, rate):
     """out[unit] = keep · out[unit] + rate · the sum over examples of value · x[example].
 
-    For blocks start..stop. The gradient itself is keep 0, rate 1; a step of SGD in place is keep 1,
-    rate -lr, and leaves closed blocks untouched. Columns go by in panels, so that a panel of x stays
-    in cache while all blocks pass by.
+    This is for blocks start..stop. With keep 0 and rate 1, `out` becomes the gradient. With keep 1 and rate -lr,
+    this is a step of SGD in place, which does not change closed blocks. One panel of columns is computed at a
+    time, so that a panel of x stays in the cache during the loop over all blocks.
     """
     block = values.shape[1]
     for low in range(0, x.shape[1], panel):
@@ -115,7 +116,7 @@ def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, ke
 
 @kernel
 def sdd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices, x, weight, values):
-    """Like sdd for a packed x: only the open blocks of x enter the products."""
+    """Like sdd, for a packed x: only the open blocks of x take part."""
     block, x_block = values.shape[1], x.shape[1]
     for j in range(start, stop):
         for e in range(block_indptr[j], block_indptr[j + 1]):

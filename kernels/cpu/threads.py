@@ -1,34 +1,34 @@
-"""Threads that work for a kernel, and calls that an interrupt cannot break.
+"""Threads that run kernels, in a way that an interrupt (Ctrl-C) cannot leave a call half done.
 
-Numba's own parallel layer competes with the threads of BLAS for the same cores; these threads work
-only while a kernel runs. A kernel's work is cut at places that do not change any sum, so results
-are the same bits for every number of threads. (Dense BLAS products are not part of this promise.)
+Numba's own parallel layer competes with the threads of BLAS for the same cores. The threads here work
+only while a kernel runs. The work of a kernel is divided without changing the order of any sum, so results
+have the same bits for every number of threads. (This does not hold for dense products by BLAS.)
 
-After a product on several threads, OpenBLAS lets the idle ones spin for about a tenth of a second, and
-kernels that come next then share a core with them. Where products and kernels take turns on all cores,
-start Python with OPENBLAS_THREAD_TIMEOUT=4 in the environment.
+After a product on several threads, the idle threads of OpenBLAS keep their cores busy for about a tenth of a
+second. Kernels that run in that time have to share the cores with them. If your program alternates between
+products and kernels on all cores, start Python with OPENBLAS_THREAD_TIMEOUT=4 in the environment.
 
-**How a call runs.** The work of a call is cut into tasks. The tasks wait in a queue. The thread that makes the
-call offers them to other threads, the workers. Then everybody takes one task after another from the queue, the
-caller too, until none is left. Each offer has a lock. A worker that accepts the offer holds the lock while it
-works. A worker that finds the lock taken declines the offer. At the end the caller takes the locks of all its
-offers. So it waits for the workers that accepted, and nobody can accept any more.
+**How a call runs.** The work of a call is divided into tasks. The tasks are in a queue. The thread that makes the
+call offers them to other threads, the workers. Then the caller and the workers take one task after another from
+the queue, until it is empty. Each offer has a lock. A worker that accepts the offer takes the lock, and releases it
+when its work is done. If the lock is already taken, the worker declines the offer. At the end the caller takes the
+locks of all its offers. So it waits for all workers that accepted an offer, and no worker can accept one later.
 
-**Workers** start when they are first needed and wait for offers until the process ends. Nothing shuts them down:
-``set_num_threads`` only changes a number, which a call reads once. A forked child has no workers and starts its
-own. Where no thread can be started, in a browser for example, the caller does all tasks itself.
+**Workers** start when they are first needed, and wait for offers until the process ends. They are never stopped:
+``set_num_threads`` only changes a number, which each call reads once. A forked child has no workers and starts its
+own. If no thread can be started, as in a browser, the caller does all tasks itself.
 
-**Interrupts.** On Ctrl-C, Python raises KeyboardInterrupt in the main thread. It does so between two steps of
-Python code, and never inside a function that is written in C. So whatever must not be left half done is one call
-of such a function. ``deque(iterator, maxlen=0)`` is one: it runs an iterator to its end. (``map``, ``chain`` and
-``starmap``, which the iterators here are made of, are written in C too, and so are compiled kernels.) An interrupt
-therefore comes before the first task has begun, or after the last one has ended. The waiting has to be one such
-call as well. The locks of Python's ``threading`` stop waiting when a signal arrives, so the locks here are those
-below them, ``PyThread_acquire_lock``. To import Numba or to compile a kernel cannot be one such call, so a worker
-does it: only the main thread is ever interrupted.
+**Interrupts.** On Ctrl-C, Python raises KeyboardInterrupt in the main thread. This happens between two steps of
+Python code, and never inside a function that is written in C. So anything that must not be left half done is one
+call of such a function. ``deque(iterator, maxlen=0)`` is one: it runs an iterator to its end. (``map``, ``chain``
+and ``starmap``, from which the iterators here are made, are written in C too. Compiled kernels count as C as well.)
+So an interrupt comes before the first task begins, or after the last one has ended. Waiting must be one such call
+as well. The locks of Python's ``threading`` stop waiting when a signal arrives. So this file uses the lower-level
+locks of Python, ``PyThread_acquire_lock``. The import of Numba and the compilation of a kernel cannot be one such
+call. So a worker does them, because only the main thread is ever interrupted.
 
-One thing can still interrupt: a tracer, such as a debugger, which runs Python code everywhere. So every offer holds
-the arrays that the kernel works on, and their memory is not freed while a worker uses it.
+One kind of program can still interrupt a call: a tracer, such as a debugger, which runs Python code everywhere. So
+every offer refers to the arrays that the kernel uses, and their memory is not freed while a worker uses it.
 """
 
 import ctypes
@@ -45,19 +45,19 @@ import numpy as np
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _count = _cores
 
-# Waking a thread costs tens of microseconds: below about 1 ms of work one thread is faster.
+# It takes tens of microseconds to wake a thread. For less than about 1 ms of work, one thread is faster.
 _WORTH_SHARING = 40_000_000  # multiply-adds
 
-# The locks below Python's own, as numbers. Only `_acquire` can wait; it lets other threads run meanwhile.
+# Functions for the lower-level locks. A lock is a number here. Only `_acquire` can wait; it releases the GIL meanwhile.
 _new_lock = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThread_allocate_lock", ctypes.pythonapi))
 _acquire = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("PyThread_acquire_lock", ctypes.pythonapi))
 _release = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("PyThread_release_lock", ctypes.pythonapi))
 
 
 def set_num_threads(count):
-    """Let kernels use `count` threads (an int, at least 1; at first: the cores of this process).
+    """Let kernels use `count` threads: an int of at least 1. The default is the number of cores of this process.
 
-    Calls that other threads have begun keep the number that they began with.
+    A call that is already running in another thread keeps its number of threads.
 
     >>> from minigrad.kernels import get_num_threads, set_num_threads
     >>> before = get_num_threads()
@@ -80,15 +80,15 @@ def get_num_threads():
 
 
 def worth_sharing(multiply_adds):
-    """Whether so much work is done faster by several threads."""
+    """Whether several threads are faster than one for this amount of work."""
     return _count > 1 and multiply_adds >= _WORTH_SHARING
 
 
 def shares(cumulative, multiply_adds):
     """Cut items 0..n into ranges of about equal work: a list of (start, stop).
 
-    cumulative : array (n + 1,), rising from 0: the work before each item.
-    multiply_adds : the work in all, which decides whether sharing is worth it.
+    cumulative : array (n + 1,) that starts at 0: the sum of the work before each item.
+    multiply_adds : the total work. It decides whether several threads are worth it.
     """
     n, count = len(cumulative) - 1, _count
     if count == 1 or multiply_adds < _WORTH_SHARING:
@@ -99,7 +99,7 @@ def shares(cumulative, multiply_adds):
 
 
 class Team:
-    """The workers of this process, and what they share with the threads that need them."""
+    """The workers of this process, and the queue and locks that they share with their callers."""
 
     def __init__(self):
         self.offers = SimpleQueue()     # functions without arguments, which the workers call
@@ -107,7 +107,7 @@ class Team:
         self.locks = []                 # free locks that can be used again
 
     def grow(self, size):
-        """Start workers until there are `size`; the number that there is, at most `size`."""
+        """Start workers until there are `size`. Return the number of workers, at most `size`."""
         try:
             while self.size < size:
                 start_new_thread(work, (self.offers,))
@@ -127,30 +127,30 @@ _team = Team()
 
 
 def work(offers):
-    """What a worker does as long as the process lives."""
+    """The loop of a worker: it accepts offers until the process ends."""
     while True:
         offers.get()()
 
 
 def run(function, ranges, *arguments, alive=()):
-    """Call function(start, stop, *arguments) for every range, on several threads where there are several.
+    """Call function(start, stop, *arguments) for every range, on several threads if there are several ranges.
 
-    When this returns or raises, no such call is running and none will begin. An interrupt comes before all of
-    them or after all of them. An error in one of them is raised here.
+    When this returns or raises, no such call is running, and none will begin later. An interrupt comes before all
+    of these calls or after all of them. An error in one of the calls is raised here.
 
     Parameters
     ----------
-    function : a compiled kernel that returns nothing or numbers, and does nothing for the range (0, 0).
+    function : a compiled kernel that returns numbers or nothing. For the range (0, 0) it must do nothing.
     ranges : list of (start, stop), at least one.
     alive : the arrays whose addresses are among `arguments`.
     """
     if len(ranges) == 1:
         function(*ranges[0], *arguments)
         return
-    function(0, 0, *arguments)      # compiles the kernel, if need be, before any task has begun
+    function(0, 0, *arguments)      # compiles the kernel, if it is not compiled yet, before any task begins
     team = _team
     helpers = team.grow(len(ranges) - 1)
-    # Behind the tasks stands a None for every thread that takes them: it ends the thread's iterator.
+    # After the tasks, the queue has one None for each thread. It ends the iterator of that thread.
     tasks = deque([(*ends, *arguments) for ends in ranges] + [None] * (helpers + 1))
     locks = [team.lock() for _ in range(helpers)]
     errors = []
@@ -163,19 +163,19 @@ def run(function, ranges, *arguments, alive=()):
         deque(take_the_locks, maxlen=0)
     if errors:
         raise errors.pop()
-    # A worker that meets one of these offers later finds no task, so the locks can serve again.  Those of a call
-    # that failed or was interrupted are never used again: a few bytes.
+    # If a worker takes one of these offers later, there is no task left, so the locks can be used again. After a
+    # failed or interrupted call, its locks are never used again. They take a few bytes.
     deque(map(_release, locks), maxlen=0)
     team.locks += locks
 
 
 def calls(function, tasks):
-    """An iterator that takes one task after another, and calls the function with it."""
+    """An iterator that takes one task after another and calls the function with it."""
     return starmap(function, iter(tasks.popleft, None))
 
 
 def accept(lock, function, tasks, errors, alive):
-    """An offer, as a worker sees it: decline it if its lock is taken, else work until no task is left."""
+    """What a worker does with an offer: decline it if its lock is taken, else work until no task is left."""
     if _acquire(lock, 0):
         try:
             deque(calls(function, tasks), maxlen=0)
@@ -185,10 +185,10 @@ def accept(lock, function, tasks, errors, alive):
 
 
 def on_worker(function, *arguments):
-    """function(*arguments) on a worker, for what an interrupt must not break though it is not one C call.
+    """Call function(*arguments) on a worker and return its result. So an interrupt cannot stop the function.
 
-    The caller waits. An interrupt ends the waiting, but the function goes on to its end. Other threads than the
-    main one call the function themselves.
+    The caller waits for the result. An interrupt ends the waiting, but the function runs to its end. A thread that
+    is not the main thread calls the function itself.
     """
     team = _team
     if get_ident() != main_thread().ident or not team.grow(1):     # only the main thread is ever interrupted
@@ -202,7 +202,7 @@ def on_worker(function, *arguments):
 
 
 def answer(answers, function, arguments):
-    """What a worker does for `on_worker`."""
+    """The part of `on_worker` that runs on the worker."""
     try:
         answers.put((function(*arguments), None))
     except BaseException as error:
@@ -211,7 +211,7 @@ def answer(answers, function, arguments):
 
 def _after_fork():
     global _team
-    _team = Team()      # the threads have stayed in the parent, and may have held any lock
+    _team = Team()      # the child does not have the threads of the parent, and any lock may still be locked
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,7 +1,7 @@
 """The products of `plain` on vectors: the same names, arguments and results, with tiles of sums in registers.
 
-Matrices come as (address, stride of a row in bytes, columns), so one compiled kernel per dtype
-serves arrays of any layout with contiguous rows. The loops here decide in which order tiles visit
+Matrices are passed as (address, stride of a row in bytes, columns). So there is one compiled kernel per
+dtype, for all arrays with contiguous rows. The loops here determine the order in which tiles read
 memory. The arithmetic of a tile is in `vectors` and `vectors_both`.
 """
 
@@ -13,14 +13,14 @@ from .vectors_both import RUNS, packed_dot_tile, packed_gradient_tile, packed_up
 
 
 def prepared(array):
-    """The array in a form that these kernels take: rows contiguous and aligned. It is copied if they are not."""
+    """The array itself if its rows are contiguous and aligned, as these kernels need them, else a copy."""
     if (array.strides[1] == array.itemsize or array.shape[1] <= 1) and array.flags.aligned:
         return array
     return np.require(array, requirements="CA")
 
 
 def operand(array):
-    """A prepared matrix as (address, row stride, columns); the caller keeps the array alive."""
+    """A prepared matrix as (address, row stride, columns). The caller must keep the array alive."""
     return array.__array_interface__["data"][0], array.strides[0], array.shape[1]
 
 
@@ -73,8 +73,8 @@ def sdd(start, stop, block_indptr, examples, positions, x, weight, values):
 def dsd(start, stop, panel, block_indptr, examples, positions, values, weight, out):
     """See `plain.dsd`.
 
-    A panel of the result is summed in a buffer of its own, and added to `out` when it is done. The
-    rows of `out` may be a power of two apart, and then few of them fit into a cache at the same time.
+    A panel of the result is summed in a separate buffer, and then added to `out`. The reason: the distance
+    between rows of `out` may be a power of two, and then only a few rows fit into a cache at the same time.
     """
     w_address, w_stride, columns = weight
     zero = values.dtype.type(0)

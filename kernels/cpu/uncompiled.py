@@ -1,6 +1,6 @@
-"""What `layers` calls where there is no Numba: the functions of `driver`, written in NumPy like `specification`.
+"""The functions that `layers` calls without Numba: those of `driver`, written in NumPy like `specification`.
 
-Packed values are written to dense arrays with zeros at closed blocks. So every block is computed, and none skipped.
+Packed values are copied to dense arrays with zeros at closed blocks. So every block is computed, and none is skipped.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["add_bias", "contiguous", "dsd", "dsd_both", "dw", "dw_both", "empty"
 
 
 def contiguous(array):
-    """The array itself: NumPy takes any strides."""
+    """The array itself, because NumPy accepts any strides."""
     return array
 
 
@@ -28,7 +28,7 @@ def open_blocks(gates):
 
 
 def in_one_call(x, weight, bias, gates):
-    """False: without compiled kernels, one example is computed like many."""
+    """False: without compiled kernels, one example is computed in the same way as many."""
     return False
 
 

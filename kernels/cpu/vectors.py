@@ -1,9 +1,9 @@
 """The innermost loops of `tile`, written as LLVM instructions on vectors.
 
 A matrix product is fast if numbers stay in registers. A tile of ROWS x UNITS sums (or of ROWS x
-VECTORS vectors of a result) is held in vector registers while one loop runs over the dimension that
-is summed. So each vector that is loaded is used several times. Compilers do not find such tiles in
-plain loops like those of `plain`. So the three functions below write the LLVM instructions of a tile
+VECTORS vectors of a result) stays in vector registers during one loop over the dimension that is
+summed. So each vector that is loaded is used several times. Compilers do not make such tiles from
+simple loops like those of `plain`. So the three functions below write the LLVM instructions of a tile
 themselves, and Numba inlines them into the kernels of `tile`.
 
     dot_tile       sums[r, u] = x[row r] · weight[unit u]             rows through an index list
@@ -11,9 +11,9 @@ themselves, and Numba inlines them into the kernels of `tile`.
     gradient_tile  sums[u] = the sum over rows of value · x[row]
 
 They take addresses (int64) and strides in bytes, as BLAS takes pointers and leading dimensions. They
-never touch memory outside the rows and columns that they are given: the last columns, fewer than a
-vector, are loaded and stored under a mask. Each sum has one order, in every tile, so results do not
-depend on how rows are grouped into tiles.
+never read or write memory outside the rows and columns of their arguments: if the last columns do not
+fill a vector, they are loaded and stored with a mask. Each sum has the same order in every tile, so
+results do not depend on how rows are grouped into tiles.
 """
 
 from llvmlite import ir
@@ -28,7 +28,7 @@ ROWS = 6
 VECTOR_BYTES = vector_bytes()
 # The sums of a tile take 24 of 32 registers, or 12 of 16. The others hold the numbers that are multiplied.
 UNITS = VECTORS = 4 if VECTOR_BYTES == 64 else 2
-WIDE = 4  # vectors of a row of a gradient, 2 · WIDE where the tile is one unit high
+WIDE = 4  # vectors in a row of a gradient tile; 2 · WIDE if the tile has one unit
 
 INT = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -58,7 +58,7 @@ class Writer:
         return self.builder.inttoptr(address, kind.as_pointer())
 
     def shifted(self, address, count, stride):
-        """address + count · stride, for a count known here."""
+        """address + count · stride, for a count that is a Python int."""
         return self.builder.add(address, self.builder.mul(self.int(count), stride)) if count else address
 
     def indexed(self, base, stride, indices, r):
@@ -82,12 +82,12 @@ class Writer:
         return self.call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), value, pointer, align, mask)
 
     def stream(self, value, address):
-        """Store past the caches, at an address that is a multiple of the vector."""
+        """Store without writing to the caches. The address must be a multiple of the size of a vector."""
         store = self.builder.store(value, self.pointer(address, self.vector), align=VECTOR_BYTES)
         store.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(INT32, 1)]))
 
     def prefetch(self, address):
-        """Ask for a cache line, into the second cache, since the first is full. Any address is allowed."""
+        """Load a cache line into the second cache, because the first one is full. Any address is allowed."""
         pointer = self.builder.inttoptr(address, _BYTE_POINTER)
         read, locality, data = (ir.Constant(INT32, value) for value in (0, 2, 1))
         self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, locality, data)
@@ -120,8 +120,8 @@ class Writer:
     def reduced(self, vectors):
         """A vector whose lane u is the sum of vectors[u], for 1, 2 or 4 vectors.
 
-        Neighbouring lanes are added until one per vector is left, which keeps the vectors apart and
-        adds each in the same order alone or in company.
+        Neighbouring lanes are added until one lane per vector is left. So different vectors are never added
+        to each other, and the order of a sum does not depend on the number of vectors.
         """
         count = len(vectors)
         while len(vectors) > 1:
@@ -145,7 +145,7 @@ class Writer:
     def columns(self, count, carried, body):
         """carried = body(offset in bytes, mask, carried) for every vector of a row of `count` numbers.
 
-        The mask is None until the last numbers, fewer than a vector.
+        The mask is None for full vectors. The last numbers may be fewer than a vector and get a mask.
         """
         width = self.builder.mul(count, self.int(self.itemsize))
         full = self.builder.and_(width, self.int(-VECTOR_BYTES))
@@ -178,7 +178,7 @@ class Writer:
 
 
 def each_size(builder, rows, row_sizes, columns, column_sizes, write):
-    """Branch to write(r, c) for the sizes that `rows` and `columns` have at run time."""
+    """Write one branch with write(r, c) for every pair of sizes. `rows` and `columns` choose a branch at run time."""
     key = builder.add(builder.mul(rows, ir.Constant(INT, 64)), columns)
     done = builder.append_basic_block("tile_done")
     switch = builder.switch(key, done)
@@ -193,7 +193,7 @@ def each_size(builder, rows, row_sizes, columns, column_sizes, write):
 
 
 def described(number, count, write):
-    """What an intrinsic has to return: its signature, and a function that writes its instructions."""
+    """The two things that an intrinsic returns: its signature, and a function that writes its instructions."""
     def generate(context, builder, signature, arguments):
         write(Writer(builder, number), *arguments)
         return context.get_dummy_value()
@@ -207,7 +207,7 @@ def dot_tile(typingctx, zero, rows, units, x, x_stride, examples, weight, weight
     """values[position r, u] = x[example r] · weight[u], for rows <= ROWS and units in (UNITS, 1).
 
     `examples` and `positions` are addresses of int32 lists. `zero` is a number of the dtype. `ahead` is the
-    distance in bytes from these weights to the next ones, which are fetched meanwhile.
+    distance in bytes from these weights to the next ones. The next weights are loaded into the cache meanwhile.
     """
     def write(w, zero, rows, units, x, x_stride, examples, weight, weight_stride, columns, ahead, values,
               values_stride, positions):
@@ -219,7 +219,7 @@ def dot_tile(typingctx, zero, rows, units, x, x_stride, examples, weight, weight
 
             def body(at, mask, sums):
                 weights = [w.load(b.add(row, at), mask) for row in weight_rows]
-                if mask is None and n_rows > 1:  # one row alone is read as fast as memory allows
+                if mask is None and n_rows > 1:  # for one row, memory is the limit and this would not help
                     for row in weight_rows:
                         w.prefetch(b.add(row, b.add(at, ahead)))
                 results = []
@@ -245,8 +245,8 @@ def update_tile(typingctx, zero, rows, lanes, out, out_stride, examples, values,
                 weight, weight_stride, units, ahead):
     """out[example r] += the sum over u < units of values[position r, u] · weight[u].
 
-    For rows <= ROWS, in as many columns as fit into VECTORS vectors, or where `lanes` is not 0, in
-    that many columns, at most one vector. `out` and `weight` are addresses of the first column.
+    rows <= ROWS. If `lanes` is 0, the tile has as many columns as fit into VECTORS vectors. Else it has `lanes`
+    columns, at most one vector. `out` and `weight` are addresses of the first column.
     """
     def write(w, zero, rows, lanes, out, out_stride, examples, values, values_stride, positions,
               weight, weight_stride, units, ahead):
@@ -287,10 +287,10 @@ def gradient_tile(typingctx, rate, units, vectors, lanes, x, x_stride, examples,
                   positions, rows, out, out_stride, keep):
     """out[u] = keep · out[u] + rate · the sum over r < rows of values[position r, u] · x[example r].
 
-    For units in (UNITS, 1), in as many columns as fill `vectors` vectors, 2 · WIDE or WIDE; or with
-    `vectors` 1, in `lanes` columns, at most one vector. With keep 0 the rate must be 1. Such sums replace
-    `out`. They are stored past the caches where they fill aligned vectors, since nothing reads them soon.
-    Rows that are kept are fetched while the sums are computed.
+    units is UNITS or 1. If `vectors` is 2 · WIDE or WIDE, the tile has as many columns as fill these vectors. If
+    `vectors` is 1, it has `lanes` columns, at most one vector. With keep 0 the rate must be 1, and the sums replace
+    `out`. If they fill aligned vectors, they are stored without writing to the caches, since nothing reads them soon.
+    With keep 1, the rows of `out` are loaded into the cache while the sums are computed.
     """
     def write(w, rate, units, vectors, lanes, x, x_stride, examples, values, values_stride, positions,
               rows, out, out_stride, keep):

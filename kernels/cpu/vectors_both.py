@@ -1,9 +1,10 @@
-"""Tiles for layers gated on both sides, where the input is packed too.
+"""Tiles for layers that are gated on both sides: their input is packed too.
 
-Of a row of the weight, only the columns under open input blocks take part: short runs of `x_block`
-numbers. Two examples rarely have the same runs. So a tile belongs to one example, and is `count` runs
-wide. `indices` is the address of the example's open input blocks, and `x` that of their packed values,
-which lie one after another. Addresses, strides and masks are as in `vectors`.
+Only the columns of the weight that belong to open input blocks take part. In each row they are short
+runs of `x_block` numbers. Two examples rarely have the same runs. So a tile belongs to one example, and
+is `count` runs wide. `indices` is the address of the list of the example's open input blocks. `x` is the
+address of their packed values, which follow one another in memory. Addresses, strides and masks are as
+in `vectors`.
 """
 
 from numba.extending import intrinsic

@@ -1,4 +1,4 @@
-"""OpenBlocks of gates on the device. Their number of open blocks is known to the device only."""
+"""OpenBlocks of gates on the device. The number of open blocks is not known on the host."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from .views import contiguous
 
 
 class DeviceBlocks(OpenBlocks):
-    """OpenBlocks on the device: the same lists, with room for all B·G entries, of which the first n_open count.
+    """OpenBlocks on the device: the same lists, with room for all B·G entries. Only the first n_open entries are used.
 
     Attributes
     ----------
     lists, masks : the buffers described in `minigrad.kernels.cuda`.
-    binary : every open gate is known to be 1. (To look whether all gates are would take a transfer.)
+    binary : whether every open gate is known to be 1. (A test of the gates themselves would take a transfer.)
 
-    ``n_open``, ``density``, ``repr`` and ``same_as`` with other lists ask the device, and wait for it.
+    ``n_open``, ``density``, ``repr``, and ``same_as`` with other lists read from the device, and wait for it.
     """
 
     __slots__ = ("_n_open", "_tiles", "lists", "masks")
@@ -54,7 +54,7 @@ class DeviceBlocks(OpenBlocks):
         return self.lists.nbytes + self.masks.nbytes
 
     def empty(self, block, dtype):
-        """Room for packed values on these blocks: an array (B·G, block) of zeros, which stay behind the open blocks."""
+        """An array (B·G, block) of zeros for packed values. The rows after those of the open blocks stay 0."""
         return zeros((self.capacity, block), dtype)
 
     def gather(self, dense, block):
@@ -69,7 +69,7 @@ class DeviceBlocks(OpenBlocks):
         return dense
 
     def touch(self):
-        """Count these blocks as touched. Their number is looked up when somebody asks for the count."""
+        """Count these blocks as touched. Their number is read from the device when a program reads the count."""
         work.touched(lambda: self.n_open)
 
     def same_as(self, other):
@@ -87,7 +87,7 @@ class DeviceBlocks(OpenBlocks):
 
 
 def zeros(shape, dtype):
-    """An array of zeros on the device, counted."""
+    """An array of zeros on the device; its memory is counted."""
     array = arrays.device_library().zeros(shape, dtype)
     work.allocated(array.nbytes)
     return array

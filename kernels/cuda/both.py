@@ -1,9 +1,10 @@
 """The products for a layer that is gated on both sides: x is packed, too.
 
-Only the columns of the weight under open input blocks take part. Two examples rarely have the same ones, so there is
-no tile to keep in registers: each number of the weight is read for one product. But neighbouring threads can read
-neighbouring numbers. So the threads of a block lie side by side along the packed numbers of one example's x. (The
-kernel for dsd_both in `plain` does that already: there these numbers are the results.)
+Only the columns of the weight that belong to open input blocks take part. Two examples rarely have the same open
+blocks. So a tile in registers would not help: each number of the weight is read for one product. But neighbouring
+threads should read neighbouring numbers in memory. So each thread of a block takes its own packed numbers of one
+example's x, next to those of its neighbour. (The kernel for dsd_both in `plain` does that already: there these
+numbers are the results.)
 """
 
 import functools
@@ -17,7 +18,7 @@ from .jit import kernel
 
 @functools.cache
 def sdd_both(dtype, threads, units):
-    """values[position] = x[example] · weight[unit], for `threads` threads to an entry and `units` units at a time."""
+    """values[position] = x[example] · weight[unit], with `threads` threads per entry and `units` units at a time."""
     DTYPE, THREADS, UNITS = np.dtype(dtype).type, threads, units
 
     @kernel
@@ -63,7 +64,7 @@ def sdd_both(dtype, threads, units):
 def dw_both(lists, examples, blocks, values, x_lists, x_blocks, x, out, rate):
     """out[unit] += rate · the sum of value · x[example], over the examples that open both blocks.
 
-    A block of threads takes one block of units, and its examples in order, so that no two threads add to the same
+    A block of threads computes one block of units, one example after the other. So two threads never add to the same
     number at the same time.
     """
     block_indptr = layout.heads(lists, examples, blocks)[1]

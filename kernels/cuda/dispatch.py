@@ -1,13 +1,13 @@
-"""How a product is computed on the device: by which kernel, on which size of tile, for how many blocks of threads.
+"""Choose how a product is computed on the device: the kernel, the size of a tile, and the number of blocks of threads.
 
-`plain` and `shared` offer the same functions, to be read first. Here narrow blocks and few examples go to `pairs` and
-`masked`, wide blocks to `tile`, and packed inputs to `both`.
+`plain` and `shared` have the same functions in a simpler form. Read them first. Here, narrow blocks and few examples
+are computed by `pairs` and `masked`, wide blocks by `tile`, and packed inputs by `both`.
 
 The size of a tile has to be known when its kernel is compiled, so there is one kernel for each size and dtype. The
-sizes below were chosen for compute capabilities 8.0 and 9.0, by what ptxas reports of the kernels. No register is
-spilled, and several blocks of threads share a multiprocessor, so some compute while others wait for memory.
-(`tests/cuda_ptx.py` tests both.) Doubles take twice the room, so their tiles are smaller. In the simulator, where
-each thread is a thread of Python, tiles have a few threads. Nothing else differs there.
+sizes below were chosen for compute capabilities 8.0 and 9.0, from the report of ptxas on each kernel. No register is
+spilled. Several blocks of threads fit on one multiprocessor, so some compute while others wait for memory.
+(`tests/cuda_ptx.py` tests both.) Doubles take twice the space, so their tiles are smaller. In the simulator each
+thread is a Python thread, so tiles have only a few threads. Nothing else is different there.
 """
 
 import math
@@ -20,7 +20,7 @@ from .grid import for_each, launch, resident
 from .plain import dsd_both  # noqa: F401 (a thread for each number is as good as a tile there)
 from .wide import fits
 
-# From so many units per block, and examples, on, a tile of results in registers is filled well enough.
+# The least number of units per block, and of examples, for which a tile of results in registers is full enough.
 WIDE_BLOCK = FEW_EXAMPLES = 8
 
 if config.ENABLE_CUDASIM:
@@ -30,7 +30,7 @@ if config.ENABLE_CUDASIM:
     MASKED = {4: {1: (8, 8, 4), 4: (8, 8, 4)}, 8: {1: (8, 8, 4), 4: (8, 8, 4)}}
     BOTH = 4, 2
 else:
-    # By bytes of a number, then by units per block, at least: the arguments of the kernels' makers.
+    # {bytes of a number: {least number of units per block: arguments of the function that makes the kernel}}
     SAMPLED = {
         4: {8: (64, 8, 16, 4, 4), 16: (64, 16, 16, 4, 4), 32: (64, 32, 16, 8, 4)},
         8: {8: (64, 8, 8, 4, 4), 16: (64, 16, 8, 4, 4), 32: (64, 32, 8, 4, 4)},
@@ -40,18 +40,18 @@ else:
         8: {8: (8, 64, 8, 4), 16: (16, 64, 8, 4), 32: (32, 64, 8, 4)},
     }
     PAIRS = {4: (48, 32, 16, 8, 10), 8: (48, 32, 16, 8, 10)}
-    # By rows of a window that a group has, at least.
+    # The key is the least number of rows of a window that belong to one group.
     MASKED = {4: {1: (32, 128, 8), 4: (64, 128, 16)}, 8: {1: (32, 128, 8), 4: (32, 128, 8)}}
     BOTH = 128, 8
 
 
 def at_least(table, size):
-    """The entry of a table, by least size, that a size falls into."""
+    """The entry of a table whose keys are least sizes: the one with the largest key that is not above `size`."""
     return table[max(least for least in table if least <= size)]
 
 
 def sdd(x, weight, blocks, values):
-    """values (B·G, block), zeros so far, = x weightᵀ at the open blocks; rows of x and weight contiguous."""
+    """values (B·G, block), at first zeros, = x weightᵀ at the open blocks. Rows of x and weight are contiguous."""
     if not values.size or not x.size:
         return
     dtype, block, vector = x.dtype.name, values.shape[1], fits(x, weight)
@@ -68,7 +68,7 @@ def sdd(x, weight, blocks, values):
 
 
 def dsd(values, weight, blocks, out):
-    """out (B, D) += packed values times weight; rows of weight and out contiguous."""
+    """out (B, D) += packed values times weight. Rows of weight and out are contiguous."""
     if not out.size or not values.size:
         return
     examples, count = blocks.shape
@@ -89,12 +89,12 @@ def dsd(values, weight, blocks, out):
 
 
 def slices_for(tiles, windows):
-    """Blocks of threads to a tile: as many as fill the device twice over, if each has some windows to walk."""
+    """Blocks of threads per tile: as many as fill the device twice, if there are enough windows for each."""
     return max(1, min(resident() // (4 * tiles), windows // 8))
 
 
 def dw(values, x, blocks, out, keep, rate):
-    """out (H, D) = keep · out + rate · valuesᵀ x; rows of x and out contiguous."""
+    """out (H, D) = keep · out + rate · valuesᵀ x. Rows of x and out are contiguous."""
     if not out.size:
         return
     if not x.size:
@@ -131,5 +131,5 @@ def dw_both(values, x, blocks, x_blocks, out, rate):
 
 
 def queue(kernel, tiles, threads, *arguments):
-    """Queue a kernel whose blocks of threads share `tiles` between them, at most as many as fill the device."""
+    """Queue a kernel whose blocks of threads divide `tiles` among them, at most as many as fill the device."""
     launch(kernel, max(1, min(tiles, resident())), threads, *arguments)

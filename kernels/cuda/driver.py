@@ -1,7 +1,7 @@
-"""What `layers` calls for arrays on the device: the functions of `cpu.driver`, queued there.
+"""The functions that `layers` calls for arrays on the device. They are those of `cpu.driver`.
 
-Every function takes checked arrays and returns before the device has done its work. Results sized by the number
-of open blocks have room for all blocks, with zeros behind the open ones.
+Every function takes checked arrays. It puts its work into the queue of the device and returns before the work is done.
+A result with one row per open block has rows for all blocks; those after the open blocks are 0.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ __all__ = ["add_bias", "bernoulli_gates", "contiguous", "dsd", "dsd_both", "dw",
 
 
 def empty(shape, dtype):
-    """An array on the device, not initialised, counted."""
+    """An uninitialised array on the device; its memory is counted."""
     array = arrays.device_library().empty(shape, dtype)
     work.allocated(array.nbytes)
     return array
@@ -33,7 +33,7 @@ def open_blocks(gates):
 
 
 def in_one_call(x, weight, bias, gates):
-    """False: on a device, one example is computed like many."""
+    """False: on a device, one example is computed in the same way as many."""
     return False
 
 
@@ -135,13 +135,13 @@ def bernoulli_gates(logits, u):
 
 
 def _drawn(kernel, seed, stream, draw, sample_offset, shape, dtype):
-    """An array that the kernel fills. The seed becomes the two words of the key."""
+    """A new array, filled by the kernel. The seed becomes the two words of the key."""
     out = empty(shape, dtype)
     for_each(kernel, out.size, seed & 0xFFFFFFFF, seed >> 32, stream, draw, sample_offset, out)
     return out
 
 
 def _pairs(blocks, x_blocks):
-    """The number of (open output block, open input block) pairs; asks the device."""
+    """The number of (open output block, open input block) pairs, read from the device."""
     counts = (np.diff(transfer.to_host(side.indptr)).astype(np.int64) for side in (blocks, x_blocks))
     return int(np.dot(*counts))

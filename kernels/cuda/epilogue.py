@@ -1,4 +1,4 @@
-"""Small passes over packed values: bias, gates and their gradients, and packing and unpacking of dense arrays."""
+"""Short kernels on packed values: bias, gates and their gradients, and packing and unpacking of dense arrays."""
 
 from numba import cuda
 
@@ -48,8 +48,8 @@ def gate_products(lists, examples, blocks, g, values, gates, out):
 def sum_examples(lists, examples, blocks, values, out, rate):
     """out[unit] += rate · the sum over examples of values.
 
-    A block of threads takes a block of units. Neighbouring threads take neighbouring units. `lanes` threads share
-    one unit: each adds up every lanes-th example, and then the sums of the lanes are added in pairs.
+    A block of threads takes a block of units. Neighbouring threads take neighbouring units. `lanes` threads work on
+    one unit: each one sums every lanes-th example. Then these sums are added in pairs.
     """
     sums = cuda.shared.array(TEAM, values.dtype)
     block_indptr = layout.heads(lists, examples, blocks)[1]

@@ -1,7 +1,7 @@
-"""Mistakes that kernels notice. The host raises them after its next transfer.
+"""Errors that kernels find. The host raises them after its next transfer.
 
-To ask whether a kernel has read a NaN, the host would have to wait for the kernel. So the kernel marks it in a word of
-the host's memory that the device can write. `check` reads the word after a transfer, when the host has waited anyway.
+The host cannot ask a kernel whether it has read a NaN without waiting for it. So the kernel sets a word in the host's
+memory that the device can write. `check` reads the word after a transfer, when the host has waited anyway.
 """
 
 import functools
@@ -20,7 +20,7 @@ _MESSAGES = {
 
 @functools.cache
 def marks():
-    """One word for each of the messages, 1 if a kernel has noticed it."""
+    """One word for each message. It is 1 if a kernel has found this error."""
     words = cuda.mapped_array(len(_MESSAGES), np.int32)
     for what in _MESSAGES:
         words[what] = 0
@@ -28,7 +28,7 @@ def marks():
 
 
 def check():
-    """Raise a ValueError for what was marked since the last call."""
+    """Raise a ValueError if a kernel has found an error since the last call."""
     noticed = [what for what in _MESSAGES if marks()[what]]
     for what in noticed:
         marks()[what] = 0

@@ -1,8 +1,8 @@
-"""The decorators under which kernels for the GPU are compiled.
+"""The decorators that compile kernels for the GPU.
 
-Python's `min` and `max` do not compile there (Numba 0.68 expects an iterable); use a conditional expression. A device
-function that uses `cuda` must be in the file of the kernel that calls it, because the simulator replaces that name in
-one file at a time.
+Two rules for such kernels. Python's `min` and `max` do not compile (Numba 0.68 expects an iterable), so use a
+conditional expression. A device function that uses the name `cuda` must be in the same file as the kernel that calls
+it, because the simulator replaces this name in one file at a time.
 """
 
 from numba import config, cuda
@@ -14,7 +14,7 @@ if config.ENABLE_CUDASIM:
 
 
 def kernel(function):
-    """Compile `function` lazily, once per type of its arguments, with a cache on disk where one is writable."""
+    """Compile `function` at its first call with new types. Compiled code is cached on disk if a folder is writable."""
     try:
         compiled = cuda.jit(cache=True)(function)
         return compiled if config.ENABLE_CUDASIM else tolerant(compiled)

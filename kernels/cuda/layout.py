@@ -1,7 +1,7 @@
-"""Where the lists of a gate array lie in their two buffers, for the host and for kernels alike.
+"""The positions of the lists of a gate array in their two buffers. Both the host and kernels use these functions.
 
-The docstring of this package describes the buffers. Inside a kernel these functions cost nothing. The host calls them
-as `.py_func`, and gets views of the device's arrays. (`cpu.layout` is the same for the CPU.)
+The docstring of this package describes the buffers. Inside a kernel these functions take no time. The host calls their
+`.py_func`, which returns views of the device's arrays. (`cpu.layout` is the same for the CPU.)
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ WORD = 32  # bits
 
 
 def words(count):
-    """The words that hold `count` bits."""
+    """The number of words that hold `count` bits."""
     return -(-count // WORD)
 
 
@@ -38,7 +38,7 @@ def by_example(lists, examples, blocks):
 
 @device
 def by_block(lists, examples, blocks):
-    """(examples, positions) of the same entries, block by block."""
+    """(examples, positions): the same entries, ordered by block."""
     size = examples * blocks
     start = examples + blocks + 2 + 2 * size
     return lists[start:start + size], lists[start + size:start + 2 * size]
@@ -46,7 +46,7 @@ def by_block(lists, examples, blocks):
 
 @device
 def starts(lists, examples, blocks):
-    """(starts, block_starts): the position of the first entry of each word of `bits`, or its place in `by_block`."""
+    """(starts, block_starts): where the first entry of each word of `bits` is, in `by_example` and in `by_block`."""
     start = examples + blocks + 2 + 4 * examples * blocks
     middle = start + (blocks + 31) // 32 * examples
     return lists[start:middle], lists[middle:]
@@ -62,7 +62,7 @@ def bits(masks, examples, blocks):
 
 @device
 def ones(word):
-    """The number of bits of a uint32 that are 1, by sums of neighbours (cuda.popc would do it too, but see `jit`)."""
+    """The number of bits of a uint32 that are 1, from sums of neighbours. (For cuda.popc, see the rule in `jit`.)"""
     word = (word & np.uint32(0x55555555)) + ((word >> np.uint32(1)) & np.uint32(0x55555555))
     word = (word & np.uint32(0x33333333)) + ((word >> np.uint32(2)) & np.uint32(0x33333333))
     word = (word & np.uint32(0x0F0F0F0F)) + ((word >> np.uint32(4)) & np.uint32(0x0F0F0F0F))
@@ -78,7 +78,7 @@ def ones_below(word, bit):
 
 @device
 def is_open(masks, examples, i, j):
-    """Whether block j of example i is open; `masks` as `layout.bits` has them for examples."""
+    """Whether block j of example i is open. `masks` is the first result of `bits`."""
     return (masks[j // 32 * examples + i] >> np.uint32(j % 32)) & np.uint32(1) != 0
 
 
@@ -91,7 +91,7 @@ def position(starts, masks, examples, i, j):
 
 @device
 def across(columns, lane):
-    """Bit `lane` of each of 32 words, as a word: the word of a row from those of columns, or the reverse."""
+    """A word from bit `lane` of each of 32 words. It turns words of columns into the word of a row, or the reverse."""
     word = np.uint32(0)
     for bit in range(32):
         word |= ((columns[bit] >> np.uint32(lane)) & np.uint32(1)) << np.uint32(bit)

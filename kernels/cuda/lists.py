@@ -1,7 +1,7 @@
-"""From gates on the device to lists of open blocks. The host does not learn how many blocks are open.
+"""Make the lists of open blocks from gates on the device. The number of open blocks stays on the device.
 
-There are three launches. The first writes the gates as bits, in both orders. The second sums the bits, which says
-where each list begins. The third writes the lists. `layout` says what lies where in the buffers.
+There are three launches. The first writes the gates as bits, in both orders. The second sums the bits, and so finds
+where each list begins. The third writes the lists. `layout` describes the positions of the lists in the buffers.
 """
 
 import math
@@ -19,7 +19,7 @@ SCAN_THREADS = 512
 
 
 def listed(gates):
-    """(lists, masks) of a contiguous gate array (B, G), queued on the device: the buffers that `layout` describes."""
+    """(lists, masks): the buffers of a contiguous gate array (B, G), as in `layout`. The device fills them."""
     examples, blocks = gates.shape
     length_of_lists, length_of_masks = layout.lengths(examples, blocks)
     library = arrays.device_library()
@@ -73,7 +73,7 @@ def mask_gates(gates, masks, marks):
 
 @kernel
 def sum_masks(masks, examples, blocks, lists):
-    """Where lists begin: block 0 of the grid sums over examples, block 1 over blocks."""
+    """Find where lists begin. Block 0 of the grid sums over examples, block 1 over blocks."""
     sums = cuda.shared.array(SCAN_THREADS, np.int32)
     indptr, block_indptr = layout.heads(lists, examples, blocks)
     starts, block_starts = layout.starts(lists, examples, blocks)
@@ -86,7 +86,7 @@ def sum_masks(masks, examples, blocks, lists):
 
 @device
 def begin(masks, count, heads, starts, sums):
-    """heads[i]: the bits of the words of 0..i-1; starts[word]: those and the ones of earlier words of i."""
+    """heads[i] = the number of 1 bits in the words of 0..i-1. starts[word] also counts those in earlier words of i."""
     words = len(masks) // count if count else 0
     for i in range(cuda.threadIdx.x, count, cuda.blockDim.x):
         total = 0
@@ -104,10 +104,10 @@ def begin(masks, count, heads, starts, sums):
 
 @device
 def accumulate(heads, count, sums):
-    """Turn heads[i + 1], the number of entries of i, into where those of i + 1 begin; heads[0] = 0.
+    """Turn heads[i + 1], the number of entries of i, into the place where the entries of i + 1 begin. heads[0] = 0.
 
-    Each thread sums a part; the sums of the parts are summed by doubling steps (Hillis & Steele, "Data
-    parallel algorithms", CACM 1986); each thread goes over its part again.
+    Each thread sums a part of the array. Then the sums of the parts are added in doubling steps (Hillis & Steele,
+    "Data parallel algorithms", CACM 1986). Then each thread goes through its part again.
     """
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     low, high = thread * count // threads, (thread + 1) * count // threads
@@ -136,7 +136,7 @@ def accumulate(heads, count, sums):
 
 @kernel
 def list_entries(masks, examples, blocks, lists):
-    """The lists in both orders, one word of bits to a thread."""
+    """Write the lists in both orders. Each thread takes one word of bits."""
     indices, rows = layout.by_example(lists, examples, blocks)
     entry_examples, positions = layout.by_block(lists, examples, blocks)
     starts, block_starts = layout.starts(lists, examples, blocks)
@@ -166,7 +166,7 @@ def list_entries(masks, examples, blocks, lists):
 
 @kernel
 def list_tiles(lists, examples, blocks, rows, ends, tiles):
-    """tiles[1:] = (block, start, stop) of runs of at most `rows` places; tiles[0, 0] their number."""
+    """tiles[1:] = (block, start, stop) of runs of at most `rows` places; tiles[0, 0] = the number of tiles."""
     sums = cuda.shared.array(SCAN_THREADS, np.int32)
     block_indptr = layout.heads(lists, examples, blocks)[1]
     for j in range(cuda.threadIdx.x, blocks, cuda.blockDim.x):

@@ -1,26 +1,27 @@
-"""A sparse matrix times a dense one, for results that several open blocks add to.
+"""A sparse matrix times a dense one, if several open blocks are added to the same result.
 
     out[row] = keep · out[row] + rate · the sum over the open groups of the row of values · dense rows
 
-This one sum is two of the products. In dsd, out += values · weight, a row is an example, and its groups are its
-open blocks, of as many units as a block has. In dw with narrow blocks a row is a unit, and its groups are the
-examples that open its block, of one number each. (In a block of one unit, the examples share nothing that could stay
-in registers. But x in shared memory serves all units of a tile.)
+This sum computes two of the products. In dsd, out += values · weight: a row is an example, and its groups are its
+open blocks. A group has as many numbers as a block has units. In dw with narrow blocks, a row is a unit, and its
+groups are the examples that open its block. Each group has one number. (In a block of one unit, no number in registers
+can be used twice. But a row of x in shared memory is used by all units of a tile.)
 
-A block of threads owns a tile of `out`, ROWS rows times COLUMNS columns. So no other block adds to it, and every sum
-has a fixed order. The block goes through the groups in windows of GROUPS, a power of two below the bits of a word.
-So one word of `masks` tells which groups of the window a row has open, and where their values lie. For each window:
+A block of threads computes a tile of `out`, ROWS rows times COLUMNS columns. No other block adds to this tile, so every
+sum has a fixed order. The block goes through the groups in windows of GROUPS, a power of two that is at most the bits
+of a word. So one word of `masks` contains the open groups of a row in the window, and the place of their values
+follows from it. For each window:
 
-    1. find_open        notes which groups each row has open, and which groups any row has open
+    1. find_open        finds the open groups of each row, and the groups that are open in any row
     2. bring_factors    copies the values of open groups to shared memory
-       bring_numbers    copies the rows of the dense matrix that some row needs
+       bring_numbers    copies the rows of the dense matrix that are needed
     3. add_wide         adds factors · numbers to the R·4 sums of each thread
        (or add_narrow)
 
 The threads of a warp have the same rows, so they skip the same closed groups and do not wait for one another.
 
-If the tiles are too few to fill the device, `slices` blocks of threads share one tile, and each takes a part of the
-windows. Their sums go to an array of their own, and `add_slices` adds them up in order.
+If there are too few tiles to fill the device, `slices` blocks of threads share one tile, and each takes a part of the
+windows. Their sums are written to a separate array, and `add_slices` adds them in order.
 """
 
 import functools
@@ -34,7 +35,7 @@ from .wide import fetch4, keep4, load4, store4
 
 
 def window(block):
-    """(pitch, groups): rows of a window that one group has, and groups in it; at most 32 rows in all.
+    """(pitch, groups): the rows of a window that belong to one group, and the number of groups; at most 32 rows in all.
 
     >>> [window(block) for block in (1, 3, 8, 10, 40)]
     [(1, 32), (4, 8), (8, 4), (12, 2), (32, 1)]
@@ -45,9 +46,9 @@ def window(block):
 
 @functools.cache
 def product(dtype, rows, columns, r, pitch, groups, by_example, vector):
-    """The kernel for a dtype, tile (rows x columns, of which a thread has r x 4) and `window`.
+    """The kernel for a dtype, a tile (rows x columns; each thread computes r x 4 of it) and a `window`.
 
-    by_example : dsd if true, else dw. `vector`: dense and out are `wide.fits`.
+    by_example : dsd if true, else dw. `vector` : whether `wide.fits` holds for dense and out.
     Threads: (rows // r) · (columns // 4).
     """
     DTYPE, ROWS, COLUMNS, R, PITCH, GROUPS = np.dtype(dtype).type, rows, columns, r, pitch, groups
@@ -59,11 +60,11 @@ def product(dtype, rows, columns, r, pitch, groups, by_example, vector):
 
     @kernel
     def product(lists, masks, examples, blocks, block, values, dense, out, slices, keep, rate):
-        numbers = cuda.shared.array((DEPTH, COLUMNS), DTYPE)    # of the dense matrix
-        factors = cuda.shared.array((ROWS, DEPTH), DTYPE)       # what they are multiplied by, for each row of the tile
-        opened = cuda.shared.array(ROWS, np.uint32)             # the groups of the window that a row has open
-        places = cuda.shared.array(ROWS, np.int32)              # where the first of them lies in the lists
-        union = cuda.shared.array(4, np.uint32)                 # [0]: the groups that some row has open
+        numbers = cuda.shared.array((DEPTH, COLUMNS), DTYPE)    # numbers of the dense matrix
+        factors = cuda.shared.array((ROWS, DEPTH), DTYPE)       # their factors, for each row of the tile
+        opened = cuda.shared.array(ROWS, np.uint32)             # the groups of the window that are open in a row
+        places = cuda.shared.array(ROWS, np.int32)              # the place of the first of them in the lists
+        union = cuda.shared.array(4, np.uint32)                 # [0]: the groups that are open in any row
         mine = cuda.local.array(R, np.uint32)
         sums = cuda.local.array((R, 4), DTYPE)
         thread = cuda.threadIdx.x
@@ -80,7 +81,7 @@ def product(dtype, rows, columns, r, pitch, groups, by_example, vector):
             words = layout.bits(masks, examples, blocks)[1]
             starts = layout.starts(lists, examples, blocks)[1]
         stretch = len(words) // ((count + 31) // 32)            # words of all rows for the same 32 groups
-        pieces = (block + PITCH - 1) // PITCH if BY_EXAMPLE else 1      # windows that a wide block takes
+        pieces = (block + PITCH - 1) // PITCH if BY_EXAMPLE else 1      # the number of windows of a wide block
         windows = (count + GROUPS - 1) // GROUPS * pieces
         panels = (dense.shape[1] + COLUMNS - 1) // COLUMNS
         tiles = (height + ROWS - 1) // ROWS * panels
@@ -99,7 +100,7 @@ def product(dtype, rows, columns, r, pitch, groups, by_example, vector):
                 cuda.syncthreads()
                 needed = union[0]
                 if needed == 0:
-                    cuda.syncthreads()  # before `union` is emptied again
+                    cuda.syncthreads()  # before `union` is set to 0 again
                     continue
                 for q in range(thread, ROWS * DEPTH, THREADS):
                     bring_factor(q // DEPTH, q % DEPTH, PITCH, piece, top, block, BY_EXAMPLE, values, positions, opened,
@@ -123,7 +124,7 @@ def product(dtype, rows, columns, r, pitch, groups, by_example, vector):
                 if line < height:
                     owner = line // units
                     if keep and heads[owner] == heads[owner + 1]:
-                        continue                # a step leaves rows without open groups alone
+                        continue                # a step does not change rows without open groups
                     four = rate * sums[i, 0], rate * sums[i, 1], rate * sums[i, 2], rate * sums[i, 3]
                     if keep:
                         a = fetch4(out, line, left + column, VECTOR)
@@ -135,7 +136,7 @@ def product(dtype, rows, columns, r, pitch, groups, by_example, vector):
 
 @device
 def find_open(i, line, height, units, group, groups, stretch, words, starts, opened, places, union):
-    """Note the groups of a window that row i of the tile, row `line` of `out`, has open, and where they lie."""
+    """Find the groups of a window that are open in row i of the tile (row `line` of `out`), and where they are."""
     inside = np.uint32(0)
     if line < height:
         place = group // 32 * stretch + line // units
@@ -148,7 +149,7 @@ def find_open(i, line, height, units, group, groups, stretch, words, starts, ope
 
 @device
 def bring_factor(i, k, pitch, piece, top, block, by_example, values, positions, opened, places, factors):
-    """Copy the value that row k of the window is multiplied by, for row i of the tile, if its group is open."""
+    """Copy the factor of row k of the window, for row i of the tile, if its group is open."""
     g, c = k // pitch, piece + k % pitch
     if (opened[i] >> np.uint32(g)) & np.uint32(1):
         entry = places[i] + layout.ones_below(opened[i], g)
@@ -160,7 +161,7 @@ def bring_factor(i, k, pitch, piece, top, block, by_example, values, positions, 
 
 @device
 def bring_numbers(k, place, pitch, piece, group, left, block, by_example, needed, dense, vector, numbers):
-    """Copy four numbers of row k of the window, from column `place` of the tile on, if some row needs them."""
+    """Copy four numbers of row k of the window, beginning at column `place` of the tile, if any row needs them."""
     g, c = k // pitch, piece + k % pitch
     if (needed >> np.uint32(g)) & np.uint32(1):
         zero = dense.dtype.type(0)
@@ -174,14 +175,14 @@ def bring_numbers(k, place, pitch, piece, group, left, block, by_example, needed
 
 @device
 def add_wide(k, bit, row, column, mine, factors, numbers, sums):
-    """Four rows of the window at once, for groups of at least four: 4·4 numbers serve every row with the group open."""
+    """Add four rows of the window at once, for groups of at least four. A row with the group open uses 4·4 numbers."""
     n0, n1 = load4(numbers, k, column), load4(numbers, k + 1, column)
     n2, n3 = load4(numbers, k + 2, column), load4(numbers, k + 3, column)
     for i in range(len(mine)):
         if mine[i] & bit:
             f = load4(factors, row + i, k)
             for c in range(4):
-                # In steps that are one instruction each.
+                # Each of these steps is one instruction.
                 sums[i, c] += f[0] * n0[c]
                 sums[i, c] += f[1] * n1[c]
                 sums[i, c] += f[2] * n2[c]
@@ -190,7 +191,7 @@ def add_wide(k, bit, row, column, mine, factors, numbers, sums):
 
 @device
 def add_narrow(i, row, column, pitch, opened, factors, numbers, sums):
-    """All open groups of one row, bit by bit, for groups of fewer than four numbers."""
+    """Add all open groups of one row, bit by bit, for groups of fewer than four numbers."""
     left_over = opened[row]
     while left_over != 0:
         g = cuda.ffs(left_over) - 1
@@ -204,7 +205,7 @@ def add_narrow(i, row, column, pitch, opened, factors, numbers, sums):
 
 @kernel
 def add_slices(slices, parts, out):
-    """out (B, D) += the sum over s of parts[s·B:(s + 1)·B], in order."""
+    """out (B, D) += the sum over s of parts[s·B:(s + 1)·B], in the order of s."""
     height, width = out.shape
     for item in range(cuda.grid(1), height * width, cuda.gridsize(1)):
         i, d = item // width, item % width

@@ -1,8 +1,8 @@
 """Normal and logistic noise on the device, by the scalar functions of `cpu.noise`.
 
-The bits were compared with those of the CPU in Numba's simulator, where the CPU's versions run. For a GPU it was
-checked that the compiler fuses no product with a sum (`tests/test_cuda_ptx.py`). Divisions and square roots in double
-precision are rounded correctly there.
+In Numba's simulator the CPU's versions run, and tests compare the bits with those of the CPU. For a GPU,
+`tests/test_cuda_ptx.py` tests that the compiler fuses no product with a sum. Divisions and square roots in double
+precision are rounded correctly on a GPU.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from .jit import kernel
 
 @kernel
 def normals(key0, key1, stream, draw, sample_offset, out):
-    """Fill out (samples, units), a thread for four neighbouring units; see `draws.philox_normals`."""
+    """Fill out (samples, units), with one thread for four neighbouring units; see `draws.philox_normals`."""
     samples, units = out.shape
     groups = (units + 3) // 4
     for item in range(cuda.grid(1), samples * groups, cuda.gridsize(1)):

@@ -1,10 +1,11 @@
 """sdd for narrow blocks and for few examples: one dot product for each open pair of an example and a unit.
 
-Where a block is one unit wide, or few examples share it, a tile in registers would hardly be filled. But in a tile of
-32 examples (those of a word of `masks`) times UNITS units, every row of x serves all open units of its example, and
-every row of the weight serves all examples. So both are copied to shared memory, DEPTH columns at a time. The open
-pairs of the tile are listed. Teams of LANES threads go through the list, each thread on its part of the columns. A
-team keeps the sums of PAIRS pairs in registers. If the tile has more open pairs, it is computed in several rounds.
+If a block has one unit, or few examples open it, a tile in registers would be almost empty. So a tile here is 32
+examples (the examples of a word of `masks`) times UNITS units. Every row of x is used by all open units of its
+example, and every row of the weight is used by all examples. So both are copied to shared memory, DEPTH columns at a
+time. The open pairs of the tile are listed. Teams of LANES threads go through the list, and each thread of a team takes
+a part of the columns. A team keeps the sums of PAIRS pairs in registers. If the tile has more open pairs, it is
+computed in several rounds.
 """
 
 import functools
@@ -21,11 +22,14 @@ ROWS = 32
 
 @functools.cache
 def sdd(dtype, units, depth, teams, lanes, pairs, vector):
-    """The kernel for a dtype and tile: see above. `vector`: x and weight are `wide.fits`. Threads: teams · lanes."""
+    """The kernel for a dtype and tile: see above. Threads: teams · lanes.
+
+    `vector`: whether `wide.fits` holds for x and weight.
+    """
     DTYPE, UNITS, DEPTH, TEAMS, LANES, PAIRS, VECTOR = np.dtype(dtype).type, units, depth, teams, lanes, pairs, vector
     THREADS = teams * lanes
     LINES = ROWS + units
-    PITCH = depth + 4  # rows of neighbouring pairs begin in other banks
+    PITCH = depth + 4  # so rows of neighbouring pairs begin in different banks
     QUADS = depth // 4
     MOST = ROWS * units
 
@@ -34,7 +38,7 @@ def sdd(dtype, units, depth, teams, lanes, pairs, vector):
         shared = cuda.shared.array((LINES, PITCH), DTYPE)
         scratch = cuda.shared.array(THREADS, DTYPE)
         counts = cuda.shared.array(UNITS, np.int32)
-        count = cuda.shared.array(4, np.int32)      # [0]: how many pairs are open in the tile
+        count = cuda.shared.array(4, np.int32)      # [0]: the number of open pairs in the tile
         listed = cuda.shared.array(MOST, np.int32)  # example · UNITS + unit, within the tile
         sums = cuda.local.array(PAIRS, DTYPE)
         thread = cuda.threadIdx.x

@@ -15,7 +15,7 @@ from .jit import kernel
 
 @kernel
 def uniforms(key0, key1, stream, draw, sample_offset, out):
-    """Fill out (samples, units), a thread for four neighbouring units; see `draws.philox_uniforms`."""
+    """Fill out (samples, units), with one thread for four neighbouring units; see `draws.philox_uniforms`."""
     samples, units = out.shape
     groups = (units + 3) // 4
     double = out.itemsize == 8
@@ -30,7 +30,7 @@ def uniforms(key0, key1, stream, draw, sample_offset, out):
 
 @kernel
 def bernoulli_gates(logits, u, out, marks):
-    """out = 1[u < sigmoid(logits)]; one-dimensional arrays. Logits that are not finite are marked, their gates 0."""
+    """out = 1[u < sigmoid(logits)], for one-dimensional arrays. A logit that is not finite sets an error and gate 0."""
     for i in range(cuda.grid(1), len(out), cuda.gridsize(1)):
         if math.isfinite(logits[i]):
             out[i] = gate(logits[i], u[i])

@@ -1,13 +1,13 @@
-"""The products that can be read: one thread for each number of the result, straight from memory.
+"""The products in their simplest form: one thread for each number of the result, and no shared memory.
 
-`dispatch` has the same functions, which compute the same with tiles of results in registers:
+`dispatch` has the same functions, which are faster because they keep tiles of results in registers:
 
     sdd   values[open] = x weightᵀ                  sparse = dense · dense, computed at open blocks only
     dsd   out += values weight                      dense = sparse · dense
     dw    out = keep · out + rate · valuesᵀ x       gradient of a weight
 
-`*_both` are the same products where x is packed too; their `x` are its values. Each thread adds up its sums in order,
-so results do not depend on the number of threads.
+`*_both` are the same products for a packed x; their argument `x` is the array of its values. Each thread adds the terms
+of its sums in order, so results do not depend on the number of threads.
 """
 
 from numba import cuda
@@ -97,7 +97,7 @@ def dw_kernel(lists, examples, blocks, values, x, out, keep, rate):
 
 @kernel
 def sdd_both_kernel(lists, examples, blocks, x_lists, x_blocks, x, weight, values):
-    """Like sdd for a packed x: only its open blocks enter the products."""
+    """Like sdd, for a packed x: only its open blocks take part."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices, rows = layout.by_example(lists, examples, blocks)
     x_indptr = layout.heads(x_lists, examples, x_blocks)[0]

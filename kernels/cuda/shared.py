@@ -1,13 +1,13 @@
-"""The products with the shared-memory tile of textbooks, TILE x TILE: a step between `plain` and `tile`, to read first.
+"""The products with the TILE x TILE tile in shared memory that textbooks explain. Read this between `plain` and `tile`.
 
-In `plain` each thread fetches every number it multiplies from memory. Here a square of threads computes a square of
+In `plain` each thread reads every number that it multiplies from memory. Here a square of threads computes a square of
 results together. The factors are read in squares as well: each thread copies one number of each factor to shared
 memory, and then every number there is used TILE times. `tile` goes one step further: a thread computes several
-results, so numbers that were read from shared memory are used several times, too.
+results, so it uses each number that it reads from shared memory several times, too.
 
-Gates decide which numbers are in a square. For sdd and dw its rows are examples that open the same block, whose
-numbers are in the lists. dsd goes through all blocks and skips those that none of its examples opens. (Kirk & Hwu,
-"Programming Massively Parallel Processors", chapter 5, has the tile without gates.)
+Gates decide which numbers are in a square. For sdd and dw, the rows of a square are examples that open the same block.
+The lists contain these examples. For dsd, a square goes through all blocks, and skips those that none of its examples
+opens. (Kirk & Hwu, "Programming Massively Parallel Processors", chapter 5, explain the tile without gates.)
 """
 
 import math

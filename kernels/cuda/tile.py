@@ -7,15 +7,15 @@ A block of threads computes a tile of results. The numbers that a tile needs are
 load a slice into shared memory, then each thread adds its products to sums in its registers. A number that is read
 from shared memory is used several times, so most instructions are multiply-adds.
 
-sdd   A tile is up to ROWS examples that open the same block, times UNITS units of it. Slices are DEPTH columns of x
-      and of weight, turned on their side, so that a thread reads the numbers of neighbouring examples, and those of
-      neighbouring units, at once. A thread adds R·U products for every R + U numbers it reads. Tiles are taken from
-      the list that `DeviceBlocks.tiles` made on the device, so a closed block is never looked at.
+sdd   A tile is up to ROWS examples that open the same block, times UNITS units of it. A slice is DEPTH columns of x
+      and of weight. It is transposed, so that a thread reads the numbers of several neighbouring examples, or of
+      neighbouring units, in one instruction. A thread adds R·U products for every R + U numbers that it reads. Tiles
+      come from the list that `DeviceBlocks.tiles` made on the device, so closed blocks take no time.
 
-dw    A tile is UNITS units of one block, times COLUMNS columns. Slices are what belongs to DEPTH of the block's
-      examples. A thread keeps R·4 sums: for every example it reads R values, which its whole warp shares, and 4
-      numbers of x. With `keep` (a step of SGD in place) a block that no example opened is left alone; without, its
-      rows are set to 0.
+dw    A tile is UNITS units of one block, times COLUMNS columns. A slice is the numbers of DEPTH examples that open
+      the block. A thread keeps R·4 sums: for every example it reads R values, which are the same for its whole warp,
+      and 4 numbers of x. With `keep` (a step of SGD in place), a block that no example opened does not change.
+      Without `keep`, its rows are set to 0.
 """
 
 import functools
@@ -32,14 +32,14 @@ from .wide import fetch4, keep4, load4, store4
 def sdd(dtype, rows, units, depth, r, u, vector):
     """The kernel for a dtype and tile: rows and units of a tile, columns of a slice, r x u results of a thread.
 
-    `vector`: x and weight are `wide.fits`. Threads: (rows // r) · (units // u).
+    `vector`: whether `wide.fits` holds for x and weight. Threads: (rows // r) · (units // u).
     """
     DTYPE, ROWS, UNITS, DEPTH, R, U, VECTOR = np.dtype(dtype).type, rows, units, depth, r, u, vector
     ACROSS = units // u
     THREADS = rows // r * ACROSS
     QUADS = depth // 4
-    # One array, so that it starts where shared memory does, at a multiple of 16 bytes: Numba itself promises no
-    # more than one number's. Four unused columns halve the threads that wait for one another when they write.
+    # Numba aligns a shared array only to the size of one number. A single array starts where shared memory starts,
+    # at a multiple of 16 bytes. Four unused columns halve the number of bank conflicts when threads write.
     PITCH = rows + units + 4
 
     @kernel
@@ -58,7 +58,7 @@ def sdd(dtype, rows, units, depth, r, u, vector):
                 for c in range(U):
                     sums[i, c] = 0
             for column in range(0, x.shape[1], DEPTH):
-                # Where a tile is not full, its last example and unit are computed again, and not kept.
+                # If a tile is not full, its last example and unit are computed again. These results are not stored.
                 for q in range(thread, ROWS * QUADS, THREADS):
                     i, k = q // QUADS, q % QUADS * 4
                     numbers = fetch4(x, examples[start + i if start + i < stop else stop - 1], column + k, VECTOR)
@@ -94,7 +94,7 @@ def sdd(dtype, rows, units, depth, r, u, vector):
 def dw(dtype, units, columns, depth, r, vector):
     """The kernel for a dtype and tile: units and columns of a tile, examples of a slice, r x 4 results of a thread.
 
-    `vector`: values, x and out are `wide.fits`. Threads: (units // r) · (columns // 4).
+    `vector`: whether `wide.fits` holds for values, x and out. Threads: (units // r) · (columns // 4).
     """
     DTYPE, UNITS, COLUMNS, DEPTH, R, VECTOR = np.dtype(dtype).type, units, columns, depth, r, vector
     ACROSS = columns // 4

@@ -1,4 +1,4 @@
-"""An array of the device in the form that a launch takes without converting it."""
+"""Arrays of the device in the form of numba.cuda, so that a launch does not convert them again."""
 
 import weakref
 
@@ -8,18 +8,18 @@ _views = {}
 
 
 def contiguous(array):
-    """The array itself if its rows lie one after another, as kernels expect, else a copy."""
+    """The array itself if it is contiguous, as kernels expect it, else a copy."""
     return array if array.flags.c_contiguous else array.copy(order="C")
 
 
 def view(array):
-    """The view of `array` for numba.cuda, made once and forgotten with the array."""
+    """The view of `array` for numba.cuda. It is made once and kept until the array is freed."""
     key = id(array)
     known = _views.get(key)
     if known is not None and known[0]() is array:
         return known[1]
 
-    def forget(reference, views=_views):    # an argument, since at exit arrays may outlive this module's globals
+    def forget(reference, views=_views):    # an argument: at exit, this module's globals may go before the arrays
         if views.get(key, (None,))[0] is reference:
             del views[key]
 
@@ -35,7 +35,7 @@ if config.ENABLE_CUDASIM:
         return FakeCUDAArray(array.memory)
 else:
     def _convert(array):
-        # No owner, since the view must not keep its array alive. Memory that is freed while a kernel still uses it
-        # goes back to CuPy's pool. The pool hands it out again to later work of the same stream only, so there is
-        # nothing to wait for either (sync).
+        # The view has no owner, because it must not keep its array alive. If the array is freed while a kernel still
+        # uses it, its memory goes back to CuPy's pool. The pool gives it only to later work of the same stream. So
+        # nothing has to wait for the kernel, and sync is not needed either.
         return cuda.from_cuda_array_interface(array.__cuda_array_interface__, owner=None, sync=False)

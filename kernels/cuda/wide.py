@@ -1,11 +1,11 @@
 """Four numbers of a row at once: the 16-byte loads and stores of the GPU.
 
-A load moves 16 bytes as fast as 4. A kernel that loads single numbers is therefore limited by the number of its
+A load of 16 bytes takes as long as a load of 4. So a kernel that loads single numbers is limited by the number of its
 loads. Numba has no vectors, so `load4` and `store4` write the instruction themselves: they use the address of an entry
-as that of a vector of four. This address must be a multiple of 16 bytes. (Four doubles take two such loads.)
+as the address of a vector of four. This address must be a multiple of 16 bytes. (Four doubles take two such loads.)
 
-Numba's simulator knows no LLVM. There the same functions move the four numbers one by one. Apart from the sizes of
-tiles (`dispatch`), this is the only difference between kernels in the simulator and on a GPU.
+Numba's simulator does not use LLVM. In the simulator, the same functions move the four numbers one by one. Besides the
+sizes of tiles (`dispatch`), this is the only difference between kernels in the simulator and on a GPU.
 """
 
 from llvmlite import ir
@@ -28,7 +28,7 @@ else:
 
     @intrinsic
     def load4(typingctx, array, row, column):
-        """array[row, column:column + 4] as a tuple; rows contiguous, the address a multiple of 16 bytes."""
+        """array[row, column:column + 4] as a tuple. Rows are contiguous, and the address is a multiple of 16 bytes."""
         def write(context, builder, signature, arguments):
             quad = builder.load(_address(context, builder, signature.args[0], *arguments), align=16)
             numbers = [builder.extract_element(quad, ir.Constant(ir.IntType(32), i)) for i in range(4)]
@@ -50,7 +50,7 @@ else:
         return types.none(array, types.intp, types.intp, types.UniTuple(array.dtype, 4)), write
 
     def _address(context, builder, kind, array, row, column):
-        """That of array[row, column], for a vector of four."""
+        """The address of array[row, column], as that of a vector of four."""
         parts = context.make_array(kind)(context, builder, array)
         stride, _ = cgutils.unpack_tuple(builder, parts.strides, 2)
         start = cgutils.pointer_add(builder, parts.data, builder.mul(row, stride))
@@ -59,7 +59,7 @@ else:
 
 
 def fits(*arrays):
-    """Whether every row of these matrices of the device is whole vectors of four, each at a multiple of 16 bytes."""
+    """Whether the rows of these device matrices consist of whole vectors of four, each at a multiple of 16 bytes."""
     return all(array.shape[1] % 4 == 0 and array.strides[0] % 16 == 0 and _start(array) % 16 == 0 for array in arrays)
 
 
@@ -69,7 +69,7 @@ def _start(array):
 
 @device
 def fetch4(array, row, column, vector):
-    """array[row, column:column + 4], with zeros past the last column; `vector`, a constant, says that it `fits`."""
+    """array[row, column:column + 4], with zeros after the last column. `vector` is a constant: the result of `fits`."""
     zero = array.dtype.type(0)
     columns = array.shape[1]
     if vector:
@@ -86,7 +86,7 @@ def fetch4(array, row, column, vector):
 
 @device
 def keep4(array, row, column, numbers, vector):
-    """array[row, column:column + 4] = numbers, where there are such columns."""
+    """array[row, column:column + 4] = numbers. Columns that do not exist are left out."""
     if vector:
         if column < array.shape[1]:
             store4(array, row, column, numbers)

@@ -1,5 +1,6 @@
-"""What code for NumPy and code for a GPU share.
+"""Functions that code for NumPy and code for a GPU both use.
 
-`arrays` says what an array is and where it lives. `transfer` copies arrays between host and device. `deferred` holds
-checks until the host has to wait for the device anyway. `work` counts memory, blocks and transfers.
+`arrays` tests what is an array, and whether it is on the host or on the device. `transfer` copies arrays between the
+two. `deferred` keeps checks until the host has to wait for the device anyway. `work` counts memory, blocks and
+transfers.
 """

@@ -1,9 +1,9 @@
-"""What counts as an array: NumPy's arrays, and those of a GPU where one is used.
+"""The types of arrays: NumPy's arrays on the host, and arrays on a device.
 
-All other code calls NumPy's functions, and NumPy passes the call on to the library that made the array
-(``__array_ufunc__``, ``__array_function__``). So code is written once. Only the questions in this file have two
-answers: whose array is this, and which library has the arrays of the device? Arrays on a GPU are CuPy's. In Numba's
-CUDA simulator they are those of ``cuda.simulator``, which refuse what CuPy refuses.
+All other code calls NumPy's functions. NumPy passes the call on to the library that made the array
+(``__array_ufunc__``, ``__array_function__``). So the same code serves both. Only this file tells the two kinds apart:
+to which library does an array belong, and which library makes the arrays of the device? On a GPU this is CuPy. In
+Numba's CUDA simulator it is ``cuda.simulator``, whose arrays raise the same errors as CuPy's.
 """
 
 import functools
@@ -13,13 +13,13 @@ import numpy as np
 
 from ..compiler import serving
 
-#: The types of arrays on a device. `device_library` adds one when it is first called.
+#: The types of arrays on a device. The first call of `device_library` adds one.
 device_types = set()
 
 
 @functools.cache
 def simulated():
-    """Whether Numba's simulator is the device: NUMBA_ENABLE_CUDASIM=1 was set before Numba was imported."""
+    """Whether the device is Numba's simulator (if NUMBA_ENABLE_CUDASIM=1 was set before Numba was imported)."""
     if serving() == "numpy":
         return False
     from numba import config
@@ -29,7 +29,7 @@ def simulated():
 
 @functools.cache
 def device_library():
-    """The module whose arrays live on the device: CuPy, or in Numba's simulator the stand-in for it."""
+    """The module whose arrays are on the device: CuPy, or `cuda.simulator` in Numba's simulator."""
     library = importlib.import_module("minigrad.kernels.cuda.simulator.cupy" if simulated() else "cupy")
     device_types.add(library.ndarray)
     return library
@@ -65,5 +65,5 @@ def check_device(name, x, like):
 
 
 def number(x):
-    """A number of the host as a float. A number on the device as it is: to fetch it, one would have to wait."""
+    """A number as a float. A number on the device is returned unchanged, because its transfer would have to wait."""
     return x if is_device(x) else float(x)

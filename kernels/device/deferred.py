@@ -1,21 +1,21 @@
-"""Conditions on values of the device, which are looked at when the host fetches something anyway.
+"""Conditions on values of the device. They are tested later, at the next transfer to the host.
 
-To look at a value on a GPU, the host has to wait until the GPU has done all its work. A training step that looked
-whether its gradients are finite would spend its time waiting. So a condition whose value is on the device is put in
-a list. At the next transfer to the host, the printed loss for example, the conditions are looked at, and the first
-one that does not hold raises its error. By then the device has computed further with values that are of no use.
+To read a value on a GPU, the host has to wait until the GPU has done all its work. If a training step tested whether
+its gradients are finite, it would spend its time waiting. So a condition on a value of the device is put into a list.
+The next transfer to the host, for example to print the loss, tests all conditions of the list. The first condition
+that does not hold raises its error. Until then the device has computed more results, which must not be used.
 """
 
 import numpy as np
 
 from .arrays import is_device
 
-#: So many conditions may wait. One more makes a transfer of its own.
+#: The largest number of conditions in the list. One more causes a transfer.
 MOST = 512
 
 waiting = []
 
-#: Functions that are called after each transfer. They raise what kernels have marked as wrong (``cuda.errors``).
+#: Functions that are called after each transfer. They raise the errors that kernels have found (``cuda.errors``).
 marked = []
 
 
@@ -42,10 +42,10 @@ def require(holds, error):
 
 
 def settle():
-    """Raise the error of the first condition that does not hold. Takes one transfer if any condition waits.
+    """Raise the error of the first condition that does not hold. This takes one transfer if the list is not empty.
 
-    This is called after a transfer, when the host has waited already. One mistake is often noticed in several places;
-    only the first one is raised.
+    It is called after a transfer, when the host has waited already. One mistake often breaks several conditions;
+    only the first error is raised.
     """
     errors = []
     for check in (look, *marked):

@@ -1,7 +1,6 @@
 """Copies between the host and the device. Each copy is counted.
 
-A copy to the host waits until the device has done its work. So this is also the moment at which the conditions in
-``deferred`` are looked at.
+A copy to the host waits until the device has done its work. So the conditions in ``deferred`` are tested after it.
 """
 
 from . import arrays, work
@@ -11,7 +10,7 @@ from .deferred import settle
 def to_device(array):
     """A copy of a NumPy array on the device, in the same memory order."""
     library = arrays.device_library()
-    if not arrays.simulated():     # the stand-in counts for itself
+    if not arrays.simulated():     # the simulator counts its own transfers
         work.transferred()
     return library.array(array, order="K")
 
@@ -19,7 +18,7 @@ def to_device(array):
 def to_host(array):
     """A copy of an array of the device as a NumPy array, in the same memory order.
 
-    Raises the error of a condition that waited for a copy (``deferred``) and does not hold.
+    Raises the error of a condition in ``deferred`` that does not hold.
     """
     if not arrays.simulated():
         work.transferred()

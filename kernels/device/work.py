@@ -1,4 +1,4 @@
-"""Counts of the work and the memory that kernels used, to show that both follow the density of open gates."""
+"""Count the work and the memory of kernels, to show that both are proportional to the density of open gates."""
 
 import contextlib
 import contextvars
@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass
 class Work:
-    """What was counted.
+    """The counts of ``count_work``.
 
-    bytes : allocated for results.
-    blocks : open blocks (or pairs of them) that kernels touched. How many are open on a device is looked up when
-        this attribute is read, which takes transfers.
-    transfers : copies between host and device. Each waits for the device.
+    bytes : bytes that were allocated for results.
+    blocks : open blocks (or pairs of them) that kernels computed. If they are on a device, their number is read from
+        the device when this attribute is read, which takes transfers.
+    transfers : copies between host and device. Each copy waits for the device.
     """
 
     bytes: int = 0
@@ -32,15 +32,15 @@ class Work:
 
 _active = contextvars.ContextVar("counts under way in this thread", default=())
 
-_ALIGN_FROM = 1 << 16  # bytes; below, aligning costs more than it gains
+_ALIGN_FROM = 1 << 16  # bytes; for smaller arrays, alignment costs more time than it saves
 
 
 @contextlib.contextmanager
 def count_work():
     """Count the bytes allocated, the blocks touched and the transfers made by kernels inside the `with`.
 
-    Only calls made by this thread count, including what the kernels' own threads do for them. Counts may be nested:
-    the outer one counts all that the inner one counts.
+    Only calls from this thread are counted. The work that threads of a kernel do for such a call is included. Counts
+    may be nested: the outer one includes everything that the inner one counts.
 
     >>> import numpy as np
     >>> from minigrad.kernels import count_work, open_blocks
@@ -79,7 +79,7 @@ def allocated(nbytes):
 
 
 def empty(shape, dtype):
-    """np.empty, counted. Larger arrays start at a multiple of 64 bytes, where wide vectors are loaded fastest."""
+    """np.empty, with its memory counted. Large arrays start at a multiple of 64 bytes: so wide vectors load fastest."""
     size = math.prod(shape) * dtype.itemsize
     allocated(size)
     if size < _ALIGN_FROM:

@@ -92,7 +92,7 @@ def draw(*outputs: Tensor, format: str | None = None, path: aliases.Path | None 
 
 
 def items(outputs: Sequence[Tensor], values: bool, names: Mapping[str, Tensor]) -> list[Item]:
-    """An Item for each leaf and node.  Its number is its index in the list; it comes before all nodes that use it."""
+    """An Item for each leaf and node, before all nodes that use it.  The number of an Item is its index in the list."""
     numbers: dict[Any, int] = {}
     for node in ancestors(outputs):
         for _, x, _ in node.parents:

@@ -1,7 +1,7 @@
-"""Generators for problems in which most bits are certain: only the noise of live rows takes part.
+"""Generators for problems in which most bits are certain: only the noise of live rows varies.
 
-``LiveNoise`` lets a tape enumerate it, for noise that is only compared.  ``Points`` puts Gauss points in its place,
-for rules that compute with it.
+``LiveNoise`` enumerates this noise with a tape, if rules only compare it with other numbers.  ``Points`` replaces it by
+Gauss points, for rules that compute with it.
 """
 
 from itertools import pairwise
@@ -13,13 +13,13 @@ from minigrad import random
 from minigrad.testing.outcomes import Continuous, Noise
 
 POINTS = 6                      # Gauss points in each cell
-WIDTH, TAIL = 3.0, 14.0         # of the cells in logit(u), and how far they go beyond the logit
+WIDTH, TAIL = 3.0, 14.0         # width of the cells in logit(u), and their reach beyond the logit
 
 
 class LiveNoise(Noise):
-    """Noise of which only the live rows vary.
+    """Noise that varies in the live rows only.
 
-    The noise that a rule draws for rows whose bits are certain stays as it is: the mean is one given that noise.
+    The noise of rows whose bits are certain is fixed.  So the mean is a conditional mean, given the fixed noise.
     """
 
     def __init__(self, tape, model):
@@ -31,9 +31,9 @@ class LiveNoise(Noise):
 
 
 def varying(model, shape, event_ndim):
-    """Which entries of a draw belong to live rows, as an array of ``shape``; all, if it is not one for each row.
+    """Which entries of a draw belong to live rows, as an array of ``shape``.
 
-    Where event_ndim is 0, each unit is a row.
+    If the draw has another number of rows, all entries do.  If event_ndim is 0, each unit is a row.
     """
     lead = shape[:len(shape) - event_ndim]
     rows = model.is_live.ravel() == 1 if model.circumstances.axes == 0 else model.live_rows
@@ -44,7 +44,7 @@ def varying(model, shape, event_ndim):
 
 
 class Points(random.Generator):
-    """A generator whose live numbers are Gauss points, one combination in each run of a tape."""
+    """A generator whose live numbers are Gauss points.  Each run of a tape uses one combination of points."""
 
     def __init__(self, tape, model, plain, drawn=None, root=None):
         self.tape, self.model, self.plain = tape, model, plain
@@ -53,7 +53,7 @@ class Points(random.Generator):
 
     @property
     def seed(self):
-        raise Continuous("the seed was asked for, to start another generator")
+        raise Continuous("the seed was read, to start another generator")
 
     def __copy__(self):
         other = Points(self.tape, self.model, self.plain, self.drawn, self.root)
@@ -74,9 +74,9 @@ class Points(random.Generator):
         if name not in self.drawn:
             u = plain.uniform(shape, float, event_ndim)
             mask = varying(self.model, shape, event_ndim)
-            if self.plain.seed == self.root and name[1] > 0:        # of a smooth neighbour, which does not look at it
+            if self.plain.seed == self.root and name[1] > 0:        # the draw of a smooth neighbour, which ignores it
                 mask[:] = False
-            if mask.size == self.model.is_live.size:        # a number for each unit: those of certain bits stay
+            if mask.size == self.model.is_live.size:        # one number per unit: numbers of certain bits are fixed
                 mask &= self.model.is_live.reshape(shape) == 1
             points, weights = self.model.points
             for i in np.flatnonzero(mask):
@@ -103,7 +103,7 @@ def points_for(logits, width=WIDTH):
 
 
 def share_done(tape):
-    """The share of all outcomes that are done, as if each choice led to equally many."""
+    """The finished fraction of all outcomes, on the assumption that each choice leads to equally many."""
     share, width = 0.0, 1.0
     for index, count in tape.taken:
         width /= count

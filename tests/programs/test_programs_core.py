@@ -324,7 +324,7 @@ def test_an_optimisers_step_is_found(logits):
         logits[:] -= 0.1 * gradient
         return gradient
     before = logits.copy()
-    with pytest.raises(ValueError, match="expected the estimate to leave the parameters alone"):
+    with pytest.raises(ValueError, match="expected the estimate not to change the parameters"):
         programs.check_estimator(plain(logits), logits, estimate)
     np.testing.assert_array_equal(logits, before)
 
@@ -338,7 +338,7 @@ def test_a_cost_that_is_no_scalar(logits, returned, got):
 
 def test_no_parameter_that_matters(logits):
     copy = logits.copy()
-    with pytest.raises(ValueError, match=r"expected a parameter that matters, .*copies of them"):
+    with pytest.raises(ValueError, match=r"expected a cost that depends on the parameters, .*copies of them"):
         programs.check_estimator(plain(copy), logits, lambda choices: np.zeros(2))
 
 
@@ -409,7 +409,7 @@ def test_a_sharp_but_smooth_cost_is_not_taken_for_a_kink():
 
 @pytest.mark.parametrize("params", [[0.1, 0.2], np.array([1, 2]), "logits", {"a": 1.0}])
 def test_params_that_are_no_arrays(params):
-    with pytest.raises(TypeError, match="expected params that are arrays of float64 or float32"):
+    with pytest.raises(TypeError, match="expected params to be a writable array of float64 or float32"):
         programs.check_estimator(lambda c: 0.0, params, lambda c: 0.0)
 
 

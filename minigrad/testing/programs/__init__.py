@@ -1,17 +1,17 @@
-"""Hold an estimator against the truth, where it is written: in PyTorch, JAX or NumPy.
+"""Compare an estimator that is written in PyTorch, JAX or NumPy with the exact gradient.
 
     from minigrad.testing.programs import pytorch
 
     pytorch.assert_unbiased(cost, params, surrogate)
 
-The program's own sampling calls are answered from a *script*.  A call for n Bernoulli samples takes n
-answers, and the probabilities that it asks for give the outcome its weight.  The program is run once for
-every script, depth first, until there is none left: these are all outcomes, each once.  The truth is a
-central difference of the expected cost, so the framework's differentiation is not trusted.
+During a check, the program's sampling calls get their results from a *script*.  A call for n Bernoulli samples
+takes n entries of the script.  The probabilities of these entries give the weight of the outcome.  The program is
+run once for every script, in depth-first order.  So every outcome occurs exactly once.  The exact gradient is a
+central difference of the expected cost, so the check does not depend on the framework's own derivatives.
 
-    numpy       choices.bernoulli(p) and choices.categorical(p), for functions of one's own
-    pytorch     torch.bernoulli, torch.distributions, dropout and so on, as they are
-    jax         jax.random.bernoulli and jax.random.categorical, as they are
+    numpy       choices.bernoulli(p) and choices.categorical(p), in your own functions
+    pytorch     torch.bernoulli, torch.distributions, dropout and so on; the program does not change
+    jax         jax.random.bernoulli and jax.random.categorical; the program does not change
 
-Each is a module of its own, which imports its framework.
+Each one is a separate module, which imports its framework.
 """

@@ -1,4 +1,4 @@
-"""The check of a program that samples: enumerate its outcomes, and compare its estimate with differences.
+"""The check of a program that samples: enumerate its outcomes, and compare its estimate with finite differences.
 
     E[cost](θ) = Σ_s P(s; θ) cost(s, θ)
 
@@ -6,12 +6,12 @@ One run of the program for every script s gives all terms of this sum.  The grad
 
     (4 D(h) − D(2h)) / 3,       D(h) = (E[cost](θ + h) − E[cost](θ − h)) / 2h,
 
-whose error is of fourth order in h.  D(2h) − D(h) is of second order.  A thousandth of it is taken for the
-error, which is more than that where the cost varies over ten steps or more.  Nothing is differentiated by the
-framework of the program, except for the estimate that is tested.
+whose error is of fourth order in h.  The difference D(2h) − D(h) is of second order.  A thousandth of it is the
+bound for the error.  The true error is smaller if the cost varies over ten steps or more.  The framework of the
+program computes no derivative except for the estimate that is tested.
 
-Noise that cannot be enumerated is drawn from fixed seeds.  For each seed everything else is enumerated, and
-the difference between the mean estimate and the gradient, both for the same noise, is one sample.
+Noise that cannot be enumerated is drawn from fixed seeds.  For each seed everything else is enumerated.  The
+difference between the mean estimate and the gradient, both for the same noise, is one sample.
 """
 
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ from minigrad.testing.programs.script import ADVICE, Script
 from minigrad.testing.programs.session import within
 from minigrad.testing.statistics import checked_seed, critical
 
-MOST_COORDINATES = 200      # that are looked at one by one
-DIRECTIONS = 20             # that stand for more
-LEAST_SEEDS = 30            # of continuous noise
-STEP, NARROW_STEP = 1e-3, 3e-2          # of the differences, in float64 and float32
-SAMPLED_STEP = 5e-2                     # where noise is sampled: a cost may jump, which small steps blow up
-SHARE, SAMPLED_SHARE = 1e-3, 2e-2       # of the difference between two steps, taken for the error of the gradient
-SMOOTH = {True: 1e-6, False: 1e-3}      # such a difference between two steps, relative to the cost, is looked into
+MOST_COORDINATES = 200      # up to this number, every coordinate is compared
+DIRECTIONS = 20             # number of random directions if there are more coordinates
+LEAST_SEEDS = 30            # smallest number of seeds of continuous noise
+STEP, NARROW_STEP = 1e-3, 3e-2          # steps of the differences, in float64 and float32
+SAMPLED_STEP = 5e-2                     # for sampled noise: a cost may jump, and a small step makes the jump large
+SHARE, SAMPLED_SHARE = 1e-3, 2e-2       # error of the gradient / difference between its values with two steps
+SMOOTH = {True: 1e-6, False: 1e-3}      # a larger difference between two steps, relative to the cost, is tested
 EPS = {True: np.finfo(np.float64).eps, False: np.finfo(np.float32).eps}
 
 
 @dataclass
 class Run:
-    """What one run of a program is given, and the samplers that drew continuous noise in it.
+    """The script and the seed of one run of a program, and the samplers that drew continuous noise in it.
 
-    A ``probe`` is to find out whether there is such noise; other runs need not look for it.
+    A ``probe`` is a run that tests whether there is such noise.  Other runs do not test this.
     """
 
     script: Script
@@ -49,7 +49,7 @@ class Run:
 
 
 class Program:
-    """A program to be checked.  Each framework has a class of them.
+    """A program to be checked.  Each framework has its own subclass.
 
     Attributes
     ----------
@@ -58,15 +58,15 @@ class Program:
     """
 
     def session(self):
-        """The Session in which it runs."""
+        """The Session in which the program runs."""
         raise NotImplementedError
 
     def write(self, flat, wide):
-        """Give the parameters these values, in float64 if ``wide``, else in their own dtype."""
+        """Set the parameters to these values, in float64 if ``wide``, else in their own dtype."""
         raise NotImplementedError
 
     def unmoved(self):
-        """Whether the parameters have the values that were written last."""
+        """Whether the parameters still have the values that were written last."""
         raise NotImplementedError
 
     def cost(self, run):
@@ -128,12 +128,12 @@ class Check:
         self.program.write(self.coordinates.origin + moved, wide)
 
     def settle(self, function, what, noise_seed):
-        """The outcomes of a function, for which everything is as before when it is run again."""
+        """The outcomes of a function.  Raises if it changes the parameters, or if a second run gives another result."""
         found, first = [], None
         for probability, value, run in self.outcomes(function, noise_seed, probe=True):
             if not self.program.unmoved():
-                raise ValueError(f"expected {what} to leave the parameters alone, got other values after a run of it. "
-                                 "Leave the optimiser's step out")
+                raise ValueError(f"expected {what} not to change the parameters, got other values after a run of it. "
+                                 "Remove the optimiser's step")
             if first is None:
                 first = value
                 run.script.again()
@@ -177,7 +177,7 @@ class Check:
     # -- the gradient ------------------------------------------------------------------------------
 
     def expected_cost(self, noise_seed):
-        """The expected cost where the parameters are, and its typical size."""
+        """The expected cost at the present parameters, and its typical size."""
         total = size = 0.0
         for probability, value, _ in self.outcomes(self.cost, noise_seed):
             total += probability * value
@@ -213,20 +213,20 @@ class Check:
                 values.append(self.expected_cost(noise_seed)[0])
             except Exception as error:
                 raise ValueError(
-                    f"expected a cost also near the parameters, for differences, got {type(error).__name__} with "
+                    f"expected a cost also near the parameters, got {type(error).__name__} with "
                     f"{self.coordinates.coordinates[i]} moved by {signed:.3g}: {error}\nMove the parameters away from "
                     "the edge of their range, or pass a smaller step") from error
         below, above = values
         return np.array([(above - below) / (2 * h), (above - 2 * centre + below) / h**2])
 
     def refuse_kinks(self, i, suspect, far, near, nearest):
-        """Raise unless differences with halved steps come closer by a quarter, as they do for smooth functions."""
+        """Raise unless halved steps reduce the changes of the difference as they do for a smooth function."""
         closer = np.abs(near - nearest)[suspect] / np.abs(far - near)[suspect]
         if ((closer < 0.15) | (closer > 0.35)).any():
             name = self.coordinates.coordinates[i]
-            raise ValueError(f"expected a smooth expected cost, got differences along {name} that do not settle: "
-                             f"{far[0]:.6g}, {near[0]:.6g} and {nearest[0]:.6g}, of second order {far[1]:.3g}, "
-                             f"{near[1]:.3g} and {nearest[1]:.3g}, with steps that are halved. Is there a kink, such "
+            raise ValueError(f"expected a smooth expected cost, got differences along {name} that do not converge when "
+                             f"the step is halved: {far[0]:.6g}, {near[0]:.6g} and {nearest[0]:.6g}; of second order "
+                             f"{far[1]:.3g}, {near[1]:.3g} and {nearest[1]:.3g}. Is there a kink, such "
                              "as a rectifier at 0? Move the parameters away from it, or pass a smaller step")
 
     def is_wide(self, noise_seed):
@@ -238,7 +238,7 @@ class Check:
         try:
             self.at(0.0, True)
             return bool(np.isfinite(self.program.cost(run)))
-        except Exception:       # some part of the program wants float32
+        except Exception:       # some part of the program needs float32
             return False
 
     # -- the report --------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ class Check:
         return report
 
     def repeated(self, count, *arguments):
-        """The report from samples, and if it speaks against the estimator, from as many others."""
+        """The report from samples.  If it finds a bias, a second report from new samples must confirm it."""
         report = self.sampled(1, count, *arguments)
         if report.unbiased:
             return report
@@ -284,7 +284,7 @@ class Check:
         for i in range(count):
             noise_seed = (self.seed * 1_000_003 + batch * 500_009 + i) % 2**32
             if noisy_cost:
-                # In float64 samplers would draw other numbers than for the estimate.
+                # In float64, samplers would draw different numbers than for the estimate.
                 truths[i], errors[i] = self.gradient(noise_seed, self.program.double, smooth=False)
             self.at(0.0, False)
             means[i], variance = self.moments(list(self.outcomes(self.estimate, noise_seed)))
@@ -298,7 +298,7 @@ class Check:
                              uncertainty=errors.mean(axis=0))
 
     def afford(self, needed, estimates, costs, seeds=1):
-        """Raise if the check takes more runs than it may."""
+        """Raise if the check needs more runs than ``samples`` allows."""
         if needed <= self.samples:
             return
         lines = "coordinates" if self.coordinates.axes is None else "directions"
@@ -310,9 +310,9 @@ class Check:
                          f"samples={needed}.{remedy}")
 
     def refuse_idle(self, report):
-        """Raise if neither the cost nor the estimate knows of the parameters."""
+        """Raise if neither the cost nor the estimate depends on the parameters."""
         m = report.moments
         if not m.mean.any() and not m.variance.any() and (np.abs(report.truth) <= report.tolerance()).all():
-            raise ValueError("expected a parameter that matters, got an expected cost that is the same for all values "
-                             "near these, and an estimate that is 0 in every outcome. Are params the arrays that the "
-                             "program uses, and not copies of them?")
+            raise ValueError("expected a cost that depends on the parameters, got an expected cost that is the same "
+                             "for all values near these, and an estimate that is 0 in every outcome. Are params the "
+                             "arrays that the program uses, and not copies of them?")

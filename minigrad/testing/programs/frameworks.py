@@ -1,10 +1,10 @@
-"""Which framework a program is written in, from its parameters."""
+"""Find the framework of a program from its parameters."""
 
 from importlib import import_module
 
 from minigrad.arguments import described
 
-#: Where the classes of arrays come from, and the module that checks programs with such arrays.
+#: The package of the class of an array, and the module that checks programs with such arrays.
 MODULES = {"torch": "pytorch", "jax": "jax", "jaxlib": "jax", "numpy": "numpy"}
 
 
@@ -18,13 +18,14 @@ def leaves(params):
 
 
 def module_for(params):
-    """The module of ``minigrad.testing.programs`` for such parameters, and the parameters, as a list if they were a
-    generator.
+    """The module of ``minigrad.testing.programs`` for these parameters, and the parameters.
+
+    If the parameters are a Python generator, they are returned as a list.
 
     Raises
     ------
     TypeError
-        Parameters of no framework, or of several.
+        The parameters belong to no framework, or to several.
 
     >>> import numpy as np
     >>> module, _ = module_for({"logits": np.zeros(2)})
@@ -36,13 +37,13 @@ def module_for(params):
     found = leaves(params)
     names = {MODULES.get(base.__module__.partition(".")[0]) for x in found for base in type(x).__mro__} - {None}
     if len(names) != 1:
-        raise TypeError("expected params that are arrays of PyTorch, JAX or NumPy, of one of them, got "
+        raise TypeError("expected params to be arrays of one framework (PyTorch, JAX or NumPy), got "
                         f"{', '.join(map(described, found)) or 'none'}")
     return import_module(f"minigrad.testing.programs.{names.pop()}"), params
 
 
 def check(cost, params, estimate=None, **options):
-    """The report of ``check_estimator`` of the framework that ``params`` belong to; the arguments are those of that."""
+    """The report of ``check_estimator`` of the framework of ``params``, with the same arguments."""
     module, params = module_for(params)
     return module.check_estimator(cost, params, *([] if estimate is None else [estimate]), **options)
 

@@ -5,9 +5,9 @@
     def test_estimator():
         programs.assert_unbiased(cost, params, estimate)
 
-Answered, and so enumerated: ``jax.random.bernoulli`` and ``jax.random.categorical``, also within ``jax.grad``,
-``jax.vmap``, ``jax.lax.scan`` and functions that are jitted, which are run without ``jit``.  Other noise is
-drawn from fixed keys, and the report says "sampled".
+The check enumerates ``jax.random.bernoulli`` and ``jax.random.categorical``, also inside ``jax.grad``, ``jax.vmap``,
+``jax.lax.scan`` and jitted functions, which run without ``jit``.  Other noise is drawn from fixed keys, and the
+report says "sampled".
 """
 
 from contextlib import ExitStack
@@ -45,7 +45,7 @@ def double_precision(on):
 
 
 class Eager(Session):
-    """JAX without jit, and with samplers that are answered."""
+    """JAX without jit, with the samplers of a check in place of its own."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -58,7 +58,7 @@ class Eager(Session):
 
     @uninterrupted
     def precise(self, wide):
-        """Compute in float64 from now on, or no longer."""
+        """Begin or end computing in float64."""
         self.precision.close()
         if wide:
             self.precision.enter_context(double_precision(True))
@@ -83,7 +83,7 @@ class JaxProgram(Program):
         leaves = []
         for _, x in paths:
             if str(getattr(x, "dtype", "no dtype")) not in ("float32", "float64") and not isinstance(x, float):
-                raise TypeError(f"{CALLER}: expected params that are a tree of arrays of float32 or float64, got "
+                raise TypeError(f"{CALLER}: expected params to be a tree of arrays of float32 or float64, got "
                                 f"{described(x)} in it. Use jnp.array(x, float)")
             leaves.append(jax.numpy.asarray(x))
         single = jax.tree_util.treedef_is_leaf(self.tree)
@@ -115,7 +115,7 @@ class JaxProgram(Program):
             self.answers.end()
 
     def result(self, work, run, numbers):
-        """The numbers that one run returns.  A probe is run with another key, to see whether there is other noise."""
+        """The numbers that one run returns.  A probe also runs with another key, to find continuous noise."""
         seed = run.seed % 2**31
         found = numbers(self.once(work, run, seed))
         if run.probe:
@@ -143,9 +143,9 @@ def check_estimator(cost, params, estimate=None, *, key=jax.random.key, samples=
                     directions=None, step=None):
     """Compare the mean of an estimate with the gradient of the expected cost, over all outcomes.
 
-    The functions are run, without ``jit``, once for every outcome of what they sample; the gradient is a
-    central difference of the expected cost, in float64.  Where a program draws other noise, that is
-    sampled from fixed keys, and the report says so.
+    The functions run without ``jit``, once for every outcome of their samples.  The gradient is a central
+    difference of the expected cost, in float64.  Noise that cannot be enumerated is drawn from fixed keys, and the
+    report says so.
 
     Parameters
     ----------
@@ -153,13 +153,13 @@ def check_estimator(cost, params, estimate=None, *, key=jax.random.key, samples=
     params : tree of arrays of float32 or float64, such as an array, a list or a dict.
     estimate : function (params, key) that returns the estimated gradient of one run, a tree like ``params``.
         By default it is ``jax.grad(cost)``, as for straight-through and relaxations.
-    key : makes a key of an integer; ``jax.random.PRNGKey`` for keys of the older kind.
-    samples : runs of the program that may be spent.
-    significance : probability of rejecting a right estimator where noise is sampled.
-    seed : of the keys and the directions; fresh by default.
-    directions : look along so many random directions, in place of all coordinates.  By default
+    key : function that makes a key from an integer; ``jax.random.PRNGKey`` for keys of the older kind.
+    samples : the largest number of runs of the program.
+    significance : probability of rejecting a right estimator if noise is sampled.
+    seed : seed of the keys and the directions; a new one by default.
+    directions : compare this number of random directions, instead of all coordinates.  By default
         20 directions if there are more than 200 coordinates.
-    step : of the differences; by default 1e-3 (0.05 where the noise of the cost is sampled).
+    step : step of the differences; by default 1e-3 (0.05 if the noise of the cost is sampled).
 
     Returns
     -------
@@ -170,10 +170,11 @@ def check_estimator(cost, params, estimate=None, *, key=jax.random.key, samples=
     AssertionError
         A cost or an estimate is not finite.
     TypeError
-        Parameters that are no floating arrays; samples within a function that cannot run without being compiled.
+        Parameters are not floating arrays, or samples are drawn in a function that only runs compiled.
     ValueError
-        More runs than ``samples``; one key for different samples; a program that does not return the
-        same for the same samples, or no scalar; no parameter that matters; an expected cost with a kink.
+        The check needs more runs than ``samples``.  One key is used for different samples.  The program returns
+        different results for the same samples, or no scalar.  The cost does not depend on the parameters.  The
+        expected cost has a kink.
 
     >>> import jax, jax.numpy as jnp
     >>> logits = jnp.array([0.3, -0.5])

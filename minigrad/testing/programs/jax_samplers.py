@@ -1,10 +1,10 @@
-"""What JAX's samplers answer during a check.
+"""The samplers that replace JAX's own during a check.
 
-``jax.random.bernoulli`` and ``jax.random.categorical`` are made primitives of JAX.  So they pass ``jax.grad``,
-``jax.vmap`` and ``jax.checkpoint``, and are computed when all values are known: by asking the script.
+During a check ``jax.random.bernoulli`` and ``jax.random.categorical`` are primitives of JAX.  So they work inside
+``jax.grad``, ``jax.vmap`` and ``jax.checkpoint``.  When all values are known, the script gives the samples.
 
-In JAX a key and a shape determine the numbers.  The same key gives the same answer, then, and two
-probabilities that are compared with one key are compared with one number, as in ``jax.random`` itself.
+In JAX a key and a shape determine the numbers.  So the same key gives the same sample.  If one key is used with two
+probabilities, both are compared with the same number, as in ``jax.random`` itself.
 """
 
 import jax
@@ -18,19 +18,19 @@ from jax.interpreters import ad, batching, mlir
 
 from minigrad.testing.outcomes import Cells
 
-#: Where the samplers of JAX find what draws.  A name that was imported leads there, too.
+#: The module in which JAX's samplers look up the functions that draw.  A sampler imported by name looks there, too.
 HOME = jax_random.bernoulli.__globals__
 PRIVATE = ("_bernoulli", "_categorical")
 
 
 class Answers:
-    """The functions that stand in for JAX's own, and the Run that they answer from."""
+    """The functions that replace JAX's own, and the Run with the script that they read."""
 
     def __init__(self):
         self.run, self.uniforms, self.chosen = None, {}, {}
         self.plain = {name: HOME[name] for name in PRIVATE if name in HOME}
         if len(self.plain) < len(PRIVATE):
-            raise ImportError(f"expected a JAX whose samplers can be answered, got version {version()}, in which "
+            raise ImportError(f"expected a JAX whose samplers can be replaced, got version {version()}, in which "
                               f"{HOME['__name__']} has no {' or no '.join(PRIVATE)}. Install jax>=0.6,<0.11")
 
     def begin(self, run):
@@ -89,7 +89,7 @@ class Answers:
 
     @staticmethod
     def refuse(name, *used):
-        """Raise if a key was used for something else, with which its numbers would be shared."""
+        """Raise if a key was already used for a different draw, which would share its numbers."""
         if any(name in names for names in used):
             raise ValueError("expected a key for each call of a sampler, got one key for two calls with different "
                              "shapes or categories, whose samples depend on each other. Use jax.random.split")
@@ -104,8 +104,8 @@ def answered(name, method, dtype, trailing):
 
     def rows(key, x, answers):
         if answers.run is None:
-            raise TypeError(f"{name}: expected to be computed during the check, got a run after it, of a function that "
-                            "was traced during the check. Make it again")
+            raise TypeError(f"{name}: expected a call during the check, got one after it, from a function that was "
+                            "traced during the check. Trace the function again")
         key, x = np.asarray(key), np.asarray(x, np.float64)
         lead = key.shape[:-1]
         found = [getattr(answers, method)(k.tobytes(), e) for k, e in zip(
@@ -130,7 +130,7 @@ def answered(name, method, dtype, trailing):
         return found, ad.Zero(typeof(found).to_tangent_aval())
 
     def compiled(context, *arguments, **parameters):
-        raise TypeError(f"{name}: expected a function that can be run step by step, got one that is compiled even "
+        raise TypeError(f"{name}: expected a function that can run uncompiled, got one that is compiled even "
                         "within jax.disable_jit(): by pallas_call, shard_map or pmap, for example. Check the program "
                         "without it")
 

@@ -4,8 +4,8 @@
 
     programs.assert_unbiased(cost, params, estimate)
 
-``cost(choices)`` and ``estimate(choices)`` are functions of one's own, which sample with
-``choices.bernoulli(p)`` and ``choices.categorical(p)``.
+``cost(choices)`` and ``estimate(choices)`` are your own functions.  They sample with ``choices.bernoulli(p)`` and
+``choices.categorical(p)``.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ __all__ = ["Choices", "assert_unbiased", "check_estimator"]
 
 
 class Choices:
-    """What a program samples from.  Each check makes its own, and hands it to the functions."""
+    """The sampler of a program.  Each check makes its own, and passes it to the functions."""
 
     def __init__(self, run):
         self._run = run
@@ -58,7 +58,7 @@ class Choices:
         """
         p = np.asarray(p, float)
         if not p.ndim:
-            raise ValueError(f"categorical: expected probabilities along an axis, got {described(p)}. Use bernoulli(p) "
+            raise ValueError(f"categorical: expected an array of probabilities, got {described(p)}. Use bernoulli(p) "
                              "for one of two outcomes")
         found = [self._run.script.choose(row) for row in p.reshape(-1, p.shape[-1])]
         return np.array(found, np.int64).reshape(p.shape[:-1])
@@ -104,8 +104,8 @@ class NumpyProgram(Program):
             arrays = [params]
         for a in arrays:
             if not isinstance(a, np.ndarray) or a.dtype not in (np.float64, np.float32) or not a.flags.writeable:
-                raise TypeError("expected params that are arrays of float64 or float32 which can be written to, one, a "
-                                f"list or a dict of them, got {described(a)}. Use np.array(x, float)")
+                raise TypeError("expected params to be a writable array of float64 or float32, or a list or dict of "
+                                f"such arrays, got {described(a)}. Use np.array(x, float)")
         self.arrays = list(arrays)
         self.double = all(a.dtype == np.float64 for a in self.arrays)
         self.coordinates = coordinates(params, self.arrays, ROUNDING["float64" if self.double else "float32"])
@@ -115,7 +115,7 @@ class NumpyProgram(Program):
 
     def write(self, flat, wide):
         if wide and not self.double:
-            raise TypeError("arrays of float32 stay float32")
+            raise TypeError("arrays of float32 cannot become float64")
         self.written = [part.astype(a.dtype) for a, part in zip(self.arrays, self.coordinates.split(flat), strict=True)]
         for a, part in zip(self.arrays, self.written, strict=True):
             a[...] = part
@@ -144,24 +144,24 @@ def check_estimator(cost, params, estimate, *, samples=50_000, significance=1e-6
                     step=None):
     """Compare the mean of an estimate with the gradient of the expected cost, over all outcomes.
 
-    The program is run once for every outcome of what it samples; the gradient is a central difference
-    of the expected cost.  Both are exact up to rounding.  Where the program draws continuous noise,
-    that is sampled from fixed seeds, and the report says so.
+    The program runs once for every outcome of its samples.  The gradient is a central difference of the
+    expected cost.  Both are exact up to rounding.  Continuous noise is drawn from fixed seeds, and the
+    report says so.
 
     Parameters
     ----------
     cost : function of a ``Choices`` that returns the cost of one run, a scalar.
     params : array, list or dict of arrays, of float64 (or float32, for which the verdict is coarser).
-        The functions use these very arrays.  They are changed in place during the check, and
-        afterwards they are as before, bit for bit.
+        The functions must use these arrays, not copies.  The check changes them in place, and restores
+        them at the end, bit for bit.
     estimate : function of a ``Choices`` that returns the estimated gradient of one run: one array, or a
         list in the order of ``params``.
-    samples : runs of the program that may be spent.
-    significance : probability of rejecting a right estimator where noise is sampled.
-    seed : of the continuous noise and the directions; fresh by default.
-    directions : look along so many random directions, in place of all coordinates.  By default
+    samples : the largest number of runs of the program.
+    significance : probability of rejecting a right estimator if noise is sampled.
+    seed : seed of the continuous noise and the directions; a new one by default.
+    directions : compare this number of random directions, instead of all coordinates.  By default
         20 directions if there are more than 200 coordinates.
-    step : of the differences; by default 1e-3 (0.03 in float32, 0.05 where the noise of the cost is sampled).
+    step : step of the differences; by default 1e-3 (0.03 in float32, 0.05 if the noise of the cost is sampled).
 
     Returns
     -------
@@ -172,8 +172,8 @@ def check_estimator(cost, params, estimate, *, samples=50_000, significance=1e-6
     AssertionError
         A cost or an estimate is not finite.
     ValueError
-        More runs than ``samples``; the program does not return the same for the same samples, or no
-        scalar; no parameter matters; the expected cost has a kink.
+        The check needs more runs than ``samples``.  The program returns different results for the same
+        samples, or no scalar.  The cost does not depend on the parameters.  The expected cost has a kink.
 
     >>> import numpy as np
     >>> logits = np.array([0.3, -0.5])

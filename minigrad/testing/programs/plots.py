@@ -8,16 +8,18 @@ WIDTH = 60
 
 
 def picture(report, width=WIDTH):
-    """A line for each coordinate: the gradient |, the mean o (* where they meet), a standard deviation to both sides.
+    """One line for each coordinate: the gradient (|), the mean (o), and one standard deviation on both sides (-).
+
+    If gradient and mean are at the same place, it shows *.
 
     Parameters
     ----------
     report : EstimatorReport.
-    width : of the part that is drawn to scale, in characters.
+    width : width of the plot in characters, without the names of the coordinates.
 
     Returns
     -------
-    str, with the 30 coordinates of most bias if there are more.
+    str.  If there are more than 30 coordinates, it shows the 30 with the largest bias.
 
     >>> import numpy as np
     >>> from minigrad.testing.programs import numpy as programs

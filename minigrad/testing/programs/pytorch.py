@@ -5,7 +5,7 @@
     def test_estimator():
         pytorch.assert_unbiased(cost, model.parameters(), surrogate)
 
-Answered, and so enumerated: ``torch.bernoulli`` in all its forms, ``Tensor.bernoulli_``, ``torch.multinomial``,
+The check enumerates: ``torch.bernoulli`` in all its forms, ``Tensor.bernoulli_``, ``torch.multinomial``,
 ``torch.binomial``, ``torch.distributions`` made of these (Bernoulli, Binomial, Categorical,
 OneHotCategorical), dropout, ``torch.rand(...) < p`` in all its forms, and ``gumbel_softmax(hard=True)``.
 Other noise is drawn from fixed seeds, and the report says "sampled".
@@ -50,7 +50,7 @@ class Leaves(Session):
     @uninterrupted
     def start(self):
         torch.set_grad_enabled(True)
-        torch.set_num_threads(1)        # the programs are small: threads would wait for each other most of the time
+        torch.set_num_threads(1)        # for small programs, one thread is faster than several
         if "torch._dynamo" in sys.modules:      # something may have been compiled
             self.open.enter_context(torch.compiler.set_stance("force_eager"))
         F.gumbel_softmax = self.gumbel
@@ -93,8 +93,8 @@ class TorchProgram(Program):
         for p in given:
             if (not isinstance(p, torch.Tensor) or not p.is_leaf or not p.requires_grad or p.device.type != "cpu"
                     or p.dtype not in (torch.float32, torch.float64)):
-                raise TypeError(f"{CALLER}: expected params that are leaf tensors with requires_grad=True, of float32 "
-                                f"or float64, on the CPU, one, a list or a dict of them, got {told(p)}. Use "
+                raise TypeError(f"{CALLER}: expected params to be leaf tensors on the CPU, of float32 or float64, with "
+                                f"requires_grad=True: one, or a list or dict of them; got {described_tensor(p)}. Use "
                                 "model.parameters(), or torch.tensor(x, requires_grad=True)")
         self.leaves = given
         self.dtypes = [p.dtype for p in given]
@@ -122,7 +122,7 @@ class TorchProgram(Program):
         return all(torch.equal(p.data, written) for p, written in zip(self.leaves, self.written, strict=True))
 
     def within(self, run, values, work):
-        """The result of ``work()``, whose samplers are answered from a run."""
+        """The result of ``work()``.  Its samples come from the script of a run."""
         for p in self.leaves:
             p.grad = None
         self.gumbel.values = values
@@ -144,7 +144,7 @@ class TorchProgram(Program):
         found = self.compute_surrogate()
         scalar(self.what, found)
         if any(p.grad is not None for p in self.leaves):
-            raise ValueError(f"expected {self.what} to leave p.grad alone, got a gradient before backward() was "
+            raise ValueError(f"expected {self.what} not to change p.grad, got a gradient before backward() was "
                              "called. Return the scalar without calling backward(), or pass estimate=, which returns "
                              "the list of gradients")
         if isinstance(found, torch.Tensor) and found.requires_grad:
@@ -172,7 +172,7 @@ def scalar(what, x):
     return number(what, x.detach().double().numpy() if isinstance(x, torch.Tensor) else x)
 
 
-def told(p):
+def described_tensor(p):
     if not isinstance(p, torch.Tensor):
         return described(p)
     kind = "a leaf" if p.is_leaf else "a result of other tensors"
@@ -183,25 +183,24 @@ def check_estimator(cost, params, surrogate=None, *, estimate=None, samples=50_0
                     directions=None, step=None):
     """Compare the mean of an estimate with the gradient of the expected cost, over all outcomes.
 
-    The functions are run once for every outcome of what they sample; the gradient is a central
-    difference of the expected cost, in float64.  Where a program draws continuous noise, that is
-    sampled from fixed seeds, and the report says so.
+    The functions run once for every outcome of their samples.  The gradient is a central difference of
+    the expected cost, in float64.  Continuous noise is drawn from fixed seeds, and the report says so.
 
     Parameters
     ----------
     cost : function without arguments that samples, and returns the cost of one run, a scalar.
     params : leaf tensors on the CPU that the functions use: one, a list or a dict of them,
-        ``model.parameters()`` or a module.  Values and ``grad`` are afterwards as before, bit for bit.
+        ``model.parameters()`` or a module.  The check restores values and ``grad`` at the end, bit for bit.
     surrogate : function without arguments that samples, and returns a scalar.  Its ``backward()`` is the
         estimate.  By default it is ``cost``, as for straight-through and relaxations.
     estimate : in place of ``surrogate``, a function that returns the estimated gradient, a list of arrays
         or tensors in the order of ``params``.
-    samples : runs of the program that may be spent.
-    significance : probability of rejecting a right estimator where noise is sampled.
-    seed : of the continuous noise and the directions; fresh by default.
-    directions : look along so many random directions, in place of all coordinates.  By default
+    samples : the largest number of runs of the program.
+    significance : probability of rejecting a right estimator if noise is sampled.
+    seed : seed of the continuous noise and the directions; a new one by default.
+    directions : compare this number of random directions, instead of all coordinates.  By default
         20 directions if there are more than 200 coordinates.
-    step : of the differences; by default 1e-3 (0.05 where the noise of the cost is sampled).
+    step : step of the differences; by default 1e-3 (0.05 if the noise of the cost is sampled).
 
     Returns
     -------
@@ -212,15 +211,15 @@ def check_estimator(cost, params, surrogate=None, *, estimate=None, samples=50_0
     AssertionError
         A cost or an estimate is not finite.
     TypeError
-        Parameters that are no leaves, or samples within a compiled or traced function.
+        Parameters are not leaf tensors, or samples are drawn in a compiled or traced function.
     ValueError
-        More runs than ``samples``; a program that does not return the same for the same samples, or
-        no scalar; no parameter that matters; an expected cost with a kink.
+        The check needs more runs than ``samples``.  The program returns different results for the same
+        samples, or no scalar.  The cost does not depend on the parameters.  The expected cost has a kink.
 
     Notes
     -----
-    Where parameters are float32, the estimate is computed in float32.  The cost is computed in float64,
-    with everything that meets a parameter.  Buffers of modules, such as running means, are not put back.
+    If parameters are float32, the estimate is computed in float32.  The cost is computed in float64, and so is
+    every number that is combined with a parameter.  Buffers of modules, such as running means, are not restored.
 
     >>> import torch
     >>> logits = torch.tensor([0.3, -0.5], dtype=torch.float64, requires_grad=True)

@@ -1,4 +1,4 @@
-"""What a check of a program found."""
+"""The report of a check of a program."""
 
 from copy import copy
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from minigrad.testing.statistics import POWER, EstimatorReport
 
 
 class Coordinates:
-    """The numbers that a program's parameters consist of, or directions in the space of them.
+    """The single numbers of a program's parameters, or random directions in their space.
 
     Parameters
     ----------
     names : one for each parameter.
     values : the parameters, as arrays.
-    rebuild : makes of a list of arrays what reports show: one array, a list, a dict or a tree.
+    rebuild : function from a list of arrays to the form that reports show: one array, a list, a dict or a tree.
     rounding : error of a sum of estimates, relative to its terms.
     """
 
@@ -28,10 +28,10 @@ class Coordinates:
                             for name, v in zip(names, self.values, strict=True) for index in np.ndindex(v.shape)]
         self.rebuild, self.rounding = rebuild, rounding
         self.origin = np.concatenate([np.zeros(0), *(v.ravel() for v in self.values)])
-        self.axes = None        # unit vectors, where directions stand for coordinates
+        self.axes = None        # unit vectors, if there are directions instead of coordinates
 
     def along(self, axes):
-        """The same for directions, the rows of ``axes``."""
+        """The same parameters with directions, the rows of ``axes``, instead of coordinates."""
         other = copy(self)
         other.axes = axes
         other.coordinates = [f"direction {i}" for i in range(len(axes))]
@@ -43,7 +43,7 @@ class Coordinates:
         return [part.reshape(v.shape) for part, v in zip(np.split(flat, ends), self.values, strict=True)]
 
     def shaped(self, flat):
-        """An array over all coordinates in the form of the parameters; one over directions as it is."""
+        """An array over all coordinates in the form of the parameters.  An array over directions does not change."""
         return flat if self.axes is not None else self.rebuild(self.split(flat))
 
     def project(self, estimate):
@@ -64,7 +64,7 @@ def named(names, arrays):
 
 
 def coordinates(params, arrays, rounding):
-    """Coordinates of params, one or a list or a dict of them, whose values are ``arrays``."""
+    """Coordinates of ``params`` (one parameter, or a list or dict of them), whose values are ``arrays``."""
     if isinstance(params, dict):
         return Coordinates(map(str, params), arrays, partial(named, list(params)), rounding)
     if isinstance(params, (list, tuple)):
@@ -74,9 +74,9 @@ def coordinates(params, arrays, rounding):
 
 @dataclass
 class ProgramMoments(Moments):
-    """Moments of an estimate, where each sample of continuous noise has the outcomes of all discrete noise.
+    """Moments of an estimate.  For each sample of continuous noise, all discrete noise is enumerated.
 
-    ``error`` is the standard error of mean less gradient, from differences within each sample.
+    ``error`` is the standard error of the mean minus the gradient, from the difference in each sample.
     """
 
     error: np.ndarray = None
@@ -90,15 +90,16 @@ class ProgramMoments(Moments):
 
 @dataclass(repr=False)
 class ProgramReport(EstimatorReport):
-    """What ``check_estimator`` of ``minigrad.testing.programs`` found; an ``EstimatorReport``.
+    """The result of ``check_estimator`` of ``minigrad.testing.programs``; an ``EstimatorReport``.
 
-    The gradient is a difference of enumerated expected costs.  ``uncertainty`` is its error by coordinate, without
-    that of sampling.  If the parameters are many, the arrays are over random directions, and ``missed`` is the
-    largest bias, as a root mean square over all coordinates, that they overlook with a probability of 0.01.
+    The gradient is a difference of enumerated expected costs.  ``uncertainty`` is its error for each coordinate,
+    without the error of sampling.  If there are many parameters, the arrays are over random directions.  Then a bias
+    along other directions can be missed.  ``missed`` is the size of the bias (its root mean square over all
+    coordinates) that is missed with a probability of 0.01.
 
     Attributes
     ----------
-    noise : names of the samplers whose noise was drawn, and not enumerated.
+    noise : names of the samplers whose noise was drawn, not enumerated.
     """
 
     uncertainty: np.ndarray = None
@@ -113,11 +114,11 @@ class ProgramReport(EstimatorReport):
                 + self.uncertainty)
 
     def notes(self):
-        return []       # nothing is known of the graph
+        return []       # the graph is unknown
 
     @property
     def critical(self):
-        """The largest |z| that passes; for samples it is Student's, since they may be few."""
+        """The largest |z| that passes.  For samples it is a quantile of Student's t, because there may be few."""
         if self.exact:
             return super().critical
         from scipy.stats import t  # slow to import
@@ -141,7 +142,8 @@ class ProgramReport(EstimatorReport):
     def missed(self):
         if self.problem.axes is None:
             return 0.0
-        # A bias b has the component N(0, |b|²/n) along a random unit vector, nearly; all must be small.
+        # Along a random unit vector, the component of a bias b is nearly N(0, |b|²/n).  A bias is missed if all
+        # components are small.
         size = NormalDist().inv_cdf((1 + (1 - POWER) ** (1 / len(self.truth))) / 2)
         return float(np.max(self.smallest) / size)
 

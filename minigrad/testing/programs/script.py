@@ -1,16 +1,16 @@
-"""Scripts: the answers that a program gets where it samples."""
+"""Scripts: the samples that a program gets in one run."""
 
 import numpy as np
 
 from minigrad.arguments import described
 from minigrad.testing.outcomes import Tape
 
-MOST_CHOICES = 10_000       # of one run; a loop that waits for a rare outcome would never end
-SAME = 1e-6                 # probabilities this close are one: float32 sums may differ between runs
+MOST_CHOICES = 10_000       # in one run; a loop that waits for a rare outcome would never end
+SAME = 1e-6                 # probabilities this close count as equal: float32 sums may differ between runs
 
 
 class Script(Tape):
-    """A tape whose choices are checked: the same answers must lead to the same questions.
+    """A tape that checks the program: the same samples must lead to the same probabilities of the next choice.
 
     Alternatives of probability 0 are left out.
 
@@ -44,7 +44,7 @@ class Script(Tape):
             before = self.asked[self.position]
             if len(before) != len(probabilities) or any(
                     abs(p - q) > SAME for p, q in zip(before, probabilities, strict=True)):
-                raise ValueError(f"choice {self.position} of a run: expected the probabilities {before}, for all "
+                raise ValueError(f"choice {self.position} of a run: expected the probabilities {before}, because all "
                                  f"samples before it are as in the last run, got {probabilities}. {ADVICE}")
         else:
             self.asked.append(probabilities)
@@ -52,13 +52,13 @@ class Script(Tape):
         return possible[super().choose([probabilities[i] / total for i in possible])]
 
     def bernoulli(self, probabilities):
-        """An array of truth values, one for each probability."""
+        """Bernoulli samples: an array of bools, one for each probability."""
         probabilities = np.asarray(probabilities, float)
         return np.array([self.choose([1 - p, p]) == 1 for p in probabilities.ravel()],
                         bool).reshape(probabilities.shape)
 
     def close(self):
-        """Make sure, at the end of a run, that all answers were asked for."""
+        """Check at the end of a run that the program made all choices of the script."""
         if self.position != len(self.taken):
             raise ValueError(f"expected {len(self.taken)} choices, as in the last run with these samples, got "
                              f"{self.position}. {ADVICE}")
@@ -66,30 +66,30 @@ class Script(Tape):
         self.most = None
 
     def rewind(self):
-        """Get ready for the next run; False once there is none."""
+        """Prepare the next run.  Returns False if there is none."""
         found = super().rewind()
         del self.asked[len(self.taken):]
         return found
 
     def again(self):
-        """Get ready for the last run once more."""
+        """Prepare a repetition of the last run."""
         self.position, self.probability, self.most = 0, 1.0, len(self.taken)
 
     @property
     def alike(self):
-        """How many outcomes there are if all runs are like the last one."""
+        """The number of outcomes if all runs are like the last one."""
         count = 1
         for _, alternatives in self.taken:
             count *= alternatives
         return count
 
 
-ADVICE = ("The program is no function of its samples. It may keep something from run to run (a running mean, a "
-          "counter, an optimiser's step), or draw from a generator of its own. Fix these during the check")
+ADVICE = ("The result must depend on the samples only. The program may keep a value from run to run (a running mean, a "
+          "counter, an optimiser's step), or draw from its own generator. Keep these fixed during the check")
 
 
 def number(what, x):
-    """x, what the function called ``what`` returned, as a float, if it is a scalar."""
+    """``x`` as a float, if it is a scalar.  It is the result of the function whose name is ``what``."""
     try:
         found = None if x is None else np.asarray(x, float)
     except (TypeError, ValueError):

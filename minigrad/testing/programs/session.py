@@ -1,4 +1,4 @@
-"""What a check changes while it runs, and how it is put back, whatever interrupts it."""
+"""The changes that a check makes while it runs.  They are undone at the end, also after an error or Ctrl-C."""
 
 from _signal import SIGINT, getsignal, signal
 from _thread import get_ident
@@ -8,7 +8,8 @@ from threading import main_thread
 class Session:
     """Changes that are undone at the end, also after errors and Ctrl-C.
 
-    Making a session must not change anything.  ``restore`` may find any part of what ``start`` does.
+    The constructor must not change anything.  ``start`` may be interrupted at any point, and ``restore`` must then
+    undo the part that was done.
     """
 
     closing = False
@@ -18,7 +19,7 @@ class Session:
         """Make the changes."""
 
     def restore(self):
-        """Undo them, those of a ``start`` that was broken off too."""
+        """Undo the changes, also those of a ``start`` that did not finish."""
 
 
 def within(session, work):
@@ -44,7 +45,7 @@ def within(session, work):
             raise KeyboardInterrupt from error
         raise
     finally:
-        # Python looks for signals when a function is called: after this attribute is set, none gets through.
+        # Python tests for signals when a function is called.  After this attribute is set, no signal interrupts.
         session.closing = True
         try:
             session.restore()
@@ -53,6 +54,6 @@ def within(session, work):
                 signal(SIGINT, handler)
         if noted:
             handler(SIGINT, None)
-    if session.interrupted:         # it may even swallow it
+    if session.interrupted:         # the framework may even have ignored the interrupt
         raise KeyboardInterrupt
     return result

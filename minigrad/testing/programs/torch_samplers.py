@@ -1,13 +1,14 @@
-"""What PyTorch's samplers answer during a check.
+"""The samplers that replace PyTorch's own during a check.
 
-Every operation of PyTorch passes a *dispatch mode*, whatever function or module it comes from.  This one
-answers Bernoulli samples, categories and binomial counts from the script of a run.  Dropout and
-``torch.distributions`` are made of these.  All other samplers draw, from the seed of the run, and are noted.
+Every operation of PyTorch passes through a *dispatch mode*, whatever function or module calls it.  The mode in
+this file takes Bernoulli samples, categories and binomial counts from the script of a run.  Dropout and
+``torch.distributions`` use these.  All other samplers draw from the seed of the run, and their names are recorded.
 
-A uniform number may only be compared, as in ``torch.rand(n) < p``, or ``logit + log(u) - log(1 - u) > 0``.
-Then the comparison is a Bernoulli sample, and is answered like one.  ``Uniforms`` knows between which
-thresholds each number lies; the tensor that the program holds always has a number between them.  So a program
-may go on to compute with it.  Such noise is sampled: from then on the number is what it is.
+A program may use a uniform number only in comparisons, as in ``torch.rand(n) < p`` or
+``logit + log(u) - log(1 - u) > 0``.  Then the comparison is a Bernoulli sample, and the script gives its result.
+``Uniforms`` stores the two thresholds between which each number lies.  The tensor of the program always has a number
+between them.  So the program may compute with the number later.  Then this noise is sampled, and the number is fixed
+from then on.
 """
 
 import math
@@ -27,7 +28,7 @@ VIEWS = {aten.view, aten._unsafe_view, aten.unsqueeze, aten.squeeze, aten.expand
          aten.detach, aten.alias, aten.clone, aten._to_copy, aten.select, aten.slice, aten.lift_fresh}
 AFFINE = {aten.add, aten.sub, aten.rsub, aten.mul, aten.div, aten.neg}
 LOGARITHMS = {aten.log, aten.log1p, aten.logit}
-# Monotone functions of a uniform number: the function, its inverse, and whether it grows.
+# Monotone functions of a uniform number: the function, its inverse, and whether it is increasing.
 FORMS = {"u": (lambda u: u, lambda x: x, True),
          "log u": (torch.log, torch.exp, True),
          "log(1 - u)": (lambda u: torch.log1p(-u), lambda x: -torch.expm1(x), False),
@@ -74,37 +75,37 @@ class Draw:
     """Uniform numbers that were drawn by one call."""
 
     def __init__(self, script, raw):
-        self.raw = raw      # a number in [0, 1) each: where it lies between the thresholds that are known
+        self.raw = raw      # numbers in [0, 1): the relative position between the two thresholds
         self.cells = Cells(script, np.zeros(raw.size), np.ones(raw.size, bool))
         self.known = []     # the Uniforms with these numbers
         self.compared = False
 
     def refresh(self):
-        """Give every tensor of these numbers the values that fit what is known."""
+        """Set every tensor of these numbers to values between the known thresholds."""
         low, high = torch.from_numpy(self.cells.low), torch.from_numpy(self.cells.high)
         u = low + (high - low) * torch.from_numpy(self.raw)
         storages = set()
         for uniforms in self.known:
             address = uniforms.tensor.untyped_storage().data_ptr()
-            if address not in storages:     # else a view of a tensor that is done
+            if address not in storages:     # else it is a view of a tensor that is already set
                 storages.add(address)
                 known = FORMS[uniforms.form][0](u[uniforms.index])
                 uniforms.tensor.data.copy_(uniforms.shift + uniforms.scale * known)
 
     def settle(self):
-        """Let every number be what its tensor has."""
+        """Fix every number at the value in its tensor."""
         low, high = self.cells.low, self.cells.high
         self.cells.low = self.cells.high = low + (high - low) * self.raw
 
 
 class Samplers(TorchDispatchMode):
-    """Answers what a run of a program samples.
+    """The dispatch mode that gives a run of a program its samples.
 
     Attributes
     ----------
     run : the Run; None between runs.
-    wide : whether the parameters are float64, whatever the program's own dtype.  Then what is computed in
-        float32 is computed in float64.
+    wide : whether the parameters are float64 now, although the program may use float32.  Then operations in
+        float32 are computed in float64.
     """
 
     def __init__(self):
@@ -121,7 +122,7 @@ class Samplers(TorchDispatchMode):
 
     def end(self):
         if any(not uniforms.draw.compared for uniforms in self.known.values()):
-            self.run.noise.add("torch.rand")        # perhaps NumPy has looked at it
+            self.run.noise.add("torch.rand")        # NumPy may have read it
         self.run, self.known = None, {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -192,12 +193,12 @@ class Samplers(TorchDispatchMode):
     # -- uniform numbers ---------------------------------------------------------------------------
 
     def know(self, draw, x, index, shift, scale, form="u"):
-        self.known[id(x)] = Uniforms(draw, x, index, shift, scale, form)    # holds x, so that its id stays its own
+        self.known[id(x)] = Uniforms(draw, x, index, shift, scale, form)    # keeps x, so its id is not used again
         draw.known.append(self.known[id(x)])
         return x
 
     def use(self, uniforms, packet, func, args, kwargs):
-        """What becomes of an operation on uniform numbers."""
+        """The result of an operation on uniform numbers."""
         u = uniforms[0]
         if len(uniforms) == 1 and not isinstance(args[0], (list, tuple)):
             if packet in COMPARISONS and not kwargs:
@@ -273,7 +274,7 @@ def is_logit(first, second):
 
 
 def widened(func, args, kwargs):
-    """The arguments of an operation, with float64 in place of float32, where there is float64 beside it."""
+    """The arguments of an operation.  If one of them is float64, those of float32 become float64 too."""
     if kwargs.get("dtype") is torch.float32:
         kwargs = {**kwargs, "dtype": torch.float64}
     dtypes = {x.dtype for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
