@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad import kernels
 from minigrad.kernels import Packed
+from minigrad.kernels.device.work import aligned_copy
 from minigrad.kernels.layers import gated_cotangent as open_cotangent
 from minigrad.kernels.layers import gated_linear_dw_rows, packed_linear_dw_rows
 from minigrad.ops.alternatives import linear_layer
@@ -135,7 +136,8 @@ def gated_vjp_x(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 def gated_vjp_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        x, g, blocks = x.copy(), times_gates(g, gates, out), out.blocks     # x may belong to the user
+        g, blocks = times_gates(g, gates, out), out.blocks
+        x = aligned_copy(x) if type(x) is np.ndarray else x.copy()      # it may belong to the user
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, None, blocks, block),
                         lambda weight, lr: kernels.gated_linear_sgd(g, x, None, blocks, weight, None, lr),
