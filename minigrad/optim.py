@@ -222,6 +222,8 @@ class SGD(Optimiser):
     ------
     ValueError
         ``momentum`` is outside [0, 1), or it is 0 with ``nesterov``.
+    TypeError
+        ``lazy`` is not a bool.
 
     Source: Polyak (1964) and Nesterov (1983), as written in Sutskever et al. (2013), Eq 1 and 3, with x the point at
     which the gradient is taken.
@@ -287,8 +289,9 @@ class Adam(Optimiser):
     weight in Fortran order, such as that of ``Linear(gated_inputs=True)``, the columns are the rows: they have the
     weights that leave one unit.  In a bias each entry is a row.  So a step takes time in proportion to the words that
     occur and to the blocks that are open in some example.  The steps are other steps than those of Adam: m and v of
-    rows that are skipped do not decay, and these rows do not move by their m.  If every row has a gradient, the steps
-    are the same bit for bit.  ``SparseAdam`` of PyTorch does this for tables.
+    rows that are skipped do not decay, and these rows do not move by their m.  (The t of the formula still counts all
+    steps.)  If every row has a gradient, the steps are the same bit for bit.  ``SparseAdam`` of PyTorch does this for
+    tables.
 
     Source: Kingma & Ba (2015), Algorithm 1.
 

@@ -31,20 +31,21 @@ def leaves(count):
     return [mg.tensor(np.ones(2), requires_grad=True) for _ in range(count)]
 
 
-@pytest.mark.parametrize("kind", [mg.optim.SGD, mg.optim.Adam])
+@pytest.mark.parametrize(("kind", "options"), [(mg.optim.SGD, {}), (mg.optim.SGD, {"momentum": 0.5, "lazy": True}),
+                                               (mg.optim.Adam, {}), (mg.optim.Adam, {"lazy": True})])
 @pytest.mark.parametrize("at", range(3))
-def test_a_step_that_is_interrupted_is_done(kind, at):
+def test_a_step_that_is_interrupted_is_done(kind, options, at):
     parameters = leaves(3)
 
     class Interrupted(kind):
-        def update(self, x, *args, **options):
+        def update(self, x, *args, **memory):
             if x is parameters[at]:
                 press()
-            super().update(x, *args, **options)
+            super().update(x, *args, **memory)
             if x is parameters[at]:
                 press()
 
-    optimiser = Interrupted(parameters, lr=0.5)
+    optimiser = Interrupted(parameters, lr=0.5, **options)
     (sum(x.sum() for x in parameters)).backward()
     with pytest.raises(KeyboardInterrupt):
         optimiser.step()
