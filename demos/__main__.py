@@ -17,7 +17,8 @@ from pathlib import Path
 COURSE = ("reverse_mode", "score_function", "baselines", "straight_through", "smooth_parts", "antithetic_pairs",
           "relaxations", "one_rule_four_names", "write_your_own_rule", "depth", "gates_that_skip",
           "kernel_step_by_step", "boltzmann_machine")
-LONGER = ("conditional_mnist", "paper_table", "compare_estimators", "explorer", "toy_problem", "bernoulli_vae")
+LONGER = ("conditional_mnist", "paper_table", "compare_estimators", "explorer", "toy_problem", "bernoulli_vae",
+          "predict_the_open_units")
 
 
 def docstring(path):
