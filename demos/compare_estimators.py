@@ -98,7 +98,7 @@ def network(units=5):
 
 
 def vae(images, digits=2, bits=12):
-    """The reconstruction error of a VAE after a short training.  The other term, the divergence, needs no rule."""
+    """The reconstruction error of a VAE after a short training.  Its other term, the divergence, needs no rule."""
     x = (images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) > 0.5).astype(float)
     rng = mg.Generator(0)
     encoder, decoder = mg.nn.Linear(196, bits, rng, dtype=float), mg.nn.Linear(bits, 196, rng, dtype=float)

@@ -1,4 +1,4 @@
-"""What the demos share: the command line, exact answers, tables, pictures, and the last lines that they print.
+"""Functions that all demos use: the command line, exact results, tables, pictures, and the last lines of the output.
 
     given = lesson.parser(__file__, __doc__, seed=0, samples=1000).parse_args(argv)
     found = measure(given.samples, given.seed)

@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_costs_no_result(jobs, tmp_path):
     results, failures = study.run(study_runs.dies, runs, tmp_path, jobs=jobs)
     assert results == {"run 0": 0, "run 2": 4, "run 3": 9}
     assert list(failures) == ["run 1"]
-    assert "died again when this run was alone" in failures["run 1"]
+    assert "died twice, the second time when no other run was active" in failures["run 1"]
     begun = {x: len(pids) for x, pids in study_runs.begun(calls).items()}
     assert begun == {0: 1, 1: 2, 2: 2, 3: 1} if jobs == 1 else max(begun.values()) <= 2
 
