@@ -1,13 +1,13 @@
-"""The kernels for CUDA compiled for a GPU that need not be there, and what its assembler says of them.
+"""Compile the kernels for CUDA without a GPU, and read the report of the assembler on each kernel.
 
     python -m tests.cuda_ptx            a table: registers, shared memory and spills of every kernel
     python -m tests.cuda_ptx --every    the same for more sizes and double precision, compiled for each capability
     python -m tests.cuda_ptx --json     for programs
 
-Which kernels there are, for arguments of which types, on how many threads, is not written down here: the functions of
-`driver` are called on arrays that stand in for those of a GPU, and each launch is noted instead of made. Numba
-compiles what was noted to PTX, and ptxas assembles that. Both have to be told of a device, since there may be none.
-Run this as a process of its own: it replaces parts of Numba and of minigrad.
+This file has no list of kernels, types and numbers of threads. It calls the functions of `driver` on arrays that
+replace those of a GPU. Each launch is recorded instead of made. Numba compiles the recorded kernels to PTX, and ptxas
+assembles the PTX. Both get the description of a device, since there may be no GPU. Run this in a separate process: it
+replaces parts of Numba and of minigrad.
 """
 
 import argparse
@@ -51,9 +51,9 @@ def toolkit():
 
 
 def stand_ins():
-    """Let there be a device: CuPy's stand-in for its arrays, 132 multiprocessors, and no launch that is made.
+    """Pretend that there is a device: simulated CuPy arrays, 132 multiprocessors, and launches that are only recorded.
 
-    Returns the list that launches are noted in, as (kernel, threads, arguments).
+    Returns the list of recorded launches, as (kernel, threads, arguments).
     """
     import numpy as np
     from numba import cuda
@@ -174,7 +174,7 @@ def reports(ptxas, every=False):
 
 
 def assembled(ptxas, ptx, capability):
-    """What ptxas says of the registers and memory of a kernel."""
+    """The report of ptxas on the registers and memory of a kernel."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kernel.ptx").write_text(ptx, encoding="utf-8")
         told = subprocess.run([ptxas, "-arch=sm_{}{}".format(*capability), "-v", "kernel.ptx", "-o", "kernel.cubin"],

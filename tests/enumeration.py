@@ -1,8 +1,8 @@
-"""Real rules driven over every sample that their node can draw: exact means and variances.
+"""Exact means and variances of rules, from every sample that their node can draw.
 
-Each row of a batch is given uniforms of our choice, one row for each cell of a partition of the
-uniforms within which the rule's estimate is constant (or a polynomial).  One backward pass then shows
-the estimates of all rows, which are weighed with the probabilities of their cells.
+The uniforms are divided into cells.  Inside a cell, the rule's estimate is constant (or a polynomial).  Each row of a
+batch gets the uniforms of one cell.  One backward pass then gives the estimates of all rows.  They are
+weighted with the probabilities of their cells.
 """
 
 from itertools import pairwise, product
@@ -43,7 +43,7 @@ def mixed_cost(b):
 
 
 class Chosen(mg.Generator):
-    """A generator whose draws are given."""
+    """A generator whose draws are chosen by the test."""
 
     def __init__(self, *draws):
         super().__init__(0)
@@ -90,7 +90,7 @@ def every_sample_equally_often():
 
 
 def mirrored(logit):
-    """Where the mirrored uniform crosses σ(logit)."""
+    """The point where the mirrored uniform crosses σ(logit)."""
     return 1 - sigmoid(logit)
 
 

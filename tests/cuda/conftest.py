@@ -1,4 +1,4 @@
-"""Kernels and arrays of the device, on a GPU where there is one and else in Numba's CUDA simulator:
+"""Tests of kernels and arrays of the device, on a GPU if there is one, else in Numba's CUDA simulator:
 
     NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/cuda
 

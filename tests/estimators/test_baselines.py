@@ -1,4 +1,4 @@
-"""What is subtracted from the cost: of past passes only, by its formula, and one of somebody else's."""
+"""Baselines: they only use past passes, they follow their formulas, and users can write their own."""
 
 import numpy as np
 import pytest

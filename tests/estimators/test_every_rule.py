@@ -1,4 +1,4 @@
-"""What holds for every rule: it can be made, it keeps its claim, its memory comes back, and its dtype stays."""
+"""Properties of every rule: defaults work, its claim holds, its memory can be saved, and dtypes do not change."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ def test_multi_sample_rules_on_the_toy_problem(t, p, loo2, loo4, arms2):
 
 
 def arms_of_two(logits, cost, total=False):
-    """With two samples the Dirichlet's other coordinate is what the first leaves: nothing else is drawn."""
+    """With two samples, the second Dirichlet coordinate is 1 minus the first, so nothing else is drawn."""
     u, probability = grid([cells(sigmoid(x), mirrored(x)) for x in logits])
     found = estimates(ARMS(2), logits, cost, u, [0.5])
     return moments_of(found.sum(axis=1, keepdims=True) if total else found, probability)

@@ -1,4 +1,4 @@
-"""Learned baselines: they must not have seen the sample, and they learn to predict the cost."""
+"""Learned baselines: they must not depend on the sample, and they learn to predict the cost."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The rule that flips one unit, drawn by its weight."""
+"""The rule that flips one unit, which it chooses with a probability proportional to its weight."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Which kernels serve which array, and what is loaded when."""
+"""Which kernels are used for which arrays, and when modules are loaded."""
 
 import ast
 import os

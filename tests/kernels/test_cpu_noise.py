@@ -1,4 +1,4 @@
-"""Normal and logistic numbers compiled: the bits of NumPy."""
+"""Compiled normal and logistic numbers have the bits of those of NumPy."""
 
 import numpy as np
 import pytest

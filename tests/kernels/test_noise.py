@@ -1,4 +1,4 @@
-"""Normal and logistic numbers in NumPy: quantiles of every word, and the moments that follow."""
+"""Normal and logistic numbers in NumPy: the quantile of every word, and the moments of these quantiles."""
 
 import numpy as np
 import pytest
