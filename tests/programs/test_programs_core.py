@@ -288,7 +288,7 @@ def test_a_program_that_asks_for_other_probabilities_when_it_is_run_again(logits
     def cost(choices):
         runs.append(1)
         return choices.bernoulli(sigmoid(logits + len(runs))).sum()
-    with pytest.raises(ValueError, match=r"choice 0 of a run: expected the probabilities \[.*keep something from run"):
+    with pytest.raises(ValueError, match=r"choice 0 of a run: expected the probabilities \[.*keep a value from run"):
         programs.check_estimator(cost, logits, reinforce(logits))
 
 
