@@ -57,7 +57,7 @@ def adam_rows(x, gradient, mean, square, rate, betas, correction, epsilon, rows=
     >>> x, mean, square = np.ones((2, 1)), np.zeros((2, 1)), np.ones((2, 1))
     >>> adam_rows(x, np.array([[0.0], [2.0]]), mean, square, 0.5, (0.5, 0.75), 0.5, 1.0)
     >>> x[:, 0].round(3), square[:, 0]
-    (array([1.   , 0.886]), array([1.  , 1.75]))
+    (array([1.   , 0.863]), array([1.  , 1.75]))
     """
     if not (compiled(x, mean, square) and x.flags.c_contiguous):
         specification.touched_rows(

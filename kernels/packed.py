@@ -1,6 +1,7 @@
 """Packed activations: only the open blocks of an array (B, G·block) are stored."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Packed(np.lib.mixins.NDArrayOperatorsMixin):
         self.values = values
         self.blocks = blocks
         self.block = block
-        self.product = None     # a product that several functions need (``ops.gated``)
+        self.product: Any = None     # a product that several functions need (``ops.gated``)
 
     @classmethod
     def gather(cls, dense, blocks, block):

@@ -19,7 +19,7 @@ from minigrad import sharing
 from minigrad.kernels import Packed
 from minigrad.ops.alternatives import MOST_BYTES, evaluate, of_shape, stack
 from minigrad.ops.masks import Masks
-from minigrad.ops.packed import ALL, NOTHING, as_wanted
+from minigrad.ops.packed import ALL, NOTHING, as_wanted, dense, total
 
 
 def ancestors(outputs, stops=()):
@@ -109,8 +109,6 @@ class Evaluation:
             operands[i] = self.value(x)
         return operands
 
-    # -- replays -----------------------------------------------------------------------------------
-
     def replay(self, replaced, outputs=None):
         """Evaluate again all nodes that depend on those in ``replaced``, a dict from node to value.
 
@@ -165,8 +163,6 @@ class Evaluation:
                 nodes.append(node)
         return nodes
 
-    # -- backward ----------------------------------------------------------------------------------
-
     def backward(self, targets=None, create_graph=False, free=False):
         """The cotangents of the nodes and leaves in ``targets``, as a dict.  Targets without a gradient are left out.
 
@@ -177,8 +173,7 @@ class Evaluation:
         if self.parent is None:
             self.shared = Pass()
         nodes = self.nodes()
-        if targets is None:
-            targets = gradient_targets(self.outputs, nodes)
+        targets = gradient_targets(self.outputs, nodes) if targets is None else targets
         steps, wanted = self.plan(nodes, targets)
         kept = {x for x in targets if x.primitive is not None}      # nodes whose cotangent is returned
         cotangents = self.first_cotangents(wanted, create_graph)
@@ -192,11 +187,11 @@ class Evaluation:
                 raise sharing.changed_error(node)
             for x, cotangent in node.primitive.pull_back(node, g, wanted_parents, wanted, self, create_graph):
                 other = cotangents.get(x)
-                cotangents[x] = cotangent if other is None else other + cotangent
+                cotangents[x] = cotangent if other is None else total(other, cotangent)
         if self.rules_learn:            # the pass has succeeded
             for node, values in self.shared.proposals.values():
                 node.primitive.learned(values)
-        return {x: cotangents[x] for x in targets if x in cotangents}
+        return {x: dense(cotangents[x]) if x in kept else cotangents[x] for x in targets if x in cotangents}
 
     def plan(self, nodes, targets):
         """The steps of the pass, and a dict from node to the level wanted of its cotangent (``ops.packed``).
@@ -230,7 +225,7 @@ class Evaluation:
             if x in wanted:
                 if type(x.value) is Packed and not create_graph:
                     cotangent = as_wanted(cotangent, x.value, wanted[x])
-                cotangents[x] = cotangents[x] + cotangent if x in cotangents else cotangent
+                cotangents[x] = total(cotangents[x], cotangent) if x in cotangents else cotangent
         return cotangents
 
     def freeing(self, nodes, steps, wanted):

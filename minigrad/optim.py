@@ -372,7 +372,7 @@ def touched(x: Tensor) -> tuple[Any, Any, Any]:
     turned : a function that transposes an array of the shape of x, if the units of x are in columns.
     """
     columns = x.ndim > 1 and x.value.flags.f_contiguous and not x.value.flags.c_contiguous
-    turned = np.transpose if columns else unchanged
+    turned: Any = np.transpose if columns else unchanged
     if isinstance(x.gradient, Factored) and x.device == "cpu" and x.gradient.axis == columns:
         rows, gradient = x.gradient.rows()
         return gradient, rows, turned

@@ -19,6 +19,7 @@ import numpy as np
 from minigrad import devices, graph, ops, sharing
 from minigrad.arguments import described
 from minigrad.kernels.device import arrays
+from minigrad.kernels.device.work import aligned
 from minigrad.ops.errors import operand_error
 from minigrad.ops.node import Node
 from minigrad.ops.primitives import FLOATS, table
@@ -512,7 +513,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: DTypeLike | None = Non
         raise TypeError(f"tensor: expected dtype float64, float32, an integer dtype or bool, got {described(dtype)}. "
                         "Use np.float32 or 'float32', for example") from None
     try:
-        value = data.astype(dtype or data.dtype) if arrays.is_device(data) else np.array(data, dtype=dtype)
+        value = data.astype(dtype or data.dtype) if arrays.is_device(data) else aligned(np.array(data, dtype=dtype))
     except ValueError as error:
         raise ValueError(f"tensor: expected numbers in a rectangular array. NumPy says: {error}") from None
     except RuntimeError:        # a PyTorch tensor that requires a gradient

@@ -5,13 +5,14 @@ import io
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from minigrad.kernels.compiler import serving
 
 pytest.importorskip("threadpoolctl")
 
-from demos.benchmarks import adam, draws, gated, layer, one_example, step
+from demos.benchmarks import adam, characters, draws, gated, layer, one_example, step
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +74,51 @@ def test_one_example_is_measured_compiled_and_not(capsys):
 
 
 def test_a_step_of_adam_is_measured_beside_the_formula(capsys):
-    seconds = adam.main(["--quick", "--rounds", "3"])
+    seconds, on_words = adam.main(["--quick", "--rounds", "3"])
     assert {"minigrad", "NumPy"} <= set(seconds)
+    assert {"minigrad", "minigrad, lazy"} <= set(on_words)
+    assert min(seconds.values()) > 0 < min(on_words.values())
+    printed = capsys.readouterr().out
+    assert "a step of Adam on 7910 parameters" in printed
+    assert "a table of 1000 words of 4 numbers, of which a batch uses 10" in printed
+
+
+def test_steps_of_the_character_model_are_measured(capsys):
+    seconds = characters.main(["--quick", "--rounds", "3"])
+    assert {"gated 256", "dense 16", "dense 32"} <= set(seconds)
     assert min(seconds.values()) > 0
-    assert "a step of Adam on 7910 parameters" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"gated 256{1e3 * seconds['gated 256']:19.2f} ms" in printed
+    assert 2 < float(re.search(r"([\d.]+) % of the gates open", printed)[1]) < 10
+
+
+def test_the_character_model_predicts_what_follows(monkeypatch):
+    """With an ordinary rate each network learns; the examples are pieces of the text."""
+    monkeypatch.setattr(characters, "RATE", 0.01)
+    text = characters.characters(least=1000)
+    assert text.max() == characters.CLASSES - 1 or len(set(text)) < characters.CLASSES
+    batches = characters.Batches(text, 7)
+    given, following = batches.next()
+    places = [np.flatnonzero(np.all(np.lib.stride_tricks.sliding_window_view(text, 17) == [*row, last], axis=1))
+              for row, last in zip(given, following, strict=True)]
+    assert all(len(found) for found in places)
+    for make in (characters.Gated, characters.Dense):
+        network = make(text, 64, 128)
+        losses = [network.step() for _ in range(30)]
+        assert losses[-1] < losses[0] - 0.3
+
+
+def test_the_profile_of_the_character_model_names_its_kernels(capsys):
+    if sys.version_info >= (3, 12):                 # the profiler has stopped seeing compiled functions
+        pytest.skip("the profiler sees no compiled functions")
+    assert characters.main(["--quick", "--rounds", "1", "--profile"]) is None
+    printed = capsys.readouterr().out
+    kernels, others = re.split(r"^kernels$|^other functions.*$", printed, flags=re.MULTILINE)[1:]
+    found = re.findall(r"([\d.]+) ms  ([\w.]+)", kernels)
+    assert {"adam.adam_step", "probabilities.cross_entropy", "tables.add_at"} <= {name for _, name in found}
+    total = float(re.search(r"in kernels ([\d.]+) ms", printed)[1])
+    assert sum(float(time) for time, _ in found) == pytest.approx(total, abs=0.15)
+    assert "adam.adam_step" not in others
 
 
 def test_draws_are_measured_beside_numpy(capsys):

@@ -82,6 +82,43 @@ def test_closed_blocks_are_skipped_in_whatever_way_a_gate_is_written(name):
         np.testing.assert_allclose(ours, dense, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("function", [mg.relu, lambda h: mg.relu(h) * mg.relu(-h), lambda h: mg.tanh(mg.relu(h)),
+                                      lambda h: mg.relu(h)[::-1], lambda h: mg.relu(h[2:]) * 2.0], ids=range(5))
+@pytest.mark.parametrize("rule", [mg.estimators.StraightThrough, mg.estimators.ReinMax])
+def test_closed_blocks_are_skipped_below_a_rectifier_by_rules_that_read_closed_gates(rule, function, monkeypatch):
+    """The derivative of relu at a closed unit is 0, so the gradient at closed gates is 0 without computing it."""
+    results, asked = [], []
+
+    def noted(*arguments, original=kernels.gated_linear_dgates):
+        asked.append(arguments[-1])
+        return original(*arguments)
+
+    monkeypatch.setattr(kernels, "gated_linear_dgates", noted)
+    for gated in (True, False):
+        a, x, weight, bias, consumer = leaves = problem()
+        gates = mg.bernoulli(a, rule(), rng=mg.Generator(3))
+        z = mg.linear(x, weight, bias)
+        h = mg.gated_linear(x, weight, bias, gates, block=BLOCK) if gated else mg.repeat(gates, BLOCK, axis=1) * z
+        loss = mg.square(mg.linear(function(h), consumer)).sum()
+        results.append([g.numpy() for g in mg.grad(loss, leaves)])
+    assert asked == ["open"]
+    for ours, dense in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, dense, rtol=1e-9, atol=1e-12)
+
+
+def test_packed_and_dense_cotangents_of_one_layer_are_added():
+    results = []
+    for gated in (True, False):
+        a, x, weight, bias, consumer = leaves = problem()
+        gates = mg.bernoulli(a, mg.estimators.StraightThrough(), rng=mg.Generator(3))
+        z = mg.linear(x, weight, bias)
+        h = mg.gated_linear(x, weight, bias, gates, block=BLOCK) if gated else mg.repeat(gates, BLOCK, axis=1) * z
+        loss = mg.square(mg.linear(mg.relu(h), consumer)).sum() + mg.sin(mg.linear(h, consumer)).sum()
+        results.append([g.numpy() for g in mg.grad(loss, [*leaves, h])])
+    for ours, dense in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, dense, rtol=1e-9, atol=1e-12)
+
+
 READ_WHERE_CLOSED = {
     "a rule that reads it": lambda a: mg.bernoulli(a, mg.estimators.StraightThrough(), rng=mg.Generator(3)),
     "a product with such a bit":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import sharing
 from minigrad.kernels import count_work
 from minigrad.kernels.specification import adam_step as specified_adam
 from minigrad.ops.packed import Factored
@@ -272,9 +273,13 @@ def test_lazy_steps_that_touch_every_row_are_ordinary_bit_for_bit(kind, features
 
 
 @pytest.mark.parametrize("kind", LAZY)
-def test_a_lazy_step_does_not_depend_on_how_the_gradient_is_stored(kind):
+@pytest.mark.parametrize("other_order", [False, True])
+def test_a_lazy_step_does_not_depend_on_how_the_gradient_is_stored(kind, other_order):
     def trained(look):
         network = Words(300, 16)
+        if other_order:         # then the rows are not the units of the factors
+            network.hidden.weight.data = np.asfortranarray(network.hidden.weight.numpy())
+            network.output.weight.data = np.ascontiguousarray(network.output.weight.numpy())
         optimiser = LAZY[kind](network, True)
         for words, blocks in ((range(20), range(10)), ([3, 17], [2, 5]), ([4], [9, 0])):
             optimiser.zero_grad()
@@ -300,14 +305,18 @@ def test_a_lazy_step_allocates_no_rows_without_a_gradient():
 
 
 def test_a_table_that_is_larger_than_its_gradient_takes_plain_steps_as_any_other():
-    table = mg.nn.Embedding(50, 3, mg.Generator(1))
-    before, words = table.weight.numpy().copy(), np.array([[3, 7], [3, 49]])
+    count = 2 * sharing.COPIED
+    table = mg.nn.Embedding(count, 3, mg.Generator(1))
+    before, words = table.weight.numpy().copy(), np.arange(count // 2)
+    words[:4] = 3, 7, 3, count - 1
     optimiser = SGD(table, 0.1)
-    (table(words) * np.arange(12, dtype=np.float32).reshape(2, 2, 3)).sum().backward()
+    (table(words) * np.arange(3 * len(words), dtype=np.float32).reshape(-1, 3)).sum().backward()
     words[...] = 0                          # the caller may use the array again
     optimiser.step()
-    gradient = np.zeros((50, 3), np.float32)
-    gradient[3], gradient[7], gradient[49] = [6, 8, 10], [3, 4, 5], [9, 10, 11]
+    gradient = np.zeros((count, 3), np.float32)
+    gradient[4:len(words)] = np.arange(12, 3 * len(words)).reshape(-1, 3)
+    gradient[3], gradient[count - 1] = [6, 8, 10], [9, 10, 11]
+    gradient[7] += [3, 4, 5]
     np.testing.assert_array_equal(table.weight.numpy(), before - np.float32(0.1) * gradient)
     np.testing.assert_array_equal(table.weight.grad, gradient)
 

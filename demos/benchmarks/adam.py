@@ -1,6 +1,8 @@
 """The time of one step of Adam for all parameters of the paper's network, next to NumPy and torch.
 
     python -m demos.benchmarks.adam
+
+A second table has the time of a step on a large table of words of which a batch uses few, with and without lazy steps.
 """
 
 import argparse
@@ -58,6 +60,26 @@ def in_torch(start, gradients, **options):
             lambda: [x.detach().numpy() for x in leaves])
 
 
+def steps_on_words(count, features, used):
+    """Steps on a table (count, features) with the gradient of a batch of ``used`` words, by optimiser."""
+    words = np.random.default_rng(0).integers(0, count, used)
+    steps = {}
+    for name, lazy in (("minigrad", False), ("minigrad, lazy", True)):
+        table = mg.nn.Embedding(count, features, mg.Generator(0))
+        table(words).sum().backward()
+        steps[name] = mg.optim.Adam(table, RATE, BETAS, EPSILON, lazy=lazy).step
+    if find_spec("torch"):
+        import torch
+
+        for name, make in (("torch, fused", lambda x: torch.optim.Adam(x, RATE, BETAS, EPSILON, fused=True)),
+                           ("torch, SparseAdam", lambda x: torch.optim.SparseAdam(x, RATE, BETAS, EPSILON))):
+            sparse = name == "torch, SparseAdam"
+            table = torch.nn.Embedding(count, features, sparse=sparse)
+            table(torch.from_numpy(words)).sum().backward()
+            steps[name] = make(list(table.parameters())).step
+    return steps
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=21, help="measurements of each library (default: %(default)s)")
@@ -81,12 +103,20 @@ def main(argv=None):
             for wanted, found in zip(made["minigrad"][1](), result(), strict=True):
                 assert_close(name, found, wanted)
         seconds = measure.interleaved({name: step for name, (step, _) in made.items()}, given.rounds, burst=0.05)
+        size = (1000, 4, 10) if given.quick else (100_000, 64, 1024)
+        on_words = measure.interleaved(steps_on_words(*size), given.rounds, burst=0.05)
         print(measure.machine())
         print(measure.thread_counts())
     print(f"a step of Adam on {sum(x.size for x in start)} parameters, float32, median of {given.rounds} rounds")
+    show(seconds)
+    print(f"a step of Adam on a table of {size[0]} words of {size[1]} numbers, of which a batch uses {size[2]}")
+    show(on_words)
+    return seconds, on_words
+
+
+def show(seconds):
     for name, time in seconds.items():
-        print(f"{name:14}{1000 * time:8.2f} ms  {time / seconds['minigrad']:5.2f} × minigrad's")
-    return seconds
+        print(f"{name:18}{1000 * time:8.3f} ms  {time / seconds['minigrad']:5.2f} × minigrad's")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ library of Python.  The learning rate is so small that the share of open gates d
 """
 
 import argparse
-import pstats
 import sysconfig
 from collections import Counter
 from importlib.util import find_spec
@@ -58,11 +57,11 @@ class Batches:
 class Gated(mg.nn.Module):
     """The network with gates, in minigrad."""
 
-    def __init__(self, text, batch, units, lazy=False):
+    def __init__(self, text, batch, units):
         self.batches, self.rng = Batches(text, batch), mg.Generator(0)
         self.table = mg.nn.Embedding(CLASSES, FEATURES, self.rng)
         self.make(units, LENGTH * FEATURES)
-        self.optimiser = mg.optim.Adam(self, lr=RATE, **({"lazy": True} if lazy else {}))
+        self.optimiser = mg.optim.Adam(self, lr=RATE)
 
     def make(self, units, inputs):
         self.gater = mg.nn.Linear(inputs, units // BLOCK, self.rng, gain=0.1)
@@ -118,15 +117,20 @@ class InTorch:
         return loss.item()
 
 
-def profile(network, rounds):
-    """Print where the time of a step goes."""
+def profile(network, rounds, most=20):
+    """Print where the time of a step goes: in each kernel, and in the functions that take the most time besides."""
     steps = 10
     whole, kernels, stats = share_in_kernels(network, rounds, steps)
-    print(f"a step without the profiler: {1e3 * whole:.1f} ms; in kernels {1e3 * sum(kernels.values()):.1f} ms")
-    own = {pstats.func_std_string(place): row[2] / (rounds * steps) for place, row in stats.stats.items()}
-    for name, seconds in sorted(own.items(), key=lambda item: -item[1])[:25]:
-        place, _, function = name.rpartition(":")
-        print(f"{1e3 * seconds:8.2f} ms  {Path(place).name}{':' if place else ''}{function}")
+    print(f"a step without the profiler: {1e3 * whole:.2f} ms; in kernels {1e3 * sum(kernels.values()):.2f} ms")
+    others = {}
+    for (file, line, function), (_, _, own, _, _) in stats.stats.items():
+        name = f"{Path(file).stem}.{function}" if line else function
+        if name not in kernels:
+            others[name] = others.get(name, 0) + own / (rounds * steps)
+    for title, seconds in (("kernels", kernels), ("other functions, with the profiler", others)):
+        print(title)
+        for name, time in sorted(seconds.items(), key=lambda item: -item[1])[:most]:
+            print(f"{1e3 * time:8.2f} ms  {name}")
 
 
 def main(argv=None):

@@ -95,10 +95,21 @@ def _aligned_empty(shape, dtype):
 
 
 def aligned(array):
-    """A copy that starts at a multiple of 64 bytes, in C order; not counted."""
-    copied = _aligned_empty(array.shape, array.dtype)
-    copied[...] = array
-    return copied
+    """The array itself if it is small or starts at a multiple of 64 bytes; otherwise a copy that does."""
+    if array.nbytes < _ALIGN_FROM or array.ctypes.data % 64 == 0:
+        return array
+    return aligned_copy(array)
+
+
+def aligned_copy(array):
+    """A copy in the same memory order. A larger one starts at a multiple of 64 bytes. It is not counted."""
+    if array.nbytes < _ALIGN_FROM:
+        return array.copy(order="K")
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        return aligned_copy(array.T).T
+    copy = _aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def zeros(shape, dtype):

@@ -10,12 +10,13 @@ gradient at closed gates (``Estimator.needs_closed_gates``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import kernels
 from minigrad.kernels import Packed
+from minigrad.kernels.device.work import aligned_copy
 from minigrad.kernels.layers import gated_cotangent as open_cotangent
 from minigrad.kernels.layers import gated_linear_dw_rows, packed_linear_dw_rows
 from minigrad.ops.alternatives import linear_layer
@@ -135,7 +136,8 @@ def gated_vjp_x(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 def gated_vjp_weight(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        x, g, blocks = x.copy(), times_gates(g, gates, out), out.blocks     # x may belong to the user
+        g, blocks = times_gates(g, gates, out), out.blocks
+        x = aligned_copy(x) if type(x) is np.ndarray else x.copy()      # it may belong to the user
         return Factored(weight, (g, x),
                         lambda: kernels.gated_linear_dw(g, x, None, blocks, block),
                         lambda weight, lr: kernels.gated_linear_sgd(g, x, None, blocks, weight, None, lr),
@@ -151,12 +153,13 @@ def gated_vjp_bias(g, out, x, weight, bias, gates, *, block=1, wanted):
 
 def gated_vjp_gates(g, out, x, weight, bias, gates, *, block=1, wanted):
     if not isinstance(g, Node):
-        return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, "all" if wanted == ALL else "open")
+        which = "all" if wanted == ALL and not isinstance(g, Packed) else "open"    # packed: 0 at closed blocks
+        return kernels.gated_linear_dgates(g, x, weight, bias, gates, out, which)
     ungated = multiply(g, linear(x, weight, bias))
     return sum(reshape(ungated, shape=(*gates.shape, block)), axis=2)
 
 
-def times_gates(g, gates, out):
+def times_gates(g: Any, gates: Any, out: Any) -> Packed:
     """gate · g at the open blocks of ``out``, packed.  It is computed once for all arguments of the layer."""
     if not isinstance(g, Packed):
         return open_cotangent(g, gates, out.blocks, out.block)

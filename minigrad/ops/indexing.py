@@ -18,7 +18,7 @@ from minigrad.kernels.tables import add_at, sum_rows
 from minigrad.ops.arithmetic import astype
 from minigrad.ops.errors import shape_error
 from minigrad.ops.masks import moved
-from minigrad.ops.packed import OPEN, Factored
+from minigrad.ops.packed import Factored
 from minigrad.ops.primitives import primitive
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def getitem(x: Operand, *index: Any) -> Result:
 
 
 def getitem_vjp(g, out, x, *index, wanted):
-    """Zeros with the cotangent g added at ``index``.  Packed if g is packed and only open blocks are wanted."""
+    """Zeros with the cotangent g added at ``index``.  Packed if g is packed."""
     if isinstance(g, Packed):
-        if wanted == OPEN and not x.on_device:
+        if not x.on_device:
             return packed_axes.add_rows(x, index, g)
         g = g.to_dense()
     if (type(g) is np.ndarray and type(x) is np.ndarray and x.size > g.size > 0 and of_rows(index)

@@ -102,12 +102,23 @@ def dense(value: Any) -> Any:
 
 
 def as_wanted(cotangent: Any, x: Packed, wanted: int) -> Any:
-    """The cotangent of packed units ``x``: packed if only open blocks are wanted, dense if all entries are."""
-    if wanted == ALL:
-        return dense(cotangent)
+    """The cotangent of packed units ``x``: packed if only open blocks are wanted, dense if all entries are.
+
+    A packed cotangent stays packed in any case.  It is 0 at closed blocks.  So kernels can skip these blocks although
+    all entries are wanted, for example below ``relu``, whose derivative at a closed block is 0.
+    """
     if isinstance(cotangent, Packed):
         return cotangent
+    if wanted == ALL:
+        return dense(cotangent)
     return Packed.gather(np.broadcast_to(cotangent, x.shape), x.blocks, x.block)
+
+
+def total(first: Any, second: Any) -> Any:
+    """The sum of two cotangents of one value.  Packed and dense make dense."""
+    if isinstance(first, Packed) != isinstance(second, Packed):
+        first, second = dense(first), dense(second)
+    return first + second
 
 
 def on_open_blocks(product, g, out, args, options):

@@ -200,7 +200,7 @@ class Primitive:
         else:
             out, args = node.value, node.operands
         values, compact = args, type(out) is Packed and not self.takes_wanted
-        if compact and wanted[node] == ALL:
+        if compact and wanted[node] == ALL and not isinstance(g, Packed):
             out, values, compact = dense(out), [dense(x) for x in args], False
         grads = []
         for i, x, product in wanted_parents:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import kernels
 from minigrad.kernels.device import work
 
@@ -70,3 +71,28 @@ def test_blocks_that_are_known_later_are_asked_for_once():
         work.transferred()
     assert asked == []
     assert (counted.blocks, counted.blocks, counted.transfers, asked) == (5, 5, 1, [1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_arrays_of_the_library_start_where_wide_vectors_are_loaded_fastest(order):
+    room = np.zeros(300 * 101 + 1)
+    for start in (0, 1):        # one of them does not start at a multiple of 64 bytes
+        array = room[start:start + 300 * 101].reshape((300, 101), order=order)
+        array[...] = np.random.default_rng(0).standard_normal((300, 101))
+        made = [work.aligned(array), work.aligned_copy(array), mg.tensor(array).data,
+                mg.tensor(array, requires_grad=True).data]
+        for result in made:
+            assert result.ctypes.data % 64 == 0
+            assert result.strides == array.strides
+            np.testing.assert_array_equal(result, array)
+        assert not np.shares_memory(made[1], array)
+        assert work.aligned(made[0]) is made[0]
+    for layer in (mg.nn.Linear(300, 101, mg.Generator(0), gated_inputs=order == "F"),
+                  mg.nn.GatedLinear(300, 101, mg.Generator(0))):
+        assert layer.weight.data.ctypes.data % 64 == 0
+
+
+def test_small_arrays_are_left_where_they_are():
+    array = np.zeros(9)[1:]
+    assert work.aligned(array) is array
+    assert not np.shares_memory(work.aligned_copy(array), array)
