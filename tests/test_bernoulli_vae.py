@@ -15,7 +15,7 @@ from minigrad.data import DigitSplits, synthetic_digits
 
 @pytest.fixture
 def small():
-    """A model with three bits, none of whose parameters is 0, and four images of six pixels; float64."""
+    """A model with three bits and no parameter that is 0, and four images of six pixels; float64."""
     rng = mg.Generator(1)
     x = (rng.uniform((4, 6)) > 0.5).astype(float)
     vae = demo.Vae(x.mean(axis=0), rng, bits=3, dtype=np.float64)

@@ -2,8 +2,9 @@
 
     NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/cuda
 
-In any other run these tests are skipped, and say so. The simulator runs a kernel's Python, a thread of Python for
-each of the GPU's, so it shows wrong indices and wrong sums. What it does not show, and what covers that:
+Without a GPU and without the simulator, these tests are skipped. The simulator runs the Python code of a kernel, with
+one Python thread for each thread of the GPU. So it finds wrong indices and wrong sums. It cannot find everything. This
+table lists its limits, and how each one is covered:
 
 | the simulator                                      | covered by                                                  |
 | -------------------------------------------------- | ----------------------------------------------------------- |

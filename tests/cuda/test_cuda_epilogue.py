@@ -1,4 +1,4 @@
-"""The short kernels on the device: the results of dense NumPy, for any number of threads, on gates that are not bits."""
+"""The short kernels on the device give dense NumPy's results, for any number of threads, on gates that are not bits."""
 
 import numpy as np
 import pytest
