@@ -74,7 +74,7 @@ def stand_ins():
 
 
 def launch_everything(every):
-    """Call what `driver` offers, and the products to read beside it, in every dtype on every way that they take."""
+    """Call the functions of `driver`, and the simple products, so that every kernel runs in every dtype."""
     import numpy as np
 
     from minigrad.kernels import Packed
@@ -111,7 +111,7 @@ def launch_everything(every):
 
 
 def others(driver, make, gates, blocks, values):
-    """The functions of `driver` that are no products."""
+    """The functions of `driver` that are not products."""
     bias, dense = make(values.shape[1] * blocks.shape[1]), make(blocks.shape[0], values.shape[1] * blocks.shape[1])
     driver.add_bias(values, bias, blocks)
     driver.scale(values, gates, blocks, values)
@@ -125,7 +125,7 @@ def others(driver, make, gates, blocks, values):
 
 
 def kernels_of_the_package():
-    """The names of all kernels that are no closures; those that are, are in the tables of `tiles`."""
+    """The names of all kernels that are not closures.  Closures are in the tables of `tiles`."""
     from numba.cuda.dispatcher import CUDADispatcher
 
     from minigrad.kernels import cuda
@@ -148,7 +148,8 @@ def called(kernel):
 def reports(ptxas, every=False):
     """One dict for each kernel, dtype and size of tile, for every capability.
 
-    PTX is written for the lowest of the capabilities, from which ptxas makes code for all; with `every` for each.
+    PTX is written for the lowest capability, and ptxas makes code for all capabilities from it.  With `every`, PTX is
+    written for each capability.
     """
     from numba import cuda, typeof
 
@@ -191,7 +192,7 @@ def assembled(ptxas, ptx, capability):
 
 
 def contents(ptx):
-    """What stands in the PTX itself."""
+    """Facts from the text of the PTX."""
     return {"wide global loads": ptx.count("ld.global.v4.f32"), "wide shared loads": ptx.count("ld.shared.v4.f32"),
             "doubles": len(re.findall(r"\.f64\b", ptx)), "fused": len(re.findall(r"\bfma\.", ptx)),
             "approximate": len(re.findall(r"\b(?:div|sqrt|rcp)\.(?!rn\.f64)\S*f(?:32|64)\b", ptx)),

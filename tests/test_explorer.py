@@ -185,7 +185,7 @@ def test_expected_costs_have_the_gradients_that_are_shown(problem):
 
 
 def test_what_the_curved_and_the_layered_problem_are_for():
-    """In one problem the slope of the cost is misleading.  In the other, there are rules in two layers."""
+    """In one problem the slope of the cost is misleading.  In the other, one layer uses the estimates of another."""
     curve = measure.whole(curved(), THETAS)
     (slope,) = measure.variants(curved(), "StraightThroughSlope", THETAS, DRAWS, 0, curve["gradient"])
     assert np.all(np.abs(slope["bias"]) > 0.5 * np.abs(curve["gradient"]))

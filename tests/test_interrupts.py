@@ -168,7 +168,7 @@ def test_a_step_in_another_thread():
 
 @posix
 def test_200_interrupts_of_training():
-    """All parameters start equal and get equal gradients.  A step or backward that is half done makes them different."""
+    """All parameters start equal and get equal gradients.  A half-done step or backward makes them different."""
     status, said = interrupt("""
 import numpy as np
 import minigrad as mg

@@ -49,7 +49,7 @@ def test_the_scale_is_that_of_one_sample():
     ((4,), (4,)), ((3, 2), (3, 2)), ((3, 2), (3,)), ((3,), (3, 2)), ((), (4,)), ((), (3, 2)), ((2, 2), ()),
 ])
 def test_leading_axes_of_nodes_and_costs(samples, cost_axes):
-    """The axes of one must begin with those of the other.  Averages over all states of rows that share a cost are exact."""
+    """The axes of one must begin with those of the other.  Averages over all states are exact."""
     units = 2
     scale = np.arange(1.0, 1 + np.prod(cost_axes)).reshape(cost_axes) / 3
 

@@ -34,7 +34,7 @@ def two_layers(a, rules, rngs=(None, None), example=slice(None)):
 
 
 def below_values(rule, p, u):
-    """The values at which the rule evaluates what is below, for each row: there the second layer jumps."""
+    """For each row, the values at which the rule evaluates the graph below.  There the second layer changes."""
     if isinstance(rule, Rebar):
         return [ramp(np.log(p / (1 - p)), u, rule.temperature)[0]]
     return [np.broadcast_to(p, u.shape)]
