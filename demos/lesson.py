@@ -70,7 +70,7 @@ def in_notebook():
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that ignores ``sys.argv`` in a notebook, where it holds the arguments of the notebook's kernel."""
+    """A parser that ignores ``sys.argv`` in a notebook, because these are the arguments of the notebook's kernel."""
 
     def parse_args(self, args=None, namespace=None):
         started = Path(sys.argv[0]).name

@@ -151,7 +151,7 @@ def test_the_command_says_how_to_go_on(few_digits, tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(demo, "train", stopped)
     assert demo.main(["--steps", "2", "--results", str(tmp_path / "r.npz"), "--out", str(tmp_path / "p.png")]) == 130
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "the same command continues" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [["--rules", "Nobody"], ["--steps", "0"], ["--batch", "0"]])
