@@ -1,4 +1,4 @@
-"""Forward, the units of a closed gate are not computed.  Can backward skip them too?
+"""If a gate is closed, forward skips its units.  Can backward skip them, too?
 
     python -m demos.gates_that_skip
     python -m demos.gates_that_skip --device cuda       a larger layer, timed on a GPU

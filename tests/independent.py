@@ -144,7 +144,7 @@ class Sketch:
         return choices[self.random.integers(len(choices))]
 
     def turn(self, *choices):
-        """One choice after the other from seed to seed, so that each is met."""
+        """The choices in turn, one for each seed, so that every choice occurs."""
         return choices[self.seed % len(choices)]
 
     def parameter(self, *shape, size=0.8):
@@ -198,7 +198,7 @@ class Sketch:
         return self.draw(self.logits(axes, units, above), units)
 
     def cost(self, *nodes):
-        """A number for each sample.  It is no sum over bits, so that the bits matter together."""
+        """A number for each sample.  It is not a sum over bits, so that the effect of one bit depends on the others."""
         hidden = self.either(2)
         for node in nodes:
             hidden = self.step("add", hidden, self.step("dot", node, self.either(self.units[node], 2)))

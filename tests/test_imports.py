@@ -111,7 +111,7 @@ def graph(files, functions=True):
 
 
 def circle(imports):
-    """Modules that import each other in a circle, or None."""
+    """A list of modules that import each other in a circle, or None."""
     done, path = set(), []
 
     def visit(name):

@@ -448,7 +448,7 @@ def test_an_optimiser_says_what_it_is():
 
 
 def test_only_what_is_used_is_kept():
-    """Plain steps have no velocity, so they need no memory and can use a gradient that is a product of two factors."""
+    """Plain steps have no velocity.  So they need no memory, and can use a gradient that is a product of factors."""
     x = parameter()
     assert SGD([x], 0.1).state_dict() == {"steps": 0, "memories": {"0": {}}}
     assert list(SGD([x], 0.1, momentum=0.5).state_dict()["memories"]["0"]) == ["velocity"]
