@@ -2,8 +2,8 @@
 
     python -m demos.antithetic_pairs
 
-REINFORCE uses one cost, which does not show whether it is high or low.  With two costs, their difference can be used,
-and everything that they have in common cancels.  The second cost does not need a second run of the program.
+REINFORCE uses one cost.  One cost alone does not show whether it is high or low.  With two costs, a rule can use their
+difference, in which their common part cancels.  The second cost does not need a second run of the program.
 ``mg.replay`` evaluates the part of the graph that depends on the bits again, with other bits in their place.
 
     leave-one-out    ½ (f(b) − f(b')) (b − b'), with bits b' from new noise
@@ -28,7 +28,7 @@ PROBABILITIES = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9
 COLOURS = {"Reinforce, mean of two throws": lesson.GREY, "LeaveOneOut, two throws": lesson.ORANGE,
            "ARM": lesson.RED, "DisARM": lesson.BLUE}
 TRY = """
-  --seed 3, or another seed. For which units is the DisARM estimate in the picture not 0?
+  --seed 3, or another seed. For which units does the picture show a DisARM estimate that is not 0?
   In throw, use the cost mg.absolute(bits @ WEIGHTS), which is equal for opposite bits. What are the estimates at
     p = 0.5?
   In measure, replace "LeaveOneOut" by "LocalExpectation", which replays the graph twice for each unit. How much

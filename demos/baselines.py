@@ -1,9 +1,10 @@
-"""REINFORCE is unbiased but has a large variance.  Which baseline, subtracted from the cost, reduces it most?
+"""REINFORCE is unbiased but has a large variance.  Which baseline reduces the variance most?
 
     python -m demos.baselines
 
-The score b − p is 0 on average.  So the mean of (b − p)(L − c) does not depend on the baseline c, as long as c
-does not depend on the sample.  The variance does depend on c.  It is a parabola in c, with its minimum at
+A baseline is a number c that is subtracted from the cost L.  The score b − p is 0 on average.  So the mean of
+(b − p)(L − c) does not depend on c, as long as c does not depend on the sample.  But the variance depends on c.  It is
+a parabola in c, with its minimum at
 
     c_i = E[(b_i − p_i)² L] / E[(b_i − p_i)²]
 

@@ -264,7 +264,7 @@ def main(argv=None):
         parser.error(str(error))
     except KeyboardInterrupt:
         print("\nstopped. " + (
-            f"{given.results} holds the finished rules: the same command goes on from there" if given.results
+            f"{given.results} contains the finished rules: the same command continues from there" if given.results
             else "Nothing was saved. With --results FILE, results are saved after each rule"))
         return 130
     print(f"{digits.source}: {len(images)} digits to train on")

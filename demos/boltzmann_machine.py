@@ -115,9 +115,9 @@ def show(curves, gradients):
     lesson.table(["rule", "after training", "slope against the exact gradient"],
                  [[name, f"{curve[-1]:.2f}", f"{slope(*gradients[name]):.2f}" if name in gradients else ""]
                   for name, curve in curves.items()])
-    print("The reward says whether a picture is data.  It does not depend on what a unit did.  So all that the\n"
-          "machine learns is in the bias that centring removes: P(h = 1) for data, minus P(h = 1) for samples of\n"
-          "the model.")
+    print("The reward only depends on whether a picture is data.  It does not depend on the states of hidden units.\n"
+          "So the gradient that trains the machine is the bias that centring removes: P(h = 1) for data, minus\n"
+          "P(h = 1) for samples of the model.")
 
 
 def draw(curves, gradients):

@@ -98,7 +98,7 @@ def network(units=5):
 
 
 def vae(images, digits=2, bits=12):
-    """The reconstruction error of a VAE after a short training.  The other term, the divergence, needs no rule."""
+    """The reconstruction error of a VAE after a short training.  Its other term, the divergence, needs no rule."""
     x = (images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) > 0.5).astype(float)
     rng = mg.Generator(0)
     encoder, decoder = mg.nn.Linear(196, bits, rng, dtype=float), mg.nn.Linear(bits, 196, rng, dtype=float)
@@ -316,7 +316,7 @@ def draw(title, results):
     gradient = results[0].gradient
     spreads = [r.variance.sum() for r in results] + [float(r.bias @ r.bias) for r in results if r.biased]
     seen = [x for x in spreads if x > 1e-24]
-    low, high = 10.0 ** (floor(log10(min(seen, default=1e-3))) - 1), 3 * max(seen, default=1)    # low stands for 0
+    low, high = 10.0 ** (floor(log10(min(seen, default=1e-3))) - 1), 3 * max(seen, default=1)    # low is drawn for 0
     figure, axes = lesson.figure(height=1.6 + 0.2 * max(len(results), 6))
 
     def place(x):

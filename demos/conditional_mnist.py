@@ -518,7 +518,7 @@ def main(argv=None):
         train(run, given.checkpoint)
     except KeyboardInterrupt:
         print(f"\nstopped in epoch {len(run.history) + 1} of {run.settings['epochs']}. " + (
-            f"{given.checkpoint} holds the earlier epochs: the same command with --resume continues from there"
+            f"{given.checkpoint} contains the earlier epochs: the same command with --resume continues from there"
             if given.checkpoint and run.history else
             "Nothing was saved. With --checkpoint FILE, the run is saved after each epoch"))
         return 130

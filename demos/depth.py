@@ -12,9 +12,9 @@ P(b_k = 1 | b_{k−1} = 1) and P(b_k = 1 | b_{k−1} = 0).  The estimates behave
     StraightThrough…     multiplies by the slope at the sample instead: w, or w σ'(w/2) = 0.45.  An error of a
                          factor of 1.4 per layer looks small.  But the factors multiply, so the relative bias grows
                          exponentially with depth.
-    Reinforce            uses no gradient from the later layers, so it is unbiased.  But its noise is that of the
-                         whole cost, most of which does not depend on the first bit.  So noise / gradient
-                         grows like 1 / 0.64^k.
+    Reinforce            uses no gradient from the later layers, so it is unbiased.  But it multiplies by the whole
+                         cost, most of which does not depend on the first bit.  So noise / gradient grows like
+                         1 / 0.64^k.
     DisARM and           change the bit and compute the cost again, with the same noise in the later layers.
     LocalExpectation     Often the change does not reach the last bit, and the difference of costs is 0.  So the
                          noise shrinks too, and noise / gradient grows only like the square root, 1 / 0.8^k.

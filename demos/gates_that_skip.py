@@ -1,16 +1,16 @@
-"""A closed gate saves the forward computation of its units.  Does it also save the backward computation?
+"""If a gate is closed, forward skips its units.  Can backward skip them, too?
 
     python -m demos.gates_that_skip
     python -m demos.gates_that_skip --device cuda       a larger layer, timed on a GPU
 
-Forward, a block of units whose gate is 0 is not computed.  Backward, the block has no gradient.  But its gate has one:
-it says how the cost would change if the gate were open.  The gradient of a gate is ⟨g, the block's units⟩, where g is
+Forward, a block of units whose gate is 0 is not computed.  Backward, the block has no gradient.  But its gate has a
+gradient: how the cost would change if the gate were open.  The gradient of a gate is ⟨g, the block's units⟩, where g is
 the gradient of the block's output.  For a closed gate these units were not computed.
 
-    REINFORCE and the other rules that use only costs do not need this gradient.  Closed blocks stay skipped.
+    REINFORCE and the other rules that use only costs do not need this gradient.  Backward skips closed blocks, too.
     Straight-through and similar rules use the gradient at b = 0 too.  Without it they still train, but with a
-    different estimate, and nothing reports this.  So in minigrad a rule declares ``needs_closed_gates``.  For such a
-    rule the layer computes the skipped blocks in backward, and half of the saving is lost.
+    different estimate and without an error message.  So in minigrad a rule declares ``needs_closed_gates``.  For such
+    a rule the layer computes the skipped blocks in backward, and half of the saved time is lost.
     The gates of Gumbel-sigmoid are never exactly 0, so no block is skipped.
 
 Left panel: the time of a training step with each rule, divided by that of the same step computed densely (NumPy or
@@ -33,7 +33,7 @@ TRY = """
   In Network, use gates = mg.neurons.noisy_rectifier(logits), which are 0 or positive. Does backward need the gradient
     of a closed gate? And with mg.neurons.stochastic_times_smooth(logits)?
   BLOCK = 1, as in the paper. At which densities is the dense step faster now?
-  Write a rule that uses open gates only: node.grad * node.value * (1 - node.probs). For which costs is it unbiased?
+  Write a rule that only uses open gates: node.grad * node.value * (1 - node.probs). For which costs is it unbiased?
     (See demos.straight_through.)
 """
 
@@ -73,7 +73,7 @@ class Network:
 
 
 def change(name):
-    """The relative change of a rule's estimate without the gradients of closed gates, and what the rule declares."""
+    """The relative change of a rule's estimate without the gradients of closed gates, and whether it needs them."""
     rule = getattr(mg.estimators, name)()
     declared = "grad" in rule.needs and rule.needs_closed_gates
     network = Network(rule, 0.3, batch=8, inputs=12, units=24, block=4)

@@ -1,31 +1,32 @@
-"""A tenth of the units are wanted.  Why does it take four attempts until that takes a tenth of the time?
+"""Only a tenth of the units of a layer must be computed.  How can a program do this in a tenth of the time?
 
     python -m demos.kernel_step_by_step
 
-The forward product of a gated layer, written again and again, each time for one reason.  In every file of
-kernels/ it has the same name, sdd:
+This lesson computes the forward product of a gated layer in several steps.  Each step is a new version of the program,
+and solves one problem of the version before it.  In every file of kernels/ the function has the same name, sdd:
 
-    specification  x Wᵀ, then zeros at closed blocks.  BLAS is as fast as the machine, and computes all of it.
-    blocks         a loop in Python over the open blocks, a small product for each.  Nine tenths of the
-                   work are gone; what is left is calling, and weights that are read but not reused.
-    cpu/plain      the same loops compiled, block by block, four units at a time: no calls.  Each number
-                   that is loaded still serves one sum, or four.
-    cpu/tile       six examples × four units are summed in registers while one loop runs over the inputs:
-                   every vector that is loaded is used four or six times.  BLAS does the same.
+    specification  x Wᵀ, then zeros at closed blocks.  BLAS is as fast as the machine allows, but it computes all
+                   blocks.
+    blocks         A loop in Python over the open blocks, with a small product for each.  Nine tenths of the work are
+                   gone.  But each call takes time, and weights that were read are not used again.
+    cpu/plain      The same loops, compiled, block by block, four units at a time.  There are no calls.  But each
+                   number that is loaded is used for only one sum, or for four.
+    cpu/tile       The sums of six examples × four units stay in registers during one loop over the inputs.  So every
+                   vector that is loaded is used four or six times.  BLAS does the same.
 
-On a GPU there are three more, which need one to be timed.  Without a GPU they run here in Numba's simulator, on a
-small layer, and only their results are compared:
+Three more steps are for a GPU.  Without a GPU they run in Numba's simulator on a small layer, and the lesson only
+compares their results, not their times:
 
-    cuda/plain     a thread for each number of the result, which reads all that it multiplies from memory.
-    cuda/shared    a square of threads reads squares of both factors into shared memory, and uses them together.
-    cuda/tile      in addition, each thread keeps several sums in registers.  The time includes fetching the result.
+    cuda/plain     One thread computes one number of the result.  It reads all its factors from memory.
+    cuda/shared    A square of threads reads squares of both factors into shared memory.  All its threads use them.
+    cuda/tile      In addition, each thread keeps several sums in registers.
 
-The price of an open block falls with every step.  It also falls with the size of blocks, since the units of a block
-share what is read for it.
+The time on a GPU includes the copy of the result to the CPU.  The time for an open block decreases with every step.
+It also decreases with the size of blocks, because all units of a block use the numbers that were read for it.
 
     efficiency = density × time of the specification / time
 
-is 1 where closed blocks cost nothing at all.
+is 1 if closed blocks take no time at all.
 """
 
 import inspect
@@ -48,7 +49,7 @@ if serving() != "numba":
 from minigrad.kernels import specification
 from minigrad.kernels.cpu import plain, tile, vectors
 
-DENSITY, BLOCKS, SHOWN = 0.1, (1, 4, 16, 64), 16        # of which table and bars show one
+DENSITY, BLOCKS, SHOWN = 0.1, (1, 4, 16, 64), 16        # the table and the bars show blocks of this size
 BATCH, INPUTS, UNITS = 128, 512, 2048
 SMALL = {"block": 8, "batch": 9, "inputs": 8, "units": 16, "density": 0.5}      # for the simulator
 SOURCES = {"specification": "kernels/specification.py: sdd", "blocks": "this file: in_python",
@@ -59,15 +60,17 @@ CUDA = [name for name in SOURCES if name.startswith("cuda")]
 COLOURS = dict(zip(SOURCES, (lesson.GREY, lesson.ORANGE, lesson.SKY, lesson.BLUE, lesson.RED, lesson.PURPLE,
                              lesson.GREEN), strict=True))
 TRY = """
-  DENSITY = 0.5, then 0.9: which step is still worth it?  minigrad.kernels.cpu.breakeven is the table of such answers.
-  In cpu/plain.py, _dots takes four units at a time. Make it one, in a copy of the file: what was the four good for?
-  In Problem.in_python, go block by block and take all examples that opened it: x[rows] @ weight[units].T. How far is
-    that from the tiles, and at which size of block does it meet them?
+  DENSITY = 0.5, then 0.9. Which step is still faster than the specification? The table in
+    minigrad.kernels.cpu.breakeven contains such results.
+  In cpu/plain.py, _dots computes four units at a time. Change this to one, in a copy of the file. How much slower is
+    it?
+  In Problem.in_python, compute block by block, with all examples that open the block: x[rows] @ weight[units].T. How
+    much slower is this than the tiles? At which size of block is it as fast?
 """
 
 
 class Problem:
-    """A layer's inputs, weights and gates, and the lists of open blocks that all steps but the first walk."""
+    """A layer's inputs, weights and gates, and the lists of open blocks.  All steps except the first use the lists."""
 
     def __init__(self, block, batch=BATCH, inputs=INPUTS, units=UNITS, density=DENSITY):
         numbers = np.random.default_rng(0)
@@ -81,7 +84,7 @@ class Problem:
         return specification.sdd(self.x, self.weight, self.gates, self.block)
 
     def expected(self):
-        """The values at the open blocks, which all other steps compute."""
+        """The right values at the open blocks, for comparison with the other steps."""
         return self.open.gather(self.dense(), self.block)
 
     def in_python(self):
@@ -91,14 +94,14 @@ class Problem:
         return values
 
     def compiled(self, module):
-        """By the kernel of a module for the CPU, ``plain`` or ``tile``."""
+        """The values, computed by the kernel of a module for the CPU, ``plain`` or ``tile``."""
         blocks, values = self.open, self.open.empty(self.block, self.x.dtype)
         x, weight = (module.operand(module.prepared(a)) for a in (self.x, self.weight))
         module.sdd(0, blocks.shape[1], blocks.block_indptr, blocks.examples, blocks.positions, x, weight, values)
         return values
 
     def on_cuda(self, name):
-        """A function that computes on the GPU and fetches the values; all other arrays are there beforehand."""
+        """A function that computes on the GPU and copies the values to the CPU.  Its inputs are already on the GPU."""
         from minigrad.kernels.cuda import dispatch, plain, shared
 
         module = {"cuda/plain": plain, "cuda/shared": shared, "cuda/tile": dispatch}[name]
@@ -113,8 +116,9 @@ class Problem:
 
 
 def steps(problem):
-    """The steps but the first: functions that return the values of the open blocks; and the reasons for those
-    that this machine cannot take.  Both by name.
+    """Two dicts by name: functions for all steps except the first, and reasons for steps that cannot run here.
+
+    The functions return the values of the open blocks.
     """
     functions, missing = {"blocks": problem.in_python, "cpu/plain": lambda: problem.compiled(plain)}, {}
     if vectors.VECTOR_BYTES:
@@ -123,7 +127,7 @@ def steps(problem):
         missing["cpu/tile"] = "this processor has no wide vectors (AVX2 or AVX-512)"
     try:
         if mg.devices.describe("cuda") == "cuda (simulated)":
-            missing |= dict.fromkeys(CUDA, "the time of a simulated GPU means nothing")
+            missing |= dict.fromkeys(CUDA, "the time of a simulated GPU has no meaning")
         else:
             functions |= {name: problem.on_cuda(name) for name in CUDA}
     except RuntimeError:
@@ -137,8 +141,9 @@ def error(values, expected):
 
 
 def measure(blocks, rounds=7, **sizes):
-    """Times in units of the specification's, efficiencies, and errors: {name of step: array over sizes of block},
-    each; and why steps are missing, by name.
+    """Times relative to the specification, efficiencies, errors, and the reasons for missing steps.
+
+    Each of the first three is a dict from the name of a step to a list over sizes of block.
     """
     ratios, efficiencies, errors = {}, {}, {}
     with clock.threads(1):
@@ -147,7 +152,8 @@ def measure(blocks, rounds=7, **sizes):
             expected = problem.expected()
             functions, missing = steps(problem)
             results = {name: function() for name, function in functions.items()}
-            on_the_wall = perf_counter if "cuda/tile" in functions else None   # a process's clock stops for a GPU
+            # The clock of a process stops while a GPU computes.
+            on_the_wall = perf_counter if "cuda/tile" in functions else None
             seconds = clock.interleaved({"specification": problem.dense, **functions}, rounds, burst=0.01,
                                         clock=on_the_wall)
             for name in seconds:
@@ -162,7 +168,7 @@ def measure(blocks, rounds=7, **sizes):
 def simulated():
     """The errors of the steps for a GPU, by name, on a SMALL layer in Numba's simulator.
 
-    Numba is told to simulate before it is imported, so this takes a process of its own.
+    The simulator must be chosen before Numba is imported, so this starts another process.
     """
     program = ("import json; from demos import kernel_step_by_step as lesson; "
                "problem = lesson.Problem(**lesson.SMALL); "
@@ -188,7 +194,7 @@ def show(ratios, efficiencies, errors, missing):
         if name not in in_simulator:
             print(f"{name}, in {SOURCES[name]}, did not run: {reason}")
     if in_simulator:
-        print(f"{CUDA[0]} to {CUDA[-1]} ran in Numba's simulator, on a small layer, since {missing[CUDA[0]]}.")
+        print(f"{CUDA[0]} to {CUDA[-1]} ran in Numba's simulator, on a small layer, because {missing[CUDA[0]]}.")
 
 
 def draw(ratios, efficiencies):

@@ -1,4 +1,4 @@
-"""What the demos share: the command line, exact answers, tables, pictures, and the last lines that they print.
+"""Functions that all demos use: the command line, exact results, tables, pictures, and the last lines of the output.
 
     given = lesson.parser(__file__, __doc__, seed=0, samples=1000).parse_args(argv)
     found = measure(given.samples, given.seed)
@@ -70,7 +70,7 @@ def in_notebook():
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that ignores ``sys.argv`` in a notebook, where it holds the arguments of the notebook's kernel."""
+    """A parser that ignores ``sys.argv`` in a notebook, because these are the arguments of the notebook's kernel."""
 
     def parse_args(self, args=None, namespace=None):
         started = Path(sys.argv[0]).name

@@ -31,8 +31,8 @@ COLOURS = {0.1192: lesson.RED, 0.5: lesson.ORANGE, 0.8808: lesson.BLUE}      # k
 TARGET = 0.499
 TRY = """
   TARGET = 0.501: now the bit should be 1. For which rules does the sign of the mean change?
-  Add "Darn" or "ReinMax" to RULES: both are unbiased for every parabola. In bent, add b * (b - 1) * (b - 0.5). What
-    happens to their bias?
+  Add "Darn" or "ReinMax" to RULES. Both are unbiased for every parabola. In bent, add b * (b - 1) * (b - 0.5). How
+    does their bias change?
   python -m demos.toy_problem trains a bit with each rule and the cost (b - t)². Where does straight-through stop? Why?
 """
 

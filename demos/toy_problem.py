@@ -52,7 +52,7 @@ def learn(name, target, steps, runs, seed, device="cpu"):
 
 
 def verdict(curve, exact, target):
-    """Where all runs of a rule end, by the mean of the last tenth of their steps: a name in COLOURS."""
+    """Where all runs of a rule end: a name in COLOURS.  It uses the mean of the last tenth of their steps."""
     end, goal = (c[-max(1, len(c) // 10):].mean(axis=0) for c in (curve, exact))
     if (np.abs(end - goal) < NEAR).all():
         return "arrives"

@@ -40,7 +40,7 @@ class LikelyFlip(mg.Estimator):
         total = v.sum(axis=1, keepdims=True)
         edges = (v / total).cumsum(axis=1)
         chosen = (u < edges) & (u >= edges - v / total)         # one unit in each row
-        # One row at a time where rows share a cost: else a row would be blamed for the flips in the others.
+        # If rows share a cost, flip one row at a time.  Else the cost would also change by flips in other rows.
         on, off = (node.cost_at(np.where(chosen, bit, node.value), rows="one by one") for bit in (1.0, 0.0))
         return np.where(chosen, self.weight(v) * (on - off), 0.0)
 
@@ -72,7 +72,7 @@ class SecondHand(LikelyFlip):
 
 
 class Stranger(LikelyFlip):
-    """The unit is chosen with a generator of its own, which ignores the seed of the graph."""
+    """The unit is chosen with the rule's own generator, which ignores the seed of the graph."""
 
     def noise(self, node):
         return np.random.default_rng().random((node.shape[0], 1))

@@ -1,9 +1,9 @@
 """Checkpoints: one file with the state of a run.  The file is always complete, even after a crash.
 
 A state is a tree of dicts, lists and tuples whose leaves are NumPy arrays and scalars, numbers, strings,
-booleans and None. The file is an ordinary ``.npz`` archive without pickles. Each array is a member of the archive,
-and a member ``manifest`` in JSON holds the tree. So ``numpy.load`` can open the file too, and a file from somebody
-else cannot run code.
+booleans and None. The file is an ordinary ``.npz`` archive without pickles. Each array is a member of the archive.
+The member ``manifest`` contains the tree in JSON. So ``numpy.load`` can open the file too, and a file from an
+untrusted source cannot run code.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LONGEST = 255  # bytes of a file's name, on all common file systems
 def whole_file(path: aliases.Path) -> Iterator[IO[bytes]]:
     """Open a new file for writing. It gets the name `path` only when it is complete and on disk.
 
-    A program that opens `path` finds the complete old file or the complete new file, even after a kill or a power
-    cut at any moment. (A kill may leave the unfinished file beside it: ``.<random>.part``.)
+    A program that opens `path` gets the complete old file or the complete new file. This holds even if the process is
+    killed or the power fails at any moment. (Then an unfinished file, ``.<random>.part``, may stay in the folder.)
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def whole_file(path: aliases.Path) -> Iterator[IO[bytes]]:
 
 
 def save(path: aliases.Path, state: Any) -> None:
-    """Write `state` to `path`. After a kill at any moment, `path` is the last complete checkpoint.
+    """Write `state` to `path`. Even if the process is killed at any moment, `path` is a complete checkpoint.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ def load(path: aliases.Path) -> Any:
     )
 
 
-# The tree in the manifest. null, booleans, integers, strings and lists of JSON stand for themselves. Everything
-# else is an object of one entry, {kind: content}. Floats are written as their 64 bits, since JSON has no NaN.
+# The tree in the manifest. None, bools, ints, strings and lists have the usual form in JSON. Everything else is an
+# object with one entry, {kind: content}. Floats are written as their 64 bits, since JSON has no NaN.
 
 
 def _encode(value: Any, place: str, arrays: list[Array]) -> Any:

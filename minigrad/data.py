@@ -83,7 +83,7 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-TIMEOUT = 5.0  # seconds without an answer after which a mirror is given up
+TIMEOUT = 5.0  # seconds without an answer before the next mirror is tried
 
 
 def mnist(folder: aliases.Path | None = None, *, download: bool = True) -> DigitSplits:
@@ -110,9 +110,9 @@ def mnist(folder: aliases.Path | None = None, *, download: bool = True) -> Digit
     FileNotFoundError
         `folder` lacks a file, or the cache lacks a file and `download` is false.
     ValueError
-        A file is incomplete, damaged or another file. The message names it.
+        A file is incomplete, damaged or not a file of MNIST. The message names it.
     ConnectionError
-        No mirror sends a correct file. The message says what was wrong with each.
+        No mirror sends a correct file. The message gives the reason for each mirror.
 
     References
     ----------

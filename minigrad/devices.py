@@ -5,8 +5,8 @@
     network.to("cpu")                               moves parameters and the memories of rules
     x.numpy(), x.item()                             copy to the host, which waits for the GPU
 
-All arguments of a primitive must be on one device.  Nothing is moved automatically.  A GPU is used only after a
-trial kernel has run on it; otherwise ``usable("cuda")`` raises an error that says what is missing.
+All arguments of a primitive must be on one device.  Nothing is moved automatically.  Before a GPU is used, a trial
+kernel runs on it.  If it fails, ``usable("cuda")`` raises an error that says what is missing.
 
 Without a GPU the same code runs, and is tested, in Numba's simulator.  Start Python with NUMBA_ENABLE_CUDASIM=1 in
 its environment; "cuda" is then simulated on the CPU.  The simulator is for finding mistakes: it is thousands of
@@ -17,8 +17,9 @@ A program should check its device at the start, before it computes anything:
     parser.add_argument("--device", choices=devices.NAMES, default="cpu")
     device = devices.usable(parser.parse_args().device)
 
-On a GPU, conditions such as finite costs are checked when a value is next fetched (``kernels.device.deferred``).  A
-check at once would wait for the GPU.  So an error may be about an earlier step.
+On a GPU, conditions such as finite costs are checked later, when the next value is copied to the host
+(``kernels.device.deferred``).  An immediate check would have to wait for the GPU.  So an error may come from an earlier
+step.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def usable(device: str) -> str:
 
 
 def put(array: Any, device: str) -> Any:
-    """``array`` on ``device``: itself if it is there, otherwise a copy in the same memory order.
+    """``array`` on ``device``: the array itself if it is already there, else a copy in the same memory order.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def check_cpu(name: str, x: Tensor) -> None:
 
 
 def describe(device: str) -> str:
-    """The name of a device, and which GPU it is or that it is simulated.
+    """The name of a device.  For "cuda", it also has the name of the GPU, or "simulated".
 
     >>> describe("cpu")
     'cpu'

@@ -1,7 +1,7 @@
-"""Text for streams that are not UTF-8.  Characters that the encoding lacks are written in ASCII: σ as sigma, ± as +/-.
+"""Text for streams that are not UTF-8.  Characters that the encoding does not have are written in ASCII: σ as sigma.
 
     print(output.shown(text))       one text, with characters that sys.stdout can print
-    output.adapt()                  for programs: everything that is printed from now on
+    output.adapt()                  for programs: changes everything that is printed from now on
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def in_ascii(character: str) -> str:
 
 
 def replaced(error: Exception) -> tuple[str, int]:
-    """The handler of encoding errors: it writes in ASCII what cannot be encoded."""
+    """The handler of encoding errors: it replaces characters that cannot be encoded by ASCII."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(in_ascii, error.object[error.start:error.end])), error.end
@@ -69,7 +69,7 @@ def shown(text: str) -> str:
 
 
 def adapt() -> None:
-    """Make sys.stdout and sys.stderr write in ASCII what their encoding lacks, instead of an error or an escape."""
+    """Let sys.stdout and sys.stderr replace characters that their encoding does not have by ASCII."""
     streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
     for stream in streams:
         if hasattr(stream, "reconfigure"):

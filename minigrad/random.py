@@ -1,8 +1,8 @@
 """Random numbers: seeds, forks and draws.  The bits themselves come from ``kernels.philox``.
 
 A Generator counts its draws and has no other state.  The number for draw ``n``, sample ``i`` and unit ``j`` is a
-pure function of (seed, n, i, j).  So a replay sees the same numbers; so does a run with another number of threads,
-or with a batch that is split in two.
+pure function of (seed, n, i, j).  So a replay uses the same numbers.  The numbers do not depend on the number of
+threads, and they stay the same if a batch is split in two.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _FORKS = _WORD              # the stream from which the seeds of forks are taken
 #: Rules draw from forks whose path begins with this number, so that they differ from the forks of users.
 RULES = 2**64 - 1
 
-# Held while a generator counts a draw.  One lock serves all, since generators are copied and pickled.
+# The lock for counting a draw.  There is one lock for all generators, because generators are copied and pickled.
 _counting = threading.Lock()
 
 
 def _after_fork() -> None:
     global _counting
-    _counting = threading.Lock()    # another thread of the parent may have held the old one
+    _counting = threading.Lock()    # in the parent, another thread may have taken the old lock
 
 
 if hasattr(os, "register_at_fork"):
@@ -111,7 +111,7 @@ class Generator:
         return number
 
     def name(self) -> tuple[int, int, int]:
-        """Seed, sample offset and number of draws.  These and its shape determine the next draw."""
+        """Seed, sample offset and number of draws.  Together with the shape, they determine the next draw."""
         return self.seed, self.sample_offset, self.draws
 
     def uniform(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
@@ -133,7 +133,7 @@ class Generator:
 
     def normal(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
                device: str | None = None) -> Array:
-        """The next draw as standard normal numbers: the quantiles of the uniform numbers that it would have.
+        """The next draw as standard normal numbers: the normal quantiles of its uniform numbers.
 
         The bits are the same on all devices.  Parameters and errors are those of ``uniform``.
 
@@ -148,7 +148,7 @@ class Generator:
 
     def logistic(self, shape: Shape | list[int], dtype: DTypeLike = np.float64, event_ndim: int = 1,
                  device: str | None = None) -> Array:
-        """The next draw as standard logistic numbers, log(u / (1 − u)) of the uniform numbers that it would have.
+        """The next draw as standard logistic numbers: log(u / (1 − u)) of its uniform numbers u.
 
         The bits are the same on all devices.  Parameters and errors are those of ``uniform``.
         """
@@ -173,7 +173,7 @@ class Generator:
         return numbers(self.seed, 0, self.take(), self.sample_offset, rows, kind, device=on_device).reshape(shape)
 
     def _draws_its_own(self) -> bool:
-        """Whether a subclass gives uniform numbers of its own, from which its other numbers are computed."""
+        """Whether a subclass defines its own uniform numbers.  Then its other numbers are computed from them."""
         return type(self).uniform is not Generator.uniform
 
     def integers(self, high: int, shape: Shape | list[int], event_ndim: int = 1) -> Array:

@@ -1,11 +1,11 @@
-"""Studies: many independent runs of one function, on the cores of a machine or on many machines.
+"""Studies: many independent runs of one function, on the cores of one machine or on several machines.
 
     results, failures = study.run(train, {"sbn 0": {"rule": "sbn", "seed": 0}, ...}, "out/study")
 
 A study is a function and the settings of its runs.  The runs are independent.  So any
-``concurrent.futures.Executor`` can do them: processes on this machine, the workers of Dask on others
+``concurrent.futures.Executor`` can do them: processes on this machine, Dask workers on other machines
 (``"dask://host:port"``), the ranks of an MPI job (``"mpi"``), or your own executor.  The executor decides where a
-run takes place.  This file decides which runs are left, and saves their results.
+run takes place.  This file finds the runs that have no result yet, and saves their results.
 
 The process that started the study writes each result to its own file as soon as it arrives.  So workers need no
 shared folder.  If you start a study again, it does the runs that have no result yet, also those that failed.  A run
@@ -87,21 +87,21 @@ def run(function: Callable[..., Any], runs: Mapping[str, Settings], folder: alia
     Raises
     ------
     ValueError, TypeError
-        A name cannot be that of a file, JSON cannot hold the settings, the executor is unknown, the function
+        A name cannot be the name of a file, JSON cannot hold the settings, the executor is unknown, the function
         cannot be sent to another process, or `folder` has a result of this name with other settings.
-        Nothing has been run.
+        No run has started.
     RuntimeError
         Local workers cannot start.  Each worker imports the main script again.  So in a script, the call of ``run``
-        must be under ``if __name__ == "__main__":``.  Nothing has been run.
+        must be under ``if __name__ == "__main__":``.  No run has started.
     KeyboardInterrupt
         After Ctrl-C.  Results that have arrived are kept.  Runs that have not started never start.  Local runs that
         have started are ended.  Workers of other executors finish their run, but its result is lost.
 
     Notes
     -----
-    If a local worker dies (killed, out of memory), Python's pool of processes ends all other workers.  The runs that
-    were lost are repeated at the end, one at a time.  If the worker dies again, its run has failed.  Local workers
-    end when the process that started them ends, for whatever reason.
+    If a local worker dies (because it is killed, or out of memory), Python's pool of processes ends all other workers.
+    The lost runs are repeated at the end, one at a time.  If a worker dies again, its run has failed.  Local workers
+    always end when the process that started them ends.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def _collect(executor: Executor, function: Callable[..., Any], waiting: dict[str
 
 
 def _answer(future: Future[Any]) -> tuple[str | None, str | None] | None:
-    """What `_call` returned.  A traceback if the executor could not send it.  None if the executor broke."""
+    """The result of `_call`, or a traceback if the executor could not send it, or None if the executor broke."""
     try:
         return future.result()
     except BrokenExecutor:
@@ -262,15 +262,16 @@ def _run_locally(function: Callable[..., Any], waiting: dict[str, Settings],
         with _processes(1) as (executor, end):
             if _collect(executor, function, {name: settings}, keep, limit=1):
                 end()
-                keep(name, None, "its worker died, and died again when this run was alone: killed, or out of memory\n")
+                keep(name, None, "its worker died twice, the second time when no other run was active. Was it killed, "
+                                 "or out of memory?\n")
 
 
 @contextmanager
 def _processes(jobs: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
     """An executor of new processes, in which NumPy computes with one thread, and a function that ends them at once.
 
-    They end at the end of the block.  Where a worker died, end the others at once: Python's executor may have started
-    another one at this very moment, which it does not end, and for which it would wait forever.
+    All processes end at the end of the block.  If a worker dies, call the function.  Python's executor may have started
+    a new worker at the same moment.  It does not end this worker, and would wait for it forever.
     """
     from concurrent.futures.process import ProcessPoolExecutor  # slow to import, and only local runs need it
 
@@ -358,7 +359,7 @@ def _check(runs: Mapping[str, Settings], executor: Any, jobs: int | None) -> Non
         raise ValueError("run: expected the executor 'local', 'mpi', 'dask://host:port' or a "
                          f"concurrent.futures.Executor, got {executor!r}")
     if jobs is not None and executor != "local":
-        raise ValueError(f"run: expected no jobs for an executor that has its own workers, got {jobs}; leave it out")
+        raise ValueError(f"run: expected no jobs for an executor that has its own workers, got {jobs}; omit jobs")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise ValueError(f"run: expected at least 1 job, got {jobs!r}")
 

@@ -1,6 +1,6 @@
-"""One row per primitive, or several where its behaviours differ: the function, NumPy's own, and inputs.
+"""A table of primitives: for each one or more rows with the function, NumPy's function, and inputs.
 
-Inputs keep away from kinks, ties and the ends of domains, where finite differences say nothing.
+Inputs are not near kinks, ties or the ends of domains, where finite differences are wrong.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def take_top(x, k, **options):
 
 @dataclass
 class Case:
-    """A call and what it should give; ``order`` is how often it can be differentiated."""
+    """A call and its right result.  ``order`` is the number of times that it can be differentiated."""
 
     name: str
     call: object

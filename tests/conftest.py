@@ -1,4 +1,4 @@
-"""What all tests share: a process that Ctrl-C can interrupt."""
+"""Set up all tests: Ctrl-C can interrupt their process."""
 
 import signal
 

@@ -1,13 +1,13 @@
-"""The kernels for CUDA compiled for a GPU that need not be there, and what its assembler says of them.
+"""Compile the kernels for CUDA without a GPU, and read the report of the assembler on each kernel.
 
     python -m tests.cuda_ptx            a table: registers, shared memory and spills of every kernel
     python -m tests.cuda_ptx --every    the same for more sizes and double precision, compiled for each capability
     python -m tests.cuda_ptx --json     for programs
 
-Which kernels there are, for arguments of which types, on how many threads, is not written down here: the functions of
-`driver` are called on arrays that stand in for those of a GPU, and each launch is noted instead of made. Numba
-compiles what was noted to PTX, and ptxas assembles that. Both have to be told of a device, since there may be none.
-Run this as a process of its own: it replaces parts of Numba and of minigrad.
+This file has no list of kernels, types and numbers of threads. It calls the functions of `driver` on arrays that
+replace those of a GPU. Each launch is recorded instead of made. Numba compiles the recorded kernels to PTX, and ptxas
+assembles the PTX. Both get the description of a device, since there may be no GPU. Run this in a separate process: it
+replaces parts of Numba and of minigrad.
 """
 
 import argparse
@@ -51,9 +51,9 @@ def toolkit():
 
 
 def stand_ins():
-    """Let there be a device: CuPy's stand-in for its arrays, 132 multiprocessors, and no launch that is made.
+    """Pretend that there is a device: simulated CuPy arrays, 132 multiprocessors, and launches that are only recorded.
 
-    Returns the list that launches are noted in, as (kernel, threads, arguments).
+    Returns the list of recorded launches, as (kernel, threads, arguments).
     """
     import numpy as np
     from numba import cuda
@@ -74,7 +74,7 @@ def stand_ins():
 
 
 def launch_everything(every):
-    """Call what `driver` offers, and the products to read beside it, in every dtype on every way that they take."""
+    """Call the functions of `driver`, and the simple products, so that every kernel runs in every dtype."""
     import numpy as np
 
     from minigrad.kernels import Packed
@@ -111,7 +111,7 @@ def launch_everything(every):
 
 
 def others(driver, make, gates, blocks, values):
-    """The functions of `driver` that are no products."""
+    """The functions of `driver` that are not products."""
     bias, dense = make(values.shape[1] * blocks.shape[1]), make(blocks.shape[0], values.shape[1] * blocks.shape[1])
     driver.add_bias(values, bias, blocks)
     driver.scale(values, gates, blocks, values)
@@ -125,7 +125,7 @@ def others(driver, make, gates, blocks, values):
 
 
 def kernels_of_the_package():
-    """The names of all kernels that are no closures; those that are, are in the tables of `tiles`."""
+    """The names of all kernels that are not closures.  Closures are in the tables of `tiles`."""
     from numba.cuda.dispatcher import CUDADispatcher
 
     from minigrad.kernels import cuda
@@ -148,7 +148,8 @@ def called(kernel):
 def reports(ptxas, every=False):
     """One dict for each kernel, dtype and size of tile, for every capability.
 
-    PTX is written for the lowest of the capabilities, from which ptxas makes code for all; with `every` for each.
+    PTX is written for the lowest capability, and ptxas makes code for all capabilities from it.  With `every`, PTX is
+    written for each capability.
     """
     from numba import cuda, typeof
 
@@ -174,7 +175,7 @@ def reports(ptxas, every=False):
 
 
 def assembled(ptxas, ptx, capability):
-    """What ptxas says of the registers and memory of a kernel."""
+    """The report of ptxas on the registers and memory of a kernel."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kernel.ptx").write_text(ptx, encoding="utf-8")
         told = subprocess.run([ptxas, "-arch=sm_{}{}".format(*capability), "-v", "kernel.ptx", "-o", "kernel.cubin"],
@@ -191,7 +192,7 @@ def assembled(ptxas, ptx, capability):
 
 
 def contents(ptx):
-    """What stands in the PTX itself."""
+    """Facts from the text of the PTX."""
     return {"wide global loads": ptx.count("ld.global.v4.f32"), "wide shared loads": ptx.count("ld.shared.v4.f32"),
             "doubles": len(re.findall(r"\.f64\b", ptx)), "fused": len(re.findall(r"\bfma\.", ptx)),
             "approximate": len(re.findall(r"\b(?:div|sqrt|rcp)\.(?!rn\.f64)\S*f(?:32|64)\b", ptx)),

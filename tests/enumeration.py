@@ -1,8 +1,8 @@
-"""Real rules driven over every sample that their node can draw: exact means and variances.
+"""Exact means and variances of rules, from every sample that their node can draw.
 
-Each row of a batch is given uniforms of our choice, one row for each cell of a partition of the
-uniforms within which the rule's estimate is constant (or a polynomial).  One backward pass then shows
-the estimates of all rows, which are weighed with the probabilities of their cells.
+The uniforms are divided into cells.  Inside a cell, the rule's estimate is constant (or a polynomial).  Each row of a
+batch gets the uniforms of one cell.  One backward pass then gives the estimates of all rows.  They are
+weighted with the probabilities of their cells.
 """
 
 from itertools import pairwise, product
@@ -43,7 +43,7 @@ def mixed_cost(b):
 
 
 class Chosen(mg.Generator):
-    """A generator whose draws are given."""
+    """A generator whose draws are chosen by the test."""
 
     def __init__(self, *draws):
         super().__init__(0)
@@ -85,12 +85,12 @@ def grid(partitions):
 
 
 def every_sample_equally_often():
-    """Uniforms of a batch in which each joint sample of the logits QUARTERS is as frequent as it is probable."""
+    """Uniforms of a batch in which each joint sample of the logits QUARTERS has the frequency of its probability."""
     return grid([cells(0.25, 0.5, 0.75)] * 3)[0]
 
 
 def mirrored(logit):
-    """Where the mirrored uniform crosses σ(logit)."""
+    """The point where the mirrored uniform crosses σ(logit)."""
     return 1 - sigmoid(logit)
 
 
@@ -101,9 +101,9 @@ def ramp(logit, u, temperature):
 
 
 def estimates(rule, logits, cost, u, own=None, context=None):
-    """The rule's estimate for each row of uniforms u (rows, units); cost maps samples to (rows,).
+    """The rule's estimate for each row of uniforms u (rows, units).  ``cost`` maps samples to (rows,).
 
-    ``own`` lists what the rule draws for itself; without it the rule draws from a generator with seed 0.
+    ``own`` is the list of the rule's own draws.  Without it, the rule draws from a generator with seed 0.
     """
     a = mg.tensor(np.broadcast_to(logits, u.shape), requires_grad=True)
     rng = Chosen(u) if own is None else Given(u, *own)
@@ -131,9 +131,9 @@ def moments(rule, logits, cost, breaks=(), nodes=1):
 
 @mg.testing.frozen_memories()
 def enumerated(rule, logits, cost, draws=0, breaks=(), total=False):
-    """Exact mean and variance, where the rule draws its node ``draws`` times more.
+    """Exact mean and variance of a rule that draws its node ``draws`` more times.
 
-    ``breaks`` are as in ``moments``; ``total`` adds the units' estimates up, which share a logit.
+    ``breaks`` are as in ``moments``.  ``total`` adds the estimates of the units, for units that share a logit.
     """
     units = [cells(sigmoid(x), *(f(x) for f in breaks)) for x in logits]
     u, probability = grid(units * (1 + draws))

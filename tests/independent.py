@@ -1,13 +1,13 @@
-"""The truth about random graphs, from plain NumPy alone: nothing here comes from minigrad.
+"""Exact gradients of random graphs, computed only with NumPy: this file does not use minigrad.
 
 A ``Graph`` is plain data: the values of its parameters and a list of steps.  ``random_graph`` makes one from a kind and
 a seed.  ``truth`` reads the steps with NumPy.  It tries every joint outcome of all bits:
 
     E[loss] = Σ_outcomes P(outcome) loss(outcome)
 
-Rows are not taken apart, terms are not told from each other, and the loss is differentiated as a whole, by a complex
-step: for an analytic function f, f'(x) = Im f(x + ih) / h, without a difference and so without cancellation.  The
-step h is far below rounding.  (Squire & Trapp 1998, "Using complex variables to estimate derivatives of real
+It does not separate rows or terms of the loss.  The whole loss is differentiated by a complex step: for an analytic
+function f, f'(x) = Im f(x + ih) / h.  There is no difference of two values, so there is no cancellation, and the step h
+can be far below rounding.  (Squire & Trapp 1998, "Using complex variables to estimate derivatives of real
 functions".)
 """
 
@@ -144,7 +144,7 @@ class Sketch:
         return choices[self.random.integers(len(choices))]
 
     def turn(self, *choices):
-        """One choice after the other from seed to seed, so that each is met."""
+        """The choices in turn, one for each seed, so that every choice occurs."""
         return choices[self.seed % len(choices)]
 
     def parameter(self, *shape, size=0.8):
@@ -198,7 +198,7 @@ class Sketch:
         return self.draw(self.logits(axes, units, above), units)
 
     def cost(self, *nodes):
-        """A number for each sample.  It is no sum over bits, so that the bits matter together."""
+        """A number for each sample.  It is not a sum over bits, so that the effect of one bit depends on the others."""
         hidden = self.either(2)
         for node in nodes:
             hidden = self.step("add", hidden, self.step("dot", node, self.either(self.units[node], 2)))

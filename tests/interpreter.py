@@ -1,4 +1,4 @@
-"""Programs in a Python of their own."""
+"""Run programs in a new Python process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Programs that receive real interrupts: started, interrupted at random moments, and watched until they end."""
+"""Run programs and send them real interrupts at random moments, until they end."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Rules, leaves and losses with which tests look at binary nodes."""
+"""Rules, leaves and losses for tests of binary nodes."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class LocalExpectation(mg.Estimator):
 
 
 class Probe(mg.Estimator):
-    """Runs a function on the node, keeps what it gives, and estimates 0."""
+    """Runs a function on the node, keeps its result, and estimates 0."""
 
     def __init__(self, look, *needs):
         self.look, self.needs = look, set(needs)

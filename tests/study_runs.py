@@ -1,4 +1,4 @@
-"""What the runs of test_study.py do, where other processes can import it; and a study that can be killed.
+"""The functions of the runs in test_study.py, in a module that other processes can import; and a study to be killed.
 
     python -m tests.study_runs FOLDER EXECUTOR NUMBER SECONDS       NUMBER runs, each but the first of SECONDS
 """

@@ -1,4 +1,4 @@
-"""How many of the 2³² words of noise open a gate: counted exactly, whatever draws and compares them."""
+"""The exact number of the 2³² words of noise that open a gate, for any function that computes gates."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ LOGITS = np.concatenate([-LOGITS[::-1], LOGITS])
 
 
 def words_that_open(gates_at):
-    """For each of ``LOGITS``, how many words give a gate of 1: those below the first that does not, by bisection.
+    """For each of ``LOGITS``, the number of words that give a gate of 1.  Bisection finds the first word that gives 0.
 
     gates_at : function from uint32 words, one for each logit, to gates.
     """

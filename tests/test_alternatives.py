@@ -1,4 +1,4 @@
-"""Many alternatives in one replay give what single replays give, for every way a graph can go on."""
+"""Many alternatives in one replay give the results of single replays, for graphs of every kind."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ LABELS = np.array([0, 2, 1, 1, 0])
 
 
 class Ask(mg.Estimator):
-    """Runs a function on the node, keeps what it gives, and estimates 0."""
+    """Runs a function on the node, keeps its result, and estimates 0."""
 
     needs = {"cost_at"}
 

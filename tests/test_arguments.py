@@ -1,4 +1,4 @@
-"""Wrong arguments of public functions: each message says what was expected, what arrived and what to do."""
+"""Wrong arguments of public functions: each message says what was expected, what was passed and what to do."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The benchmark of gated layers runs, and its tables say what it measured.  Speed itself is asserted nowhere."""
+"""The benchmark of gated layers runs, and its tables show what it measured.  No test asserts a speed."""
 
 import contextlib
 import io

@@ -15,7 +15,7 @@ from minigrad.data import DigitSplits, synthetic_digits
 
 @pytest.fixture
 def small():
-    """A model with three bits, none of whose parameters is 0, and four images of six pixels; float64."""
+    """A model with three bits and no parameter that is 0, and four images of six pixels; float64."""
     rng = mg.Generator(1)
     x = (rng.uniform((4, 6)) > 0.5).astype(float)
     vae = demo.Vae(x.mean(axis=0), rng, bits=3, dtype=np.float64)
@@ -151,7 +151,7 @@ def test_the_command_says_how_to_go_on(few_digits, tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(demo, "train", stopped)
     assert demo.main(["--steps", "2", "--results", str(tmp_path / "r.npz"), "--out", str(tmp_path / "p.png")]) == 130
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "the same command continues" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [["--rules", "Nobody"], ["--steps", "0"], ["--batch", "0"]])

@@ -1,4 +1,4 @@
-"""A checkpoint comes back bit for bit, or is refused by name; a kill never leaves a part of one."""
+"""A checkpoint loads bit for bit, or raises an error that names it.  A kill never leaves half a checkpoint."""
 
 import io
 import json
@@ -286,7 +286,7 @@ def test_a_new_file_has_the_ordinary_permissions(tmp_path):
 
 
 def test_a_name_too_long_for_a_file_is_refused(tmp_path):
-    """The longest possible name works, and what is a byte longer names itself."""
+    """The longest possible name works.  For a name that is one byte longer, the error contains it."""
     checkpoint.save(tmp_path / ("n" * 255), {"one": 1})
     assert checkpoint.load(tmp_path / ("n" * 255)) == {"one": 1}
     with pytest.raises(ValueError, match="a name of at most 255 bytes for a file, got one of 256: 'nnn"):

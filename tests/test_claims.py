@@ -1,4 +1,4 @@
-"""Which gradients of a graph are unbiased: by what the rules claim and the graph looks like, and as measured."""
+"""Which gradients of a graph are unbiased: by the claims of the rules and the graph, and by measurement."""
 
 import warnings
 
@@ -13,7 +13,7 @@ ESTIMATORS = mg.estimators
 
 
 def claims_and_warnings(fn, *leaves):
-    """What unbiased_nodes says, by name, after a look whether backward warns of the same nodes."""
+    """The result of unbiased_nodes, by name.  Also checks that backward warns of the same nodes."""
     claims = {claim.node.primitive.name: claim for claim in mg.testing.unbiased_nodes(fn)}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -78,7 +78,7 @@ def test_claims_at_any_depth(rules, unbiased):
 @pytest.mark.filterwarnings("ignore:Relaxed.. at node 'layer 0' claims to be unbiased:UserWarning")
 @pytest.mark.parametrize(("below", "unbiased"), [(ESTIMATORS.Reinforce(), True), (ESTIMATORS.StraightThrough(), False)])
 def test_unbiasedness_does_not_compose_by_itself(below, unbiased):
-    """REBAR above REINFORCE is unbiased, above straight-through it is not: as worked out, and as measured."""
+    """REBAR above REINFORCE is unbiased.  REBAR above straight-through is biased.  Claims and measurement agree."""
     fn, params = binary_network([Relaxed(), below])
     above, second = mg.testing.unbiased_nodes(fn)
     assert (above.unbiased, second.unbiased) == (unbiased, unbiased)

@@ -1,4 +1,4 @@
-"""The comparison's numbers are the known ones, its verdicts are right, and a broken rule is seen to be broken."""
+"""The comparison has the known numbers and the right verdicts, and it shows that a broken rule is broken."""
 
 import numpy as np
 import pytest
@@ -106,7 +106,7 @@ class WithoutHalf(mg.estimators.DisARM):
 
 
 class OneSample(mg.estimators.Rebar):
-    """Its noise is continuous, so the fault has to show in samples."""
+    """Its noise is continuous, so samples must show the error."""
 
     def backward(self, node):
         return 1.5 * super().backward(node)

@@ -1,4 +1,4 @@
-"""Rules side by side: exact variances, prices, efficiency, the frontier, and a problem that is left as it was."""
+"""The comparison of rules: exact variances, costs, efficiency and the frontier.  The problem does not change."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""A network for one example in one compiled call gives what the network itself gives."""
+"""A compiled network for one example gives the results of the network itself."""
 
 import pickle
 import threading

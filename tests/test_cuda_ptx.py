@@ -1,4 +1,4 @@
-"""Every kernel for CUDA compiles, for compute capabilities 8.0 and 9.0, to what was meant; no GPU is needed."""
+"""Every kernel for CUDA compiles to the intended code, for compute capabilities 8.0 and 9.0.  No GPU is needed."""
 
 import json
 import subprocess
@@ -61,7 +61,7 @@ def test_numbers_are_loaded_by_fours_where_rows_allow_it(rows):
 
 
 def test_shared_arrays_end_where_fours_begin(rows):
-    """They lie one behind another, and are read by 16 bytes."""
+    """Shared arrays follow one another in memory, and are read 16 bytes at a time."""
     assert not offenders(rows, lambda row: row["kernel"] in FAST and any(size % 16 for size in row["shared arrays"]))
 
 

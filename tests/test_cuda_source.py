@@ -1,7 +1,8 @@
-"""What Numba's simulator accepts and a GPU does not, looked for in the source of the kernels for CUDA.
+"""Look in the source of the kernels for CUDA for code that works in Numba's simulator but not on a GPU.
 
-In the simulator a barrier that only some threads of a block reach is passed, and two shared arrays made on one line are
-one.  On a GPU the first hangs or mixes up numbers.  So nothing that encloses a barrier may depend on the thread.
+In the simulator, threads pass a barrier that only some threads of a block reach.  On a GPU, the kernel then hangs or
+gives wrong numbers.  So no condition or loop around a barrier may depend on the thread.  In the simulator, two shared
+arrays that are made on one line are the same array.
 """
 
 import ast
@@ -66,7 +67,7 @@ def by_thread(function):
 
 
 def divergent(source):
-    """The lines at which threads of a block part, and only some of them go on to a barrier."""
+    """The lines after which only some threads of a block can reach a barrier."""
     lines = set()
 
     def visit(node, function, differs, loop, parting, inside):

@@ -1,4 +1,4 @@
-"""The instructions that move four numbers at once: Numba compiles them for the CPU as well, so here they are run."""
+"""The instructions that move four numbers at once.  Numba can also compile them for the CPU, so they run here."""
 
 import numba
 import numpy as np

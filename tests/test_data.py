@@ -1,4 +1,4 @@
-"""Digits are what they should be or are refused by name; nothing is replaced in silence.
+"""Wrong or missing digits raise an error that names the file.  Nothing is replaced without a warning.
 
 Most tests use four small files in MNIST's format, with a table of checksums of their own, and mirrors on
 this machine. The real files are tested when MINIGRAD_DATA names their folder.
@@ -78,7 +78,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def serve(monkeypatch):
-    """serve(*tables) makes one mirror of each {path: bytes}, and returns the list of what they are asked."""
+    """serve(*tables) makes one mirror for each dict {path: bytes}, and returns the list of requests."""
     servers, asked = [], []
 
     def start(*tables):

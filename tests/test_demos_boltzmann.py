@@ -1,4 +1,4 @@
-"""The demo's lesson: what a Boltzmann machine learns is the bias that centring would remove."""
+"""The result of the demo: the gradient that trains a Boltzmann machine is the bias that centring would remove."""
 
 import numpy as np
 import pytest

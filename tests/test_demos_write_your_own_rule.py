@@ -1,4 +1,4 @@
-"""The demo of a rule of one's own: the right rule passes, and each planted mistake is found."""
+"""The demo of a new rule: the right rule passes, and the tests find each wrong version."""
 
 import pytest
 

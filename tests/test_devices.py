@@ -1,4 +1,4 @@
-"""Devices: what is said where "cuda" cannot be used, and the report of ``python -m minigrad``."""
+"""Devices: the errors if "cuda" cannot be used, and the report of ``python -m minigrad``."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def looked_at_afresh():
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A machine that seems to have all there is to have; tests take away a piece each."""
+    """A machine that seems to have everything that a GPU needs.  Each test removes one part."""
     monkeypatch.setattr(numba_cuda, "is_available", lambda: True)
     runtime = SimpleNamespace(driverGetVersion=lambda: 12080, runtimeGetVersion=lambda: 12090)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of minigrad and its kernels run and print what they say."""
+"""The examples in the docstrings of minigrad and its kernels run and print what they show."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Drawings of a graph name every node once, in order, and mark the stochastic ones with their rules."""
+"""Drawings of a graph have every node once, in order, and show the rules of stochastic nodes."""
 
 import re
 import shutil
@@ -62,7 +62,7 @@ def test_large_arrays_are_shown_by_their_range():
 
 
 def test_values_of_other_kinds():
-    """Packed units, whole numbers, truth, nothing at all, and a zero that came from below."""
+    """Packed units, integers, bools, an empty array, and −0."""
     x, weight, bias = mg.tensor([[1.0]]), mg.tensor([[0.0], [1.0], [2.0], [3.0]]), mg.tensor([1.0, 1.0, 1.0, 1.0])
     packed = mg.gated_linear(x, weight, bias, mg.tensor([[1.0, 0.0]]), block=2)
     for x, shown in [(packed, "[[1 2 0 0]]"), (mg.tensor([3, -4]), "[3 -4]"), (mg.tensor([True]), "[True]"),
@@ -71,7 +71,7 @@ def test_values_of_other_kinds():
 
 
 def test_cotangents_are_those_of_backward():
-    """Also behind a rule that draws noise of its own; and none where no pass computes any."""
+    """Also above a rule that draws its own noise.  If backward computes no cotangent, the drawing has none."""
     a = mg.tensor([[0.3, -0.2]], requires_grad=True)
     b = mg.bernoulli(a * 2, mg.estimators.LeaveOneOut(), rng=mg.Generator(3))
     loss = mg.expected((b @ mg.tensor([1.0, -3.0])) ** 2)

@@ -1,4 +1,4 @@
-"""Integers and booleans of every width, at every argument of every primitive: what they give is what floats give."""
+"""Integers and booleans of every width, for every argument of every primitive, give the results of floats."""
 
 import warnings
 from functools import partial
@@ -172,7 +172,7 @@ def test_numbers_are_as_arrays_of_them(number):
 
 
 def test_reported_values():
-    """What failed: computed in float16, or wrapped round at the ends of the small type."""
+    """Cases that failed in the past: they were computed in float16, or small integers overflowed."""
     assert ops.sigmoid(np.uint8(3)) == pytest.approx(0.9525741268)
     assert ops.exp(np.uint8(20)) == pytest.approx(4.851651954e8)
     x = mg.tensor(2.0, requires_grad=True)

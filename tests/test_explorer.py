@@ -1,4 +1,4 @@
-"""The explorer's page says what minigrad says, shows it in a browser, and shows a broken rule to be broken."""
+"""The explorer's page has minigrad's numbers, works in a browser, and shows that a broken rule is broken."""
 
 import json
 import re
@@ -114,7 +114,7 @@ def test_exact_numbers_are_those_of_check_estimator(data):
 
 @pytest.mark.parametrize("name", ["Reinforce", "StraightThrough", "BitFlip"])
 def test_a_mean_of_samples_has_the_bias_of_one_and_its_share_of_the_variance(name, data):
-    """What the page's program does with the number of samples."""
+    """The page computes bias and variance of a mean of samples in this way."""
     (one,) = data["problems"][0]["rules"][name]
     three = report(one_bit(T), name, THETAS[0], rows=3)
     assert three.exact
@@ -123,7 +123,7 @@ def test_a_mean_of_samples_has_the_bias_of_one_and_its_share_of_the_variance(nam
 
 
 def test_sampled_numbers_are_moments_of_the_estimates_that_are_drawn(data):
-    """Of all rules without a finite noise, at all temperatures; those that promise it are unbiased."""
+    """For all rules whose noise cannot be enumerated, at all temperatures.  Those that claim to be unbiased are."""
     sampled = 0
     for problem, made in zip(data["problems"], [one_bit(T), products()], strict=True):
         for name, variants in problem["rules"].items():
@@ -185,7 +185,7 @@ def test_expected_costs_have_the_gradients_that_are_shown(problem):
 
 
 def test_what_the_curved_and_the_layered_problem_are_for():
-    """A slope that misses the difference; rules in layers of which the upper hear of the lower."""
+    """In one problem the slope of the cost is misleading.  In the other, one layer uses the estimates of another."""
     curve = measure.whole(curved(), THETAS)
     (slope,) = measure.variants(curved(), "StraightThroughSlope", THETAS, DRAWS, 0, curve["gradient"])
     assert np.all(np.abs(slope["bias"]) > 0.5 * np.abs(curve["gradient"]))
@@ -273,7 +273,7 @@ def pictures(browser):
 
 
 def choose(browser, **values):
-    """Set controls as a user would have, one after the other."""
+    """Set controls one after the other, as a user does."""
     for name, value in values.items():
         browser.execute_script("const c = document.getElementById(arguments[0]); c.value = arguments[1];"
                                "c.dispatchEvent(new Event('input', { bubbles: true }));", name, str(value))

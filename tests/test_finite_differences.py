@@ -1,4 +1,4 @@
-"""gradcheck finds small errors, says what kind they are and where, and lets right gradients pass."""
+"""gradcheck finds small errors, reports their kind and place, and accepts right gradients."""
 
 import re
 
@@ -15,7 +15,7 @@ rng = np.random.default_rng(3)
 
 
 def made(forward, *products):
-    """A primitive of a test's own, outside the table."""
+    """A primitive that a test makes, which is not in the table."""
     primitive = Primitive(forward)
     primitive.vjps(*products)
     return primitive

@@ -1,4 +1,4 @@
-"""backward(free=True): the same gradients, with less memory, and nothing left of the graph."""
+"""backward(free=True) gives the same gradients with less memory, and deletes the whole graph."""
 
 import tracemalloc
 import weakref
@@ -77,7 +77,7 @@ def test_a_step_that_fails_before_the_walk_frees_nothing():
 
 
 def peak(function):
-    """The most memory that was held at once while ``function`` ran, and what is held afterwards, in bytes."""
+    """The largest memory in use while ``function`` ran, and the memory in use afterwards, in bytes."""
     tracemalloc.start()
     try:
         function()
@@ -103,7 +103,7 @@ def test_a_training_loop_holds_one_graph_and_not_two():
 
 
 def test_values_go_while_the_pass_is_on_its_way():
-    """A gradient that is long to compute finds the memory free that later nodes have used."""
+    """During a slow gradient, the memory of later nodes is already free."""
     seen = []
 
     @mg.ops.Primitive

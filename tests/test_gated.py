@@ -1,4 +1,4 @@
-"""Gated layers in the graph: the right derivatives, only those that are wanted, and no closed block touched."""
+"""Gated layers in the graph: right derivatives, only those that are needed, and no work for closed blocks."""
 
 import tracemalloc
 
@@ -87,7 +87,7 @@ def test_a_layer_gated_on_both_sides(wants_all):
 
 
 class Watch:
-    """Records what is asked of the kernels."""
+    """Records the calls of the kernels."""
 
     def __init__(self, monkeypatch, *names):
         self.calls = {}
@@ -103,7 +103,7 @@ class Watch:
 
 
 class Closed(mg.Estimator):
-    """A straight-through rule that does not look at closed gates."""
+    """A straight-through rule that does not use the gradients of closed gates."""
     needs = {"grad"}
     needs_closed_gates = False
 

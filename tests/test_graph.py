@@ -1,4 +1,4 @@
-"""The engine: recording, the backward walk, replay, second order, and what it refuses."""
+"""The engine: recording, the backward walk, replay, second order, and errors."""
 
 import gc
 import weakref
@@ -292,7 +292,7 @@ def test_a_replay_may_be_of_other_outputs():
 
 @pytest.mark.parametrize("most", [1, 20, 10**6])
 def test_many_alternatives_at_once_are_the_replays_one_by_one(monkeypatch, most):
-    """However few go through the graph together."""
+    """Also if only a few alternatives are computed together."""
     monkeypatch.setattr(graph, "MOST_BYTES", most)
     loss, middle, run = doubled(leaf([1.0, 2.0]))
     alternatives = np.arange(10.0).reshape(5, 2)
@@ -316,7 +316,7 @@ def test_a_rule_is_not_asked_where_its_logits_are_not_wanted():
 
 @pytest.mark.parametrize("size", [3, 10_000])
 def test_a_numpy_operand_is_as_it_was(size):
-    """A small one is copied. A large one is used as it lies, and a change of it is noticed."""
+    """A small array is copied. A large array is used without a copy, and a change of it is noticed."""
     x, w = leaf(np.ones(size)), np.full(size, 2.0)
     moved = x * 1
     loss = (moved * w).sum()

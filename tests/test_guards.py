@@ -1,6 +1,6 @@
-"""First and second derivatives at the points that a primitive guards: zeros, ties, infinities.
+"""First and second derivatives at the points that a primitive treats separately: zeros, ties, infinities.
 
-A guard such as "0 where x is 0" gives the right value, and must not change the derivative of what is guarded.
+A special case such as "0 where x is 0" gives the right value.  It must not change the derivative of the function.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The harness itself: enumeration of noise against closed forms, statistics, promises, adapters."""
+"""The test harness itself: enumeration of noise compared with closed forms, statistics, claims, adapters."""
 
 from dataclasses import fields
 from functools import partial
@@ -136,7 +136,7 @@ def test_exact_variances_of_the_toy_problem(rule, logit, t, variance):
 
 
 class SkipsDearBatches(ESTIMATORS.Reinforce):
-    """Wrong in those batches alone whose mean cost is above a limit."""
+    """Wrong only in batches whose mean cost is above a limit."""
 
     def __init__(self, limit):
         super().__init__()
@@ -162,7 +162,7 @@ def test_a_rule_that_is_wrong_in_rare_batches_is_found_at_every_seed():
 
 
 def test_rows_of_a_large_batch_are_enumerated_by_themselves_only_while_they_are_independent():
-    """2²⁰ joint outcomes are too many.  The report says what it took for granted, or samples."""
+    """2²⁰ joint outcomes are too many.  The report names the assumption that it made, or it uses samples."""
     report = mg.testing.check_estimator(*of_rows(ESTIMATORS.Reinforce(), 20), samples=500, seed=0)
     assert (report.exact, report.unbiased, report.runs, report.moments.rows) == (True, True, 40, 20)
     assert "separately for 20 groups of rows: exact if rows are independent" in repr(report)
@@ -279,7 +279,7 @@ def test_the_table_says_what_was_found():
 
 
 def test_the_power_that_is_stated_is_there():
-    """A bias that is detectable with probability 0.99 is missed at most eight times in 40."""
+    """A bias that is found with probability 0.99 is missed at most eight times in 40."""
     fn, logits = toy(UsesNumbers(), -2.0)
     report = mg.testing.check_estimator(fn, logits, samples=100, significance=0.01, seed=0)
     problem = Problem(fn, logits)
@@ -425,7 +425,7 @@ def test_batch_normalisation_breaks_the_promise():
 
 
 def test_a_coupling_in_one_of_many_states_is_found_at_every_seed():
-    """Of 2⁸ states one couples two rows."""
+    """In one of 2⁸ states, two rows depend on each other."""
     logits = leaf(np.zeros((3, 4)))
 
     def fn(rng):
@@ -437,7 +437,7 @@ def test_a_coupling_in_one_of_many_states_is_found_at_every_seed():
 
 
 def test_samples_with_time_first_are_told_from_batch_first():
-    """As many steps as examples, so that no shape is wrong."""
+    """There are as many steps as examples, so no shape is wrong."""
     logits = leaf(np.zeros((3, 3, 1)))
 
     def fn(rng, axes):
@@ -625,7 +625,7 @@ class ManyEvaluations(ESTIMATORS.Reinforce):
 
 @pytest.fixture
 def little_work(monkeypatch):
-    """Budgets that are small, so that they are soon spent."""
+    """Small budgets, which are used up soon."""
     monkeypatch.setattr(trials, "MOST_WORK", 250)
     monkeypatch.setattr(verdicts, "MOST_WORK", 500)
     monkeypatch.setattr(Certificate, "most_evaluations", 2_000)
@@ -774,7 +774,7 @@ def test_it_is_tried_where_rows_are_independent():
 
 
 def test_the_declaration_does_not_excuse_the_own_row():
-    """A baseline with the own row in it shrinks the mean by 1 / B."""
+    """A baseline that contains its own row reduces the mean by 1 / B."""
     finding = verdict(OwnRowIncluded()).finding
     assert "the mean is 0.5 times the gradient" in finding.fault
 

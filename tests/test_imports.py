@@ -1,4 +1,4 @@
-"""Imports point one way, and in the kernels never in a circle.
+"""Parts only import lower parts, and the kernels have no circular imports.
 
 The graph is read from the source: every import statement of every module, at its top and inside functions, and the
 modules that are loaded by name (``loaded("cpu.driver")``).  Imports for type checkers alone, under
@@ -62,13 +62,13 @@ MODULES = {**modules("minigrad", "minigrad"), **modules("kernels", "minigrad.ker
 
 
 def in_functions(tree):
-    """The nodes of a tree that stand inside functions."""
+    """The nodes of a tree that are inside functions."""
     return {node for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
             for node in ast.walk(function) if node is not function}
 
 
 def for_type_checkers(tree):
-    """The nodes of a tree that stand under ``if TYPE_CHECKING:``."""
+    """The nodes of a tree that are under ``if TYPE_CHECKING:``."""
     return {node for branch in ast.walk(tree)
             if isinstance(branch, ast.If) and getattr(branch.test, "id", "") == "TYPE_CHECKING"
             for statement in branch.body for node in ast.walk(statement)}
@@ -105,13 +105,13 @@ def edges(name, source, known):
 
 
 def graph(files, functions=True):
-    """{module: modules that it imports}; without `functions`, at its top alone."""
+    """{module: modules that it imports}; without `functions`, only imports at the top of the module."""
     return {name: {target for target, inside in edges(name, file.read_text(encoding="utf-8"), files)
                    if functions or not inside} for name, file in files.items()}
 
 
 def circle(imports):
-    """Modules that import each other in a circle, or None."""
+    """A list of modules that import each other in a circle, or None."""
     done, path = set(), []
 
     def visit(name):

@@ -1,4 +1,4 @@
-"""Enumeration and rules against a truth that shares no code with minigrad (``independent``).
+"""Enumeration and rules give the exact gradients of ``independent``, which shares no code with minigrad.
 
 Random graphs are plain data.  ``independent.truth`` reads them with NumPy, ``loss_of`` reads them with minigrad.
 """
@@ -91,7 +91,7 @@ def test_the_exact_gradient_is_the_independent_one(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mean_of_a_rule_that_claims_to_be_unbiased_is_the_independent_gradient(kind):
-    """The rule is that of one node, the first or a later one from seed to seed; the others have REINFORCE."""
+    """One node has the rule: the first or a later one, depending on the seed.  The other nodes have REINFORCE."""
     seen = Counter()
     for seed in range(SMALL):
         graph = random_graph(kind, seed, small=True)
@@ -106,7 +106,7 @@ def test_the_mean_of_a_rule_that_claims_to_be_unbiased_is_the_independent_gradie
 
 
 def mean_of(name, graph, seed):
-    """What became of a rule on a graph, in a word or two, and the mean of its estimate over all outcomes."""
+    """The result for a rule on a graph, in a word or two, and the mean of its estimate over all outcomes."""
     if name in SECOND_SAMPLE and seed % 2 == 0 and len(independent.outcomes(graph, graph.params)[0]) > 8:
         return "left out", None
     rule = getattr(mg.estimators, name)
@@ -136,7 +136,7 @@ def mean_of(name, graph, seed):
 
 
 def mean_by_cells(graph, fn, leaves, place):
-    """The same for ARM at one place.
+    """The same for ARM at one node.
 
     Its estimate is linear in each uniform u between jumps at σ(logit) and 1 − σ(logit).  These cut [0, 1] into cells,
     and the mean over a cell is the estimate at its middle.  A bit below another has several logits, so more cells.

@@ -1,4 +1,4 @@
-"""What Ctrl-C finds and leaves: parameters, gradients and files that are as before a step or as after it."""
+"""After Ctrl-C, parameters, gradients and files are as before a step or as after it, never in between."""
 
 import os
 import signal
@@ -169,7 +169,7 @@ def test_a_step_in_another_thread():
 
 @posix
 def test_200_interrupts_of_training():
-    """All parameters start equal and get equal gradients: a torn step or backward leaves them different."""
+    """All parameters start equal and get equal gradients.  A half-done step or backward makes them different."""
     status, said = interrupt("""
 import numpy as np
 import minigrad as mg

@@ -1,7 +1,7 @@
-"""The lessons from reverse mode to antithetic pairs: each fact, in the numbers that are plotted.
+"""The lessons from reverse mode to antithetic pairs: the plotted numbers show each fact of the lesson.
 
-And for each a wrong rule or product behind it, with which the fact no longer holds.  Most numbers are exact.
-Of those that are sampled, |z| ≤ 6.5 is asked, which a right one exceeds with probability 1e-10.
+For each fact there is also a wrong rule or product for which it does not hold.  Most numbers are exact.  Sampled
+numbers must have |z| ≤ 6.5.  A right one exceeds this with probability 1e-10.
 """
 
 from functools import partial

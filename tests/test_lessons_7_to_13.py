@@ -1,8 +1,8 @@
-"""The lessons from relaxations to Boltzmann machines, and the list of the course: each fact, in the numbers plotted.
+"""The lessons from relaxations to Boltzmann machines, and the list of the course: the plotted numbers show each fact.
 
-And for each a wrong rule or kernel behind it, with which the fact no longer holds.  All numbers are exact or integrals
-over evenly spread noise, but for the last; more of the last is in test_demos_boltzmann.py, and a run of the whole
-of write_your_own_rule in its own file.
+For each fact there is also a wrong rule or kernel for which it does not hold.  All numbers except those of the last
+lesson are exact, or integrals over evenly spaced noise.  test_demos_boltzmann.py has more tests of the last lesson, and
+test_demos_write_your_own_rule.py runs the whole of write_your_own_rule.
 """
 
 import re
@@ -351,7 +351,7 @@ def test_a_step_for_a_gpu_that_does_not_run_is_an_error(monkeypatch):
 
 
 def test_centring_that_is_forgotten_would_learn_after_all():
-    """What test_demos_boltzmann.py holds: the centred rule's slope is 0.  Uncentred, it is not."""
+    """test_demos_boltzmann.py tests that the slope of the centred rule is 0.  Without centring, it is not."""
     machine, _ = boltzmann_machine.learn(None, 150, seed=1)
     assert boltzmann_machine.slope(*boltzmann_machine.compare(machine, mutants.Uncentred(), 100, seed=1)) > 0.7
     assert boltzmann_machine.slope(*boltzmann_machine.compare(machine, mg.estimators.Reinforce(), 100, seed=1)) < 0.3

@@ -1,4 +1,4 @@
-"""Which entries of a gate's cotangent are read: closed blocks are skipped however the gate is written."""
+"""Which entries of a gate's cotangent are read: closed blocks are skipped for any expression of the gate."""
 
 import numpy as np
 import pytest
@@ -141,7 +141,7 @@ def test_gradients_at_closed_gates_are_right_where_they_are_read(name):
 
 
 def test_a_target_is_read_everywhere():
-    """The gradient of the gates themselves was asked for, so it is computed at closed gates too."""
+    """The user asks for the gradient of the gates themselves, so it is computed at closed gates too."""
     a, x, weight, bias, _ = problem()
     gates = bits(a) * mg.sigmoid(a)
     cost = mg.gated_linear(x, weight, bias, gates, block=BLOCK).sum()
@@ -155,7 +155,7 @@ def test_a_target_is_read_everywhere():
 
 @pytest.mark.parametrize("length", [LONGEST - 3, LONGEST, 3000])
 def test_a_long_chain_is_right(length):
-    """Beyond some length all entries count as read; no recursion is as deep as the chain."""
+    """In a long chain all entries count as read, and the recursion is not as deep as the chain."""
     def way(a):
         gates = bits(a) * mg.sigmoid(a)
         for _ in range(length):

@@ -1,4 +1,4 @@
-"""Memories of rules: when they learn, from what, and what they have gained after 300 steps."""
+"""Memories of rules: when they learn, what they learn from, and how much they help after 300 steps."""
 
 import copy
 import pickle
@@ -32,7 +32,7 @@ def smooth(b):
 
 
 def misleading(b):
-    """Costs whose relaxation, and whose slopes, tell nothing of their values at 0 and 1."""
+    """Costs whose relaxation and slopes contain no information about their values at 0 and 1."""
     return (b + 10 * b * (1 - b)).sum(axis=1)
 
 
@@ -45,7 +45,7 @@ def leaf():
 
 
 def trained(rule, cost=smooth, steps=300, lr=1e-5, context=None):
-    """The rule and the weight after some steps of an optimiser that knows the weight alone."""
+    """The rule and the weight after some steps of an optimiser that only has the weight."""
     w, rng = leaf(), mg.Generator(1)
     optimiser = mg.optim.SGD([w], lr=lr)
     for _ in range(steps):
@@ -258,7 +258,7 @@ def test_a_failed_pass_teaches_nothing(name):
 
 
 def test_a_cost_that_fails_teaches_nothing():
-    """In a replay, that is: with the other sample the cost is the logarithm of 0."""
+    """The failure is in a replay: with the other sample, the cost is the logarithm of 0."""
     flip, rule, w = mg.estimators.DisARM(), mg.estimators.Reinforce("mean"), leaf()
     first = mg.bernoulli(np.full((1, 1), 0.5) * w[:, :1], flip, rng=mg.Generator(2))
     second = mg.bernoulli(w, rule, rng=mg.Generator(2))
@@ -336,7 +336,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(name):
 
 
 def test_saving_changes_nothing():
-    """With two graphs at once the pass over the first is still to come when the state is saved."""
+    """With two graphs, the state is saved before the backward pass of the first."""
     found = []
     for save in (False, True):
         rule, w = mg.estimators.Reinforce("mean"), leaf()

@@ -1,4 +1,4 @@
-"""Every module has a test file of its name, so a reader of one finds the other."""
+"""Every module has a test file with its name, so a reader of one finds the other."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_every_module_has_a_test_file_of_its_name(module):
 
 @pytest.mark.parametrize("folder", ["tests/estimators", "tests/kernels", "tests/cuda"])
 def test_test_files_of_modules_that_are_gone_are_gone(folder):
-    """A test file there is that of a module, or of a subject that several modules share."""
+    """Every test file belongs to a module, or to a subject that several modules share."""
     shared = {"tests/estimators": {"every_rule", "graphs"}, "tests/kernels": {"cuda_simulator", "memory"},
               "tests/cuda": {"cuda_demos", "cuda_engine", "cuda_gated", "cuda_layers", "cuda_layers_of_nn",
                              "cuda_training", "gpu_benchmark"}}[folder]

@@ -1,4 +1,4 @@
-"""Wrong rules are rejected, each with words that tell what is wrong, and the right ones pass."""
+"""Wrong rules are rejected, each with a message that names the error, and right rules pass."""
 
 import re
 
@@ -67,7 +67,7 @@ def test_every_mutant_says_what_is_wrong_with_it():
 
 
 def test_a_mean_over_coordinates_would_hide_some():
-    """One sign is flipped and another unit makes up for it: the sum over a row's logits is right."""
+    """One sign is wrong and another unit compensates for it, so the sum over a row's logits is right."""
     mutant = next(m for m in MUTANTS if m.rule.__name__ == "OneSignFlipped")
     report = mg.testing.examine(mutant.rule())
     np.testing.assert_allclose(report.bias["logits"].sum(axis=1), 0, atol=1e-12)

@@ -1,6 +1,6 @@
-"""The paper's units: values, gradients, noise, and both ends of the number line.
+"""The paper's units: values, gradients, noise, and very large and very small arguments.
 
-That their means are what their docstrings say is proved in test_paper.py.
+test_paper.py proves the formulas for their means.
 """
 
 import numpy as np
@@ -74,7 +74,7 @@ def test_stochastic_times_smooth_far_out(dtype):
 
 
 def test_stochastic_times_smooth_asks_for_no_gradient_at_closed_gates():
-    """A gated layer below it works as little as for units without any gradient at their zeros."""
+    """A gated layer below it does as little work as for units that have no gradient at their zeros."""
     rng = np.random.default_rng(0)
     x, weight = mg.tensor(rng.normal(size=(4, 3))), mg.tensor(rng.normal(size=(6, 3)), requires_grad=True)
     a = mg.tensor(rng.normal(size=(4, 6)), requires_grad=True)

@@ -1,4 +1,4 @@
-"""Layers: what a module finds in itself, initial weights, and the conditional network against its formula."""
+"""Layers: the parameters that a module finds, initial weights, and the formula of the conditional network."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sequential, Embedding, LayerNorm and Dropout: their formulas, gradients, states, and what they refuse."""
+"""Sequential, Embedding, LayerNorm and Dropout: their formulas, gradients, states and errors."""
 
 from types import SimpleNamespace
 

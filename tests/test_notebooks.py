@@ -1,4 +1,4 @@
-"""What notebooks and prompts show: pictures, tables, and parts of modules in place of addresses in memory."""
+"""Notebooks and prompts show pictures, tables and the parts of modules, not addresses in memory."""
 
 import importlib
 import importlib.util

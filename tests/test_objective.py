@@ -49,7 +49,7 @@ def test_the_scale_is_that_of_one_sample():
     ((4,), (4,)), ((3, 2), (3, 2)), ((3, 2), (3,)), ((3,), (3, 2)), ((), (4,)), ((), (3, 2)), ((2, 2), ()),
 ])
 def test_leading_axes_of_nodes_and_costs(samples, cost_axes):
-    """One must lead the other.  Averaged over all states of the rows that share a cost, estimates are exact."""
+    """The axes of one must begin with those of the other.  Averages over all states are exact."""
     units = 2
     scale = np.arange(1.0, 1 + np.prod(cost_axes)).reshape(cost_axes) / 3
 
@@ -247,7 +247,7 @@ def test_a_pass_and_its_replays_share_one_objective():
 
 
 def test_a_weight_may_be_a_parameter():
-    """What depends on no sample is a constant here, though it has a gradient of its own."""
+    """A value that depends on no sample counts as a constant here, even if it has a gradient."""
     w = leaf([2.0, 3.0])
     rule = Probe(lambda node: (node.cost, node.coupled), "cost")
     b = mg.bernoulli(leaf(np.zeros((4, 3))), rule, rng=mg.Generator(5))

@@ -1,4 +1,4 @@
-"""Optimisers against their formulas, written out for one number at a time; refusals; resuming."""
+"""Optimisers follow their formulas, which are computed here for one number at a time; errors; resuming."""
 
 import math
 
@@ -422,7 +422,7 @@ def test_a_rate_of_0_stands_still():
 
 
 def test_betas_of_0_forget_at_once():
-    """Then each step has the size of the rate, and the sign of its own gradient."""
+    """Then each step has the size of the rate, and the sign of the present gradient."""
     x = parameter((1.0, -1.0))
     optimiser = Adam([x], lr=0.25, betas=(0.0, 0.0), epsilon=1e-12)
     for gradient, wanted in (((3.0, -2.0), (0.75, -0.75)), ((-9.0, -1.0), (1.0, -0.5))):
@@ -448,7 +448,7 @@ def test_an_optimiser_says_what_it_is():
 
 
 def test_only_what_is_used_is_kept():
-    """Plain steps have no velocity, so they need no memory and can use a gradient that is a product of two factors."""
+    """Plain steps have no velocity.  So they need no memory, and can use a gradient that is a product of factors."""
     x = parameter()
     assert SGD([x], 0.1).state_dict() == {"steps": 0, "memories": {"0": {}}}
     assert list(SGD([x], 0.1, momentum=0.5).state_dict()["memories"]["0"]) == ["velocity"]

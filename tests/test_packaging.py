@@ -1,4 +1,4 @@
-"""Every way to have minigrad gives the same package: one copy of everything, light to import."""
+"""Every way to install minigrad gives the same package: one copy of everything, and a fast import."""
 
 import configparser
 import re

@@ -1,7 +1,7 @@
 """The statements of the papers, proved by enumeration or quadrature with the library's own units and rules.
 
-Bengio, Léonard & Courville (2013), arXiv 1308.3432, unless said otherwise.  Nothing here is sampled: a
-tolerance is rounding.  Where a check could pass for the wrong reason, a wrong unit or rule fails it.
+The paper is Bengio, Léonard & Courville (2013), arXiv 1308.3432, if no other is named.  Nothing here is sampled, so
+tolerances only allow rounding.  If a check could pass for a wrong reason, a wrong unit or rule must fail it.
 """
 
 import numpy as np
@@ -158,7 +158,7 @@ class ScoreOfTheWrongCoordinate(mg.Estimator):
 
 
 class BaselineWithTheCurrentCost(mg.Estimator):
-    """A moving average that already contains the cost it is subtracted from."""
+    """A moving average that already contains the cost from which it is subtracted."""
 
     needs = {"cost"}
 
@@ -188,7 +188,7 @@ def test_theorem_1_fails_for_wrong_scores(wrong):
 
 
 def test_theorem_1_with_noise_between_the_unit_and_its_cost():
-    """The broadcast cost may be random given the unit: a second layer of binary units draws in between."""
+    """The cost may be random, given the unit: a second layer of binary units is between the unit and its cost."""
     weight = np.array([[2.0, -1.0], [0.5, 1.0]])
     u, probability = grid([cells(P[0]), cells(P[1])])
     logits = LOGITS[:2]
@@ -266,7 +266,7 @@ def toy(t):
 
 
 def test_straight_through_can_point_the_wrong_way():
-    """(b − t)² with t = 0.499 and logit −2: the mean of straight-through is 2(p − t), whatever the truth."""
+    """For (b − t)² with t = 0.499 and logit −2, the mean of straight-through is 2(p − t), which has the wrong sign."""
     p, t = sigmoid(-2.0), 0.499
     mean, variance = moments(StraightThrough(), [-2.0], toy(t))
     sloped, sloped_variance = moments(StraightThroughSlope(), [-2.0], toy(t))
@@ -369,7 +369,7 @@ def test_boltzmann_machines_learn_by_the_correlation_estimator():
 
 
 class PerturbationWithoutItsSigns(SPSA):
-    """The difference over c instead of c δ: what one unit gains, another loses."""
+    """The difference is divided by c instead of c δ, so errors of different units have opposite signs."""
 
     def backward(self, node):
         return super().backward(node) * np.where(node.rng.uniform(node.shape) < 0.5, 1.0, -1.0)

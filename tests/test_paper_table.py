@@ -1,4 +1,4 @@
-"""The paper's experiment as a whole: the test digits are looked at once and last, and the table says what was found."""
+"""The paper's experiment as a whole: test digits are used once, at the end, and the table shows the results."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from minigrad.data import synthetic_digits
 
 
 class Digits:
-    """300 digits to train on, 100 for validation, 100 for test; it notes whenever these are asked for."""
+    """300 digits to train on, 100 for validation, 100 for test.  It records every use of the test digits."""
 
     source = "few digits, for a test"
 
@@ -295,7 +295,7 @@ def test_the_quick_command_runs_reports_and_does_nothing_twice(tmp_path, capsys)
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """Where the command publishes: a file of the test's own."""
+    """A temporary file into which the command publishes."""
     path = tmp_path / "benchmarks" / "RESULTS.md"
     monkeypatch.setattr(command, "PUBLISHED", path)
     monkeypatch.setattr(command, "PICTURES", tmp_path / "pictures")

@@ -1,4 +1,4 @@
-"""What the paper did not measure: time beside dense networks, sizes, every rule's gradient.  No time is asserted."""
+"""Measurements that the paper does not have: times, sizes, and the gradient of every rule.  No time is asserted."""
 
 from types import SimpleNamespace
 
@@ -229,7 +229,7 @@ def test_the_problem_has_the_cost_of_the_network(tiny):
 
 @pytest.mark.parametrize("name", ["StraightThrough", "StraightThroughSlope", "DisARM", "Reinforce"])
 def test_bias_and_variance_are_those_of_enumeration(tiny, name):
-    """At six standard errors: of 24 numbers, a right one is missed with a probability below 1e-7 were they normal."""
+    """The limit is six standard errors.  For 24 normal numbers, a false alarm has a probability below 1e-7."""
     rule = getattr(mg.estimators, name)()
     mean, variance = enumerated(tiny, rule)
     g = tiny[1].means[0]

@@ -1,4 +1,4 @@
-"""What can be copied and pickled: everything but the nodes of a graph, which say what to take instead."""
+"""Everything can be copied and pickled except the nodes of a graph.  Their error says what to pickle instead."""
 
 import copy
 import inspect

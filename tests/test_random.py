@@ -53,7 +53,7 @@ def test_distributions(draw, distribution):
 @pytest.mark.parametrize("event_ndim", [0, 1, 2])
 @pytest.mark.parametrize("draw", ["normal", "logistic"])
 def test_noise_of_a_unit_depends_on_nothing_else(draw, event_ndim):
-    """Neither on the rows before it in a batch, nor on how many units there are, nor on the dtype."""
+    """It does not depend on the rows before it in a batch, on the number of units, or on the dtype."""
     whole = getattr(mg.Generator(5), draw)((6, 3, 4), event_ndim=event_ndim)
     per_row = 1 if event_ndim == 2 else 3 if event_ndim == 1 else 12
     half = getattr(mg.Generator(5, sample_offset=2 * per_row), draw)((4, 3, 4), event_ndim=event_ndim)
@@ -135,7 +135,7 @@ def test_the_range_of_integers():
 
 
 def test_a_device_is_passed_on_only_where_it_is_another():
-    """Draws of generators of the user's own need not know of devices."""
+    """The draws of a user's own generator need no argument for the device."""
     rng = mg.Generator(5)
     assert rng.elsewhere(None) == rng.elsewhere("cpu") == {}
     assert rng.elsewhere("cuda") == {"device": "cuda"}
@@ -231,7 +231,7 @@ def test_manual_seed_starts_the_default_generator_again():
 
 
 def test_a_default_generator_of_a_thread_alone():
-    """What a block in one thread draws, other threads neither see nor change."""
+    """The draws of a block in one thread do not change those of other threads."""
     def draws(seed):
         with mg.random.default_generator(mg.Generator(seed)):
             mg.manual_seed(seed + 100)

@@ -1,4 +1,4 @@
-"""What a call of a primitive remembers, what it does not, and how it words the errors of NumPy."""
+"""What a call of a primitive stores, what it does not store, and its messages for errors of NumPy."""
 
 from concurrent.futures import ThreadPoolExecutor
 

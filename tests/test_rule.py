@@ -1,4 +1,4 @@
-"""What a rule may declare, what it finds at its node, and what it is told when it is wrong."""
+"""The declarations of a rule, the values that its node gives it, and the errors for a wrong rule."""
 
 import pydoc
 

@@ -62,7 +62,7 @@ def test_a_graph_is_stale_after_any_change_of_a_leaf(change):
 
 @pytest.mark.parametrize("factored", [True, False])
 def test_a_graph_is_stale_after_sgd_on_a_gated_weight(factored):
-    """The step that never multiplies the factors of the gradient out counts as well."""
+    """A step that uses the factors of the gradient without multiplying them makes the graph stale, too."""
     layer = mg.nn.GatedLinear(3, 4, mg.Generator(1), block=2, dtype="float64")
     x, gates = leaf(np.ones((2, 3))), mg.tensor(np.eye(2))
     loss = layer(x, gates).to_dense().sum()
@@ -308,7 +308,7 @@ def test_gradients_are_nobody_elses():
 
 
 def test_packed_arrays_of_other_blocks_do_not_mix():
-    """As many open blocks for each example, but others."""
+    """Each example has the same number of open blocks, but different ones."""
     one, other = (open_blocks(np.array(gates)) for gates in ([[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]))
     assert one.same_as(open_blocks(np.array([[2.0, 0.0], [0.0, 1.0]])))
     assert not one.same_as(other)

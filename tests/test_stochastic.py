@@ -1,4 +1,4 @@
-"""Binary nodes: what a rule may ask, on which scale it is answered, and what is refused."""
+"""Binary nodes: the values that a rule can use, their scale, and errors."""
 
 from itertools import product
 
@@ -42,7 +42,7 @@ def weighted_loss(one, two):
 
 
 def exact_layers():
-    """The truth, with a weight of its own for each layer: gradients by W1, W2, W3, the offsets, head."""
+    """The exact gradients by W1, W2, W3, the offsets and head, with a different weight for each layer."""
     parameters = [leaf(W), leaf(W), leaf(W), leaf([0.2, -0.1]), leaf([0.1, 0.3]), leaf([-0.2]), leaf(HEAD)]
 
     def fn():
@@ -51,7 +51,7 @@ def exact_layers():
 
 
 def breaks(rule, p):
-    """Where a sample changes as u moves; ARM looks at 1 − u as well."""
+    """The values of u at which a sample changes.  ARM uses 1 − u as well."""
     return np.append(p, 1 - p) if isinstance(rule, ARM) else np.ravel(p)
 
 
@@ -115,7 +115,7 @@ def test_unbiased_rules_in_any_order_give_the_exact_gradient(rules):
 
 
 def test_a_tree_of_nodes_with_different_rules():
-    """One parent, two children, each with its rule and its own cost."""
+    """One parent and two children, each with its own rule and cost."""
     weight = np.array([[1.0, -2.0], [0.5, 1.5]])
 
     def loss(a, rules, rngs):
@@ -441,7 +441,7 @@ def test_exact_gradient_against_differences_of_the_exact_expectation(joint):
 
 
 def test_rows_apart_and_rows_jointly_agree():
-    """The same expectation, declared row by row or left whole."""
+    """The same expectation, with rows declared as independent or not."""
     a = leaf(np.random.default_rng(5).normal(size=(3, 2)))
 
     def loss(average):

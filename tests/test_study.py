@@ -1,4 +1,4 @@
-"""A study keeps what has finished, runs what has not, and says what failed: on this machine, on Dask, on MPI."""
+"""A study keeps finished runs, does the others, and reports failures: on this machine, on Dask and on MPI."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def noted(folder, xs, **options):
 
 
 def until(true, seconds=30):
-    """Wait for something that happens soon; fail if it has not happened after many times as long."""
+    """Wait for something that happens soon.  Fail if it has not happened after a much longer time."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
@@ -46,9 +46,9 @@ def is_alive(pid):
 
 @contextmanager
 def command(*arguments):
-    """A process that is killed at the end, with whatever it left behind in its group.
+    """A process that is killed at the end, with all processes in its group.
 
-    It heeds SIGINT also where these tests were started to ignore it, in the background or by nohup: Python then would.
+    It does not ignore SIGINT, even if these tests were started in the background or by nohup, which ignore it.
     """
     heeding = ("-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
                "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])")
@@ -77,7 +77,7 @@ def test_every_run_is_called_with_its_settings_and_its_result_is_kept(tmp_path):
 
 
 def test_every_run_has_a_default_generator_of_its_own(tmp_path):
-    """Whichever worker it runs on, and again when it is run again."""
+    """The numbers do not depend on the worker, and a repeated run draws them again."""
     runs = {f"run {i}": {"count": 3} for i in range(4)}
     found = [study.run(study_runs.drawn, runs, tmp_path / str(jobs), jobs=jobs).results for jobs in (2, 1)]
     assert len({tuple(draws) for draws in found[0].values()}) == 4
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_costs_no_result(jobs, tmp_path):
     results, failures = study.run(study_runs.dies, runs, tmp_path, jobs=jobs)
     assert results == {"run 0": 0, "run 2": 4, "run 3": 9}
     assert list(failures) == ["run 1"]
-    assert "died again when this run was alone" in failures["run 1"]
+    assert "died twice, the second time when no other run was active" in failures["run 1"]
     begun = {x: len(pids) for x, pids in study_runs.begun(calls).items()}
     assert begun == {0: 1, 1: 2, 2: 2, 3: 1} if jobs == 1 else max(begun.values()) <= 2
 

@@ -1,4 +1,4 @@
-"""What may be odd around the package: where it is imported from, Numba, its cache, Python's options."""
+"""Unusual environments: where the package is imported from, Numba, its cache, and Python's options."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Probabilities near 0 and 1, in both dtypes: of samples, and of what rules make of them."""
+"""Probabilities near 0 and 1, in both dtypes: samples, and the estimates of rules."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Tensor: making one, its operators, and what it refuses to be."""
+"""Tensor: its constructor, its operators and its errors."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""Where one bit's rules take it: down with the exact gradient, to the wrong end, or nowhere."""
+"""Training one bit with each rule: it follows the exact gradient, converges to the wrong end, or does not converge."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_straight_through_converges_to_the_wrong_end(name, exact):
 
 
 def test_reinforce_wanders(exact):
-    """Its noise is some hundred times the gradient, so runs part from each other."""
+    """Its noise is some hundred times the gradient, so different runs end at different values."""
     curve = learn("Reinforce")
     assert np.ptp(curve[-1]) > 0.1
     assert demo.verdict(curve, exact, T) == "neither"

@@ -1,7 +1,7 @@
-"""Work and memory follow the density of open gates through a whole network, forward and backward.
+"""Work and memory of a whole network are proportional to the density of open gates, forward and backward.
 
-Gates are constants here, or come from a rule that does not look at closed gates; a rule that does
-needs the gradient of closed units, which is dense.
+Gates are constants here, or come from a rule that does not use the gradients of closed gates.  A rule
+that uses them needs the gradients of all closed units, which are dense.
 """
 
 import threading
@@ -19,7 +19,7 @@ DENSITIES = 1 / 32, 1 / 16, 1 / 8
 
 
 class OpenOnly(mg.Estimator):
-    """A straight-through rule that does not look at closed gates."""
+    """A straight-through rule that does not use the gradients of closed gates."""
     needs = {"grad"}
     needs_closed_gates = False
 
@@ -143,7 +143,7 @@ def test_a_step_gives_the_same_bits_on_one_thread_and_on_two(monkeypatch):
 
 
 def test_counts_may_be_nested_and_threads_count_apart():
-    """Counters are told from each other though they be equal, and each counts what is done while it is open."""
+    """Each counter counts the work inside its own block, even if another counter has the same numbers."""
     def made():
         return philox_uniforms(0, 0, 0, 0, (4, 8)).nbytes
 

@@ -1,6 +1,6 @@
-"""Run against an installed wheel, from an empty folder: everything is there and can be used.
+"""Test an installed wheel from an empty folder: everything is there and can be used.
 
-Not a test of pytest's: pytest would find the checkout beside it. `.ci/run` calls it.
+This is not a test of pytest, because pytest would import the checkout. `.ci/run` calls it.
 """
 
 import importlib

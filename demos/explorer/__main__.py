@@ -1,4 +1,4 @@
-"""Which gradient estimators are biased, how large is their variance, and what do they cost?  A page to try it out.
+"""Which gradient estimators are biased, how large is their variance, and how much time do they take?  A web page.
 
     python -m demos.explorer                under a minute
     python -m demos.explorer --quick        a coarse version, in ten seconds

@@ -1,6 +1,6 @@
 """Reports: the interface of every part of the experiment, and how its section is written into a Markdown file.
 
-A part is a module with these names.  The command uses nothing else of it:
+A part is a module with the following names.  The command uses only these:
 
     runs(given)                        the runs of its study: a dict from name to settings (JSON values)
     run(*, data, folder, **settings)   executes one run, in another process, and returns its result (JSON values)

@@ -83,7 +83,7 @@ class OrdinaryNetwork(mg.nn.Module):
 
 ROWS = METHODS | {
     "sts-code": METHODS["sts"]._replace(gates=SmoothGatesOfTheCode),
-    # The variant that had a larger error in the paper.
+    # The paper reports a larger error for this variant.
     "straight-through-slope": METHODS["straight-through"]._replace(
         gates=lambda: BinaryGates(mg.estimators.StraightThroughSlope())),
     # The untrained gater of SBN.  The difference to SBN shows what REINFORCE contributes.

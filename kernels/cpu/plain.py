@@ -116,7 +116,7 @@ def dw(start, stop, panel, block_indptr, examples, positions, values, x, out, ke
 
 @kernel
 def sdd_both(start, stop, block_indptr, examples, positions, x_indptr, x_indices, x, weight, values):
-    """Like sdd, for a packed x: only the open blocks of x take part."""
+    """Like sdd, for a packed x: the sums only have terms for the open blocks of x."""
     block, x_block = values.shape[1], x.shape[1]
     for j in range(start, stop):
         for e in range(block_indptr[j], block_indptr[j + 1]):

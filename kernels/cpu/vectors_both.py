@@ -1,6 +1,6 @@
 """Tiles for layers that are gated on both sides: their input is packed too.
 
-Only the columns of the weight that belong to open input blocks take part. In each row they are short
+Only the columns of the weight that belong to open input blocks are used. In each row they are short
 runs of `x_block` numbers. Two examples rarely have the same runs. So a tile belongs to one example, and
 is `count` runs wide. `indices` is the address of the list of the example's open input blocks. `x` is the
 address of their packed values, which follow one another in memory. Addresses, strides and masks are as

@@ -1,6 +1,6 @@
 """The products for a layer that is gated on both sides: x is packed, too.
 
-Only the columns of the weight that belong to open input blocks take part. Two examples rarely have the same open
+Only the columns of the weight that belong to open input blocks are used. Two examples rarely have the same open
 blocks. So a tile in registers would not help: each number of the weight is read for one product. But neighbouring
 threads should read neighbouring numbers in memory. So each thread of a block takes its own packed numbers of one
 example's x, next to those of its neighbour. (The kernel for dsd_both in `plain` does that already: there these

@@ -97,7 +97,7 @@ def dw_kernel(lists, examples, blocks, values, x, out, keep, rate):
 
 @kernel
 def sdd_both_kernel(lists, examples, blocks, x_lists, x_blocks, x, weight, values):
-    """Like sdd, for a packed x: only its open blocks take part."""
+    """Like sdd, for a packed x: the sums only have terms for its open blocks."""
     indptr = layout.heads(lists, examples, blocks)[0]
     indices, rows = layout.by_example(lists, examples, blocks)
     x_indptr = layout.heads(x_lists, examples, x_blocks)[0]

@@ -1,31 +1,33 @@
-"""Kernels and arrays of the device, on a GPU where there is one and else in Numba's CUDA simulator:
+"""Tests of kernels and arrays of the device, on a GPU if there is one, else in Numba's CUDA simulator:
 
     NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/cuda
 
-In any other run these tests are skipped, and say so. The simulator runs a kernel's Python, a thread of Python for
-each of the GPU's, so it shows wrong indices and wrong sums. What it does not show, and what covers that:
+Without a GPU and without the simulator, these tests are skipped. The simulator runs the Python code of a kernel, with
+one Python thread for each thread of the GPU. So it finds wrong indices and wrong sums. It cannot find everything. This
+table lists its limits, and how each one is covered:
 
 | the simulator                                      | covered by                                                  |
 | -------------------------------------------------- | ----------------------------------------------------------- |
 | compiles nothing: types, registers, spills         | tests/test_cuda_ptx.py, which compiles every kernel for     |
-|                                                    | GPUs that need not be there                                 |
-| lets some threads of a block skip a barrier        | every barrier stands where all threads of a block pass, in  |
-|                                                    | loops with the same trips for all: by review                |
-| gives two shared arrays made on one line the same  | one array to a line, or one in all: by review               |
+|                                                    | GPUs, without one                                           |
+| lets some threads of a block skip a barrier        | tests/test_cuda_source.py: all threads of a block reach     |
+|                                                    | every barrier, the same number of times                     |
+| gives two shared arrays made on one line the same  | tests/test_cuda_source.py: at most one array per line       |
 | memory                                             |                                                             |
-| gives threads that ask at once different arrays,   | repaired (`cuda.simulator`), and full of rubbish, as are    |
-| and arrays that are often full of zeros            | empty arrays of the stand-in for CuPy                       |
-| `kernel[grid, threads]` changes the kernel         | launches name grid and threads each time (`cuda.grid`)    |
-| exchanges the name `cuda` file by file, for all    | device functions that use it stand in their kernel's file:  |
-| threads at once                                    | by review                                                   |
-| runs blocks of a grid one after another, and has   | no kernel waits for another block; a number is written by   |
-| no caches                                          | one thread; tests vary threads and grids                    |
-| knows negative indices, and integers and floats of | the tests of PTX (no f64 in single precision); indices are  |
-| Python's width                                     | not negative: by review                                     |
-| copies nothing, waits for nothing, has no streams  | transfers are counted: a warm step has none but the loss's; |
-|                                                    | all launches go to the default stream, as CuPy's do         |
-| multiplies and adds apart                          | PTX: nothing is fused where bits must be the CPU's          |
-| says nothing of speed                              | demos/benchmarks on a GPU                                   |
+| may give threads of a block different shared       | repaired (`cuda.simulator`); new shared arrays, and empty   |
+| arrays, which are often full of zeros              | arrays of the simulated CuPy, are full of NaN               |
+| `kernel[grid, threads]` changes the kernel         | each launch sets grid and threads again (`cuda.grid`)       |
+| replaces the name `cuda` in one file at a time,    | by review: device functions that use `cuda` are in the file |
+| for all threads                                    | of their kernel                                             |
+| runs the blocks of a grid one after another, and   | no kernel waits for another block; one thread writes each   |
+| has no caches                                      | number; tests use different threads and grids               |
+| allows negative indices, and has the integers and  | the tests of PTX (no f64 in single precision); by review:   |
+| floats of Python                                   | indices are not negative                                    |
+| copies nothing, does not wait, has no streams      | transfers are counted: a warm step has only that of the     |
+|                                                    | loss; all launches use the default stream, as CuPy does     |
+| does not fuse products with sums                   | the tests of PTX: nothing is fused if bits must be equal to |
+|                                                    | those of the CPU                                            |
+| does not show the speed                            | demos/benchmarks on a GPU                                   |
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What the products on the device have to compute, in whichever module they are."""
+"""Checks of the products on the device.  They are used for several modules."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What OpenBlocks on the device tell the host, and when they wait for the device."""
+"""OpenBlocks on the device: the numbers that the host can read, and when it waits for the device."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Demos with --device cuda, at sizes that the simulator can do: the numbers of the CPU."""
+"""Demos with --device cuda give the numbers of the CPU.  Their sizes are small enough for the simulator."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ def small(method):
 
 
 class Bar:
-    """In place of a progress bar."""
+    """A replacement for the progress bar."""
 
     def update(self):
         pass

@@ -1,7 +1,7 @@
-"""The products on the device, each of their kernels against the specification, over random shapes.
+"""Every kernel of the products on the device gives the results of the specification, for random shapes.
 
-`test_cuda_layers` tests whole layers. Here tiles, windows, tails, vectors and slices are at issue, so the kernels are
-called as `driver` calls them, and every kernel there is must have been run by the end.
+`test_cuda_layers` tests whole layers. This file tests tiles, windows, tails, vectors and slices. So it calls the
+kernels as `driver` calls them, and at the end it checks that every kernel has run.
 """
 
 import numpy as np
@@ -61,7 +61,7 @@ def test_one_block_of_threads_does_all_the_work(monkeypatch, shape):
 @pytest.mark.parametrize("shape", [(9, 5, 1, 8), (12, 3, 8, 12)])
 @pytest.mark.parametrize("off", [1, 2])
 def test_arrays_that_begin_between_vectors(shape, off):
-    """Contiguous, rows of whole vectors, and yet not where vectors may be loaded."""
+    """The array is contiguous and its rows are whole vectors, but it does not start at an address for vector loads."""
     gates, x, weight, g = problem(*shape, 0.5, "float32")
     block = shape[2]
     blocks = kernels.open_blocks(to_device(gates))
@@ -89,7 +89,7 @@ def test_arrays_that_begin_between_vectors(shape, off):
 
 @pytest.mark.parametrize("block", [1, 8])
 def test_a_step_leaves_closed_blocks_alone(block):
-    """Not even NaN is touched where no example opened the block."""
+    """If no example opened a block, its numbers do not change, not even NaN."""
     gates, x, weight, g = problem(9, 4, block, 8, 1, "float32")
     gates[:, 2] = 0
     weight[2 * block:3 * block] = np.nan
@@ -102,7 +102,7 @@ def test_a_step_leaves_closed_blocks_alone(block):
 
 @pytest.mark.parametrize("block", [1, 8])
 def test_what_is_closed_is_not_read(block):
-    """A closed block costs nothing: its weights, and examples that open nothing, may be NaN."""
+    """The weights of a closed block are not read, so they may be NaN. So may an example that opens no block."""
     gates, x, weight, g = problem(9, 4, block, 8, 0.6, "float32")
     gates[:, 1], gates[4] = 0, 0
     dx, dw = specification.gated_linear_dx(g, weight, gates, block), specification.gated_linear_dw(g, x, gates, block)

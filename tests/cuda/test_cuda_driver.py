@@ -1,4 +1,4 @@
-"""What `layers` calls for arrays of the device: any strides, room for all blocks with zeros behind the open ones."""
+"""The functions that `layers` calls for device arrays: any strides, and zeros in the rows after the open blocks."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ G = np.arange(12.0).reshape(2, 6) * specification.per_unit(GATES, 2)
 
 
 def across(array):
-    """The same numbers on the device in every other column, so that rows have gaps."""
+    """The same numbers on the device, in every second column of an array, so that rows have gaps."""
     wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
     wide[..., ::2] = array
     return to_device(wide)[..., ::2]

@@ -1,4 +1,4 @@
-"""Tensors and primitives on the device: the values, gradients and complaints of the CPU."""
+"""Tensors and primitives on the device: the values, gradients and errors are those of the CPU."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ from tests.cases import cases
 
 @pytest.fixture(autouse=True)
 def nothing_waits():
-    """No condition of another test is looked at here, or the other way round."""
+    """No condition that waits for a transfer passes from one test to another."""
     waiting.clear()
     yield
     waiting.clear()
 
 
 def at(device, x):
-    """An input of a row of the table, where it is an array, as a leaf on a device."""
+    """An input of a row of the table.  An array becomes a leaf on a device."""
     if isinstance(x, np.ndarray):
         return mg.tensor(x, requires_grad=x.dtype.kind == "f", device=device)
     return [at(device, part) for part in x] if isinstance(x, list) and isinstance(x[0], np.ndarray) else x

@@ -1,4 +1,4 @@
-"""The small passes on the device, each against dense NumPy, for any number of threads, on gates that are no bits."""
+"""The short kernels on the device give dense NumPy's results, for any number of threads, on gates that are not bits."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ class Problem:
         self.lists = lists, 3, 4
 
     def packed(self, dense):
-        """The open blocks, then rows of 99, which no kernel may touch."""
+        """The open blocks, then rows of 99, which no kernel may change."""
         values = np.full((GATES.size, self.block), 99.0)
         values[:OPEN] = dense.reshape(3, 4, self.block)[GATES != 0]
         return values
@@ -61,7 +61,7 @@ def test_gate_products(threads):
 @pytest.mark.parametrize("block", [1, 3, 7])
 @pytest.mark.parametrize("threads", [1, 2, 4, 7])
 def test_sum_examples(threads, block):
-    """Fewer threads than units, and several threads to a unit; three of them leave one over when sums are paired."""
+    """Fewer threads than units, or several threads per unit. With three threads, one sum has no pair."""
     problem, out = Problem(block), to_device(np.full(4 * block, 7.0))
     launched(epilogue.sum_examples, threads, *problem.lists, to_device(problem.packed(problem.values)), out, -0.5)
     np.testing.assert_array_equal(to_host(out), 7 - 0.5 * problem.values.sum(axis=0))
@@ -69,7 +69,7 @@ def test_sum_examples(threads, block):
 
 @pytest.mark.parametrize("examples", [1, 3, 5, 6])
 def test_sums_of_lanes_are_added_in_pairs_whatever_their_number(examples):
-    """Of two units, so six threads are three lanes, and five threads are two."""
+    """There are two units, so six threads make three lanes, and five threads make two."""
     values = np.arange(2.0 * examples).reshape(examples, 2) ** 2
     lists = kernels.open_blocks(to_device(np.ones((examples, 1)))).lists
     for threads in (5, 6, 11):

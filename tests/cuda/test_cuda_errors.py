@@ -1,4 +1,4 @@
-"""Mistakes that kernels notice are raised at the next transfer."""
+"""Errors that kernels find are raised at the next transfer."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""Networks of gated layers in the graph: the device computes what the CPU does, touches the same blocks, and waits
-for nothing."""
+"""Networks of gated layers in the graph: the device gives the results of the CPU, computes the same blocks, and does
+not wait."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ B, D, G, K, C = 6, 5, 3, 2, 4
 
 
 class OpenOnly(mg.Estimator):
-    """A straight-through rule that does not look at closed gates."""
+    """A straight-through rule that does not use the gradients of closed gates."""
     needs = {"grad"}
     needs_closed_gates = False
 

@@ -1,4 +1,4 @@
-"""Launches: all work is done, on any number of threads."""
+"""Launches do all work, for any number of threads."""
 
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Under which decorators kernels are compiled: cached where a folder is writable, and able to call each other."""
+"""The decorators of kernels: compiled code is cached if a folder is writable, and kernels can call each other."""
 
 import numpy as np
 import pytest

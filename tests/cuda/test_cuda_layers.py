@@ -1,4 +1,4 @@
-"""Gated layers on the device: the same checks as on the CPU, and what only a device has."""
+"""Gated layers on the device: the same checks as on the CPU, and checks that only concern a device."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ if not simulated():
 
 
 def cases(shapes):
-    """The shapes with their kinds of gates, in single and double precision in turn."""
+    """The shapes with their kinds of gates, alternately in single and double precision."""
     pairs = [(shape, kind) for shape, kinds in shapes.items() for kind in kinds]
     return [pytest.param(*pair, DTYPES[n % 2], id=f"{pair[0]}-{pair[1]}-{DTYPES[n % 2].__name__}")
             for n, pair in enumerate(pairs)]
@@ -34,7 +34,7 @@ def cases(shapes):
 
 @pytest.fixture(params=["dispatch", "plain"])
 def products(request, monkeypatch):
-    """Once with the products that are used, once with those that can be read."""
+    """Run a test twice: with the fast products, and with the simple ones."""
     if request.param == "plain":
         monkeypatch.setattr(driver, "dispatch", plain)
 
@@ -61,7 +61,7 @@ def test_gated_on_both_sides(shape, kind, dtype):
 @pytest.mark.parametrize("threads", [1, 2, 16])
 @pytest.mark.parametrize("block", [1, 3, 5, 20])
 def test_sums_over_examples_by_any_team(monkeypatch, block, threads):
-    """Threads that share a unit's examples, or units that share a thread: odd numbers of both among them."""
+    """Several threads per unit, or several units per thread. Some of these numbers are odd."""
     monkeypatch.setattr(driver, "THREADS", threads)
     rng = np.random.default_rng(4)
     gates, g = make_gates("half", (13, 2), np.float64, rng), rng.standard_normal((13, 2 * block))
@@ -138,7 +138,7 @@ def test_a_step_makes_no_transfer_and_touches_what_it_does_on_the_cpu(monkeypatc
 
 
 def test_zeros_stay_behind_the_open_blocks():
-    """So that sums over all values, and tests for NaN, are those over the open ones."""
+    """So a sum over all values, or a test for NaN, gives the same as over the open blocks."""
     rng = np.random.default_rng(7)
     gates = to_device(make_gates("sparse", (6, 5), np.float64, rng))
     x, weight, bias = (to_device(rng.standard_normal(shape)) for shape in ((6, 4), (10, 4), 10))

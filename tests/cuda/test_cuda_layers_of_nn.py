@@ -1,4 +1,4 @@
-"""Packed reductions and rows, the layers of nn, the optimisers and Jacobians on the device: what the CPU gives."""
+"""On the device, packed reductions and rows, layers of nn, optimisers and Jacobians give the results of the CPU."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ GATES = np.array([[1.0, 1, 1], [0, 0, 0], [1, 0, 1], [0.5, 2, 1], [0, 1, 0]])
 
 
 def on_both(compute):
-    """What ``compute`` gives on each device, a list of Tensors or arrays, compared."""
+    """Compare the results of ``compute`` on both devices, lists of Tensors or arrays."""
     here, there = ([devices.put(getattr(x, "value", x), "cpu") for x in compute(device)] for device in devices.NAMES)
     for a, b in zip(here, there, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-12)

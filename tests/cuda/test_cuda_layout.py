@@ -1,4 +1,4 @@
-"""Where bits and lists lie in their buffers."""
+"""The positions of bits and lists in their buffers."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_bits_tell_whether_and_where_an_entry_is():
 
 @pytest.mark.parametrize("word", [0, 1, 0b1011, 0x80000001, 0xFFFFFFFF])
 def test_ones_and_ones_below(word):
-    """Their source as Python; the simulator and GPUs run the same source in every kernel."""
+    """This runs their source in Python. The simulator and GPUs run the same source in every kernel."""
     assert layout.ones.py_func(np.uint32(word)) == word.bit_count()
     for bit in (0, 1, 3, 31):
         assert layout.ones_below.py_func(np.uint32(word), bit) == (word & ((1 << bit) - 1)).bit_count()

@@ -1,4 +1,4 @@
-"""Lists of open blocks made on the device, for any number of threads, and what they tell the host when."""
+"""Lists of open blocks that the device makes, for any number of threads, and when the host reads them."""
 
 import numpy as np
 import pytest

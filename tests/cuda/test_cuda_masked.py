@@ -18,6 +18,6 @@ def test_windows():
 @pytest.mark.parametrize("slices", [2, 3, 7])
 @pytest.mark.parametrize("shape", [(9, 35, 1, 8), (5, 6, 8, 5), (2, 1, 40, 4)])
 def test_slices_of_a_tile(monkeypatch, shape, slices):
-    """More blocks of threads to a tile than it has windows, too."""
+    """One case has more blocks of threads per tile than windows."""
     monkeypatch.setattr(dispatch, "slices_for", lambda tiles, windows: slices)
     check_products(dispatch, shape, 0.4, "float64")

@@ -1,4 +1,4 @@
-"""Normal and logistic numbers on the device: those of the CPU, bit for bit."""
+"""Normal and logistic numbers on the device are those of the CPU, bit for bit."""
 
 import numpy as np
 import pytest

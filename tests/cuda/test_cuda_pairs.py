@@ -1,4 +1,4 @@
-"""The product for narrow blocks and few examples, on tiles of every kind: rounds, teams, lanes and rests."""
+"""The product for narrow blocks and few examples: several rounds, teams and lanes, and tiles that are not full."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.cuda.product_checks import packed
 
 
 def check(tile, shape, density, dtype="float32", blocks_of_threads=2):
-    """Whole numbers, so that every order of the sum gives the same; rows behind the open ones stay as they are."""
+    """Numbers are integers, so every order of the sum gives the same. Rows after the open blocks must not change."""
     examples, count, block, width = shape
     units, depth, teams, lanes, each = tile
     rng = np.random.default_rng(sum(shape))

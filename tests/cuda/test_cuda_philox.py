@@ -1,4 +1,4 @@
-"""Random bits on the device: those of the CPU, bit for bit; gates and their lists likewise."""
+"""Random bits, gates and their lists on the device are those of the CPU, bit for bit."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The products that can be read; with packed inputs, `test_cuda_layers` tests them."""
+"""The simple products. Those with packed inputs are tested in `test_cuda_layers`."""
 
 import pytest
 

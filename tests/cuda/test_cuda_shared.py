@@ -1,4 +1,4 @@
-"""The tile of textbooks."""
+"""The products with the tile in shared memory that textbooks explain."""
 
 import pytest
 

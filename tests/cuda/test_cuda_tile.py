@@ -1,4 +1,4 @@
-"""The products with tiles of results in registers: several tiles to a block, and tiles that are not full."""
+"""The products with tiles of results in registers: several tiles per block, and tiles that are not full."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.cuda.product_checks import packed
 
 
 def problem(shape, density, dtype):
-    """Whole numbers, so that every order of a sum gives the same."""
+    """Arrays of integers, so that every order of a sum gives the same."""
     examples, count, block, width = shape
     rng = np.random.default_rng(sum(shape))
     gates = (rng.random((examples, count)) < density).astype(dtype)
@@ -48,7 +48,7 @@ def test_sdd_in_double_precision_by_one_block_of_threads():
 
 
 def check_dw(sizes, shape, keep, rate, density=0.6, dtype="float32", blocks_of_threads=2):
-    """A block that no example opened is set to 0; but with `keep` it is left alone, not even NaN is touched."""
+    """A block that no example opened is set to 0. With `keep` it must not change, not even NaN."""
     units, columns, depth, r = sizes
     gates, _, x, weight, g = problem(shape, density, dtype)
     block = shape[2]

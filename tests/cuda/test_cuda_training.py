@@ -1,4 +1,4 @@
-"""Rules, networks, optimisers and checkpoints on the device: what they do on the CPU, without waiting."""
+"""Rules, networks, optimisers and checkpoints work on the device as on the CPU, and training does not wait."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ LOGITS, WEIGHT, X, CONTEXT = (rng.normal(size=shape) for shape in ((3, 4), (4, 2
 
 
 def trained_correction():
-    """With a memory as it comes out of a checkpoint."""
+    """A rule whose memory comes from a checkpoint."""
     rule = mg.estimators.LearnedCorrection()
     rule.state = {"alpha": np.ones(4), "weight": np.full((3, 4), 0.1), "biased_scale": np.ones(4),
                   "input_scale": np.ones(3)}
@@ -31,7 +31,7 @@ def trained_correction():
 
 @pytest.fixture(autouse=True)
 def nothing_waits():
-    """No condition of another test is looked at here, or the other way round."""
+    """No condition that waits for a transfer passes from one test to another."""
     waiting.clear()
     yield
     settle()
@@ -120,7 +120,7 @@ OPTIMISERS = {
 
 
 class Run:
-    """A conditional network on a device, with all that its training remembers."""
+    """A conditional network on a device, with the whole state of its training."""
 
     def __init__(self, device, optimiser="sgd", dtype=np.float32):
         self.rng = mg.Generator(5)
@@ -133,7 +133,7 @@ class Run:
         self.batches = mg.data.minibatches(12, 4, seed=0, epoch=0, device=device)
 
     def step(self, number):
-        """Loss and gates of one step, as they are, and how often it waited for the device."""
+        """Loss and gates of one step, on their device, and how often the step waited for the device."""
         with count_work() as work:
             x, labels = self.images[self.batches[number]], self.labels[self.batches[number]]
             logits = self.network.logits(x)

@@ -1,4 +1,4 @@
-"""Arrays as views for launches: converted once, and forgotten with their arrays."""
+"""Views of arrays for launches: made once, and deleted when their arrays are freed."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""The benchmark on a GPU runs, in the simulator without times, and says what it did not measure."""
+"""The benchmark for a GPU runs. In the simulator it measures no times, and reports what it did not measure."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Rules that evaluate a mirrored sample, and rules without noise beside them: exact means and variances."""
+"""Rules that evaluate a mirrored sample, compared with rules without noise: exact means and variances."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_antithetic_rules_on_the_toy_problem(t, logit, arm, disarm):
 
 
 def moments_of_shared_logit(rule, logit, monkeypatch):
-    """Mean and variance of the estimate for one logit that serves three bits."""
+    """Mean and variance of the estimate for one logit that three bits share."""
     u, probability = grid([cells(sigmoid(logit), 1 - sigmoid(logit))] * 3)
     draws = [(i + 0.5) / 3 for i in range(3)] if isinstance(rule, BitFlip) else [0.5]
     found = []

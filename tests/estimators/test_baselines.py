@@ -1,4 +1,4 @@
-"""What is subtracted from the cost: of past passes only, by its formula, and one of somebody else's."""
+"""Baselines: they only use past passes, they follow their formulas, and users can write their own."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from minigrad.estimators.score_function import Reinforce
 
 
 class Features:
-    """A baseline of somebody else's: linear in the context."""
+    """A baseline that a user has written: linear in the context."""
 
     def start(self):
         return {"weight": np.zeros((2, 1))}
@@ -44,7 +44,7 @@ def test_a_baseline_can_be_learned_from_context():
 
 @pytest.mark.parametrize("baseline", ["mean", "optimal"])
 def test_the_baseline_is_that_of_past_passes_only(baseline):
-    """So in the first pass it is 0, and the current sample is never part of it."""
+    """In the first pass the baseline is 0, and it never contains the current sample."""
     rule, plain, u = Reinforce(baseline), Reinforce(), every_sample_equally_often()
     close(estimates(rule, QUARTERS, mixed_cost, u), estimates(plain, QUARTERS, mixed_cost, u), **EXACT)
     rng = np.random.default_rng(1)

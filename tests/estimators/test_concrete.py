@@ -1,4 +1,4 @@
-"""Rules with relaxed noise, against quadrature over the uniforms."""
+"""Rules with relaxed noise, compared with quadrature over the uniforms."""
 
 from itertools import pairwise
 
@@ -40,7 +40,7 @@ def test_concrete_rules_against_quadrature(logit, temperature):
 
 
 def rao(temperature, u, samples=20000):
-    """Gumbel-Rao with evenly spread noise in place of random draws."""
+    """Gumbel-Rao with evenly spaced noise instead of random draws."""
     v = ((np.arange(samples) + 0.5) / samples)[None, :, None]
     return estimates(GumbelRao(temperature, samples), LOGITS, coupled, u, [v])
 

@@ -1,4 +1,4 @@
-"""Rules that subtract a control variate, by their definitions; and wrong ones, which are biased."""
+"""Rules that subtract a control variate follow their definitions; wrong versions are biased."""
 
 from itertools import product
 
@@ -29,7 +29,7 @@ from minigrad.estimators.score_function import Reinforce
 
 
 def test_muprop():
-    """Unbiased, and by definition: the score of what the line through the means leaves, and its slope."""
+    """MuProp is unbiased, and is what it should be: score · (cost − linear part at the means), plus the slope."""
     mean, variance = enumerated(MuProp(), LOGITS, coupled)
     close(mean, truth(LOGITS, coupled), **EXACT)
     x = mg.tensor(P, requires_grad=True)
@@ -108,7 +108,7 @@ def test_rebar_on_three_units():
 
 
 class RebarOfTheWrongBranch(Rebar):
-    """What is left of the noise is taken as if the sample had been the other one."""
+    """The rest of the noise is computed as if the sample had been the other one."""
 
     def backward(self, node):
         b, u = node.value, node.noise
@@ -126,7 +126,7 @@ def test_rebar_of_the_wrong_branch_is_rejected():
 @pytest.mark.parametrize(("rule", "draws", "nodes"), [
     (lambda scale: Rebar(0.5, scale), 0, 10), (lambda scale: DoubleControlVariate(2, scale), 1, 1)])
 def test_the_scale_learned_is_the_one_of_least_variance(rule, draws, nodes):
-    """A batch in which every outcome is as frequent as it is probable, here: all p are 1/2."""
+    """In this batch every outcome has the frequency of its probability, because all p are 1/2."""
     logits = np.zeros(2)
 
     def cost(b):
@@ -149,7 +149,7 @@ def test_the_scale_learned_is_the_one_of_least_variance(rule, draws, nodes):
 
 
 def test_rebar_descends_the_variance_over_its_temperature():
-    """The second moment over 20,000 rows, of the very same noise, before and after learning τ."""
+    """The second moment over 20,000 rows with the same noise, before and after τ is learned."""
     def second_moment(rule):
         logits = mg.tensor(np.full((20_000, 1), 0.5), requires_grad=True)
         bits = mg.bernoulli(logits, rule, rng=mg.Generator(3))

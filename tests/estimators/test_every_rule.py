@@ -1,4 +1,4 @@
-"""What holds for every rule: it can be made, it keeps its claim, its memory comes back, and its dtype stays."""
+"""Properties of every rule: defaults work, its claim holds, its memory can be saved, and dtypes do not change."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_a_rule_that_claims_to_be_unbiased_is_and_the_others_are_not(rule, monke
 
 @pytest.mark.parametrize("name", mg.estimators.__all__)
 def test_huge_costs_only_scale_the_estimate(name):
-    """A power of two costs no digits, so estimates are the same to the last one, in float32 as well."""
+    """The factor is a power of two, which changes no rounding.  So all digits are equal, also in float32."""
     found = []
     for factor in (1.0, 2.0**30):
         a = mg.tensor(np.tile(LOGITS, (8, 1)), requires_grad=True, dtype="float32")

@@ -34,7 +34,7 @@ def two_layers(a, rules, rngs=(None, None), example=slice(None)):
 
 
 def below_values(rule, p, u):
-    """The values at which the rule evaluates what is below, for each row: there the second layer jumps."""
+    """For each row, the values at which the rule evaluates the graph below.  There the second layer changes."""
     if isinstance(rule, Rebar):
         return [ramp(np.log(p / (1 - p)), u, rule.temperature)[0]]
     return [np.broadcast_to(p, u.shape)]
@@ -77,7 +77,7 @@ def flips():
 
 
 def trained(rule, draws=0):
-    """The rule after a few updates, its memory no longer that of the start."""
+    """The rule after a few updates, with a memory that is not the initial one."""
     rng = np.random.default_rng(5)
     for _ in range(4):
         a = mg.tensor(X @ W, requires_grad=True)
@@ -93,7 +93,7 @@ def trained(rule, draws=0):
     (DoubleControlVariate(), 1, StraightThrough()), (Rodeo(rate=0.1), 1, StraightThrough()),
 ])
 def test_two_layers(rule, draws, below):
-    """Right whatever the gradients below: of MuProp and the double control variate too."""
+    """The estimates are right for any gradients below, also for MuProp and the double control variate."""
     if rule.state is not None:
         rule = trained(rule, draws)
     close(mean_above(rule, below, draws), exact_above(), **EXACT)

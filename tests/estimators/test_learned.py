@@ -11,7 +11,7 @@ from minigrad.estimators.score_function import Reinforce
 
 @pytest.mark.slow
 def test_a_learned_correction_starts_as_straight_through_and_ends_with_the_true_mean():
-    """With a constant among its inputs, a least-squares fit has the mean of what it was fitted to."""
+    """If a constant is among its inputs, a least-squares fit has the same mean as the data."""
     rule, u = LearnedCorrection(rate=1.0), every_sample_equally_often()
     start = estimates(rule, QUARTERS, mixed_cost, u)
     close(start, estimates(mg.estimators.StraightThroughSlope(), QUARTERS, mixed_cost, u), **EXACT)
@@ -30,7 +30,7 @@ def test_a_learned_correction_starts_as_straight_through_and_ends_with_the_true_
 
 @pytest.mark.slow
 def test_a_learned_correction_can_tell_contexts_apart():
-    """Two kinds of row whose costs are opposite: without context the correction would be the same."""
+    """There are two kinds of rows with opposite costs.  Without context, both would get the same correction."""
     u = np.tile(every_sample_equally_often(), (2, 1))
     kind = np.repeat([1.0, -1.0], len(u) // 2)
     rule = LearnedCorrection(rate=1.0)

@@ -43,7 +43,7 @@ def test_multi_sample_rules_on_the_toy_problem(t, p, loo2, loo4, arms2):
 
 
 def arms_of_two(logits, cost, total=False):
-    """With two samples the Dirichlet's other coordinate is what the first leaves: nothing else is drawn."""
+    """With two samples, the second Dirichlet coordinate is 1 minus the first, so nothing else is drawn."""
     u, probability = grid([cells(sigmoid(x), mirrored(x)) for x in logits])
     found = estimates(ARMS(2), logits, cost, u, [0.5])
     return moments_of(found.sum(axis=1, keepdims=True) if total else found, probability)
@@ -116,10 +116,10 @@ def test_the_dirichlet_copula_leaves_each_sample_its_own_law(p, samples):
 
 @pytest.mark.parametrize("p", [0.1, 0.45, 0.73])
 def test_arms_of_three_has_the_law_that_its_definition_says(p):
-    """One number s shares what the first coordinate leaves between the other two.
+    """The rest after the first coordinate is divided between the other two by one number s.
 
-    The second sample is rare where s > s*, the third where 1 − s > s*, with s* = (1 − √r)/√w, which
-    is all that the node's own uniform w decides besides its sample.
+    The second sample is rare if s > s*, the third if 1 − s > s*, with s* = (1 − √r)/√w.  Here w is the node's own
+    uniform, which also determines the node's sample.
     """
     costs, logit, r = np.array([0.3, 1.7]), np.log(p / (1 - p)), min(p, 1 - p)
     u, s, probability = [], [], []
@@ -140,7 +140,7 @@ def test_arms_of_three_has_the_law_that_its_definition_says(p):
 
 
 def test_samples_that_avoid_each_other_need_the_factor():
-    """Leave-one-out on antithetic samples: the mean grows by the share of pairs that differ."""
+    """Leave-one-out on antithetic samples: the mean is too large by the fraction of pairs that differ."""
     class Antithetic(LeaveOneOut):
         def backward(self, node):
             other = self.sample(node.logits, 1 - node.noise)

@@ -1,4 +1,4 @@
-"""Learned baselines: they must not have seen the sample, and they learn to predict the cost."""
+"""Learned baselines: they must not depend on the sample, and they learn to predict the cost."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ class BaselineThatSawTheSample(LearnedBaseline):
 
 @pytest.mark.parametrize(("baseline", "biased"), [(LearnedBaseline, False), (BaselineThatSawTheSample, True)])
 def test_a_learned_baseline_must_not_have_seen_the_sample(baseline, biased):
-    """Passes over a single row, for every sample that it may show."""
+    """The batch has a single row.  All samples of this row are tried."""
     rule, (u, probability) = Reinforce(baseline(hidden=3, rate=0.1)), grid([cells(x) for x in P])
     for _ in range(3):
         estimates(rule, LOGITS, coupled, u)
@@ -28,7 +28,7 @@ def test_a_learned_baseline_must_not_have_seen_the_sample(baseline, biased):
 
 
 def test_nvil_learns_to_predict_the_cost_from_the_context():
-    """Two kinds of row with costs of their own: the baseline of each tends to its mean."""
+    """There are two kinds of rows with different costs.  The baseline of each kind tends to its mean cost."""
     rule, u = Nvil(hidden=4, rate=0.02), np.tile(grid([cells(0.25, 0.5, 0.75)] * 3)[0], (2, 1))
     logits = np.log([0.25 / 0.75, 1.0, 3.0])
     kind = np.repeat([1.0, -1.0], len(u) // 2)

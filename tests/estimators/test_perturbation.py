@@ -8,7 +8,7 @@ from minigrad.estimators.perturbation import SPSA
 
 
 def test_spsa_uses_the_uniforms_of_the_sample_on_both_sides():
-    """Where no uniform lies between the moved probabilities nothing changes, and the estimate is 0."""
+    """If no uniform is between the two changed probabilities, no sample changes, and the estimate is 0."""
     u = np.random.default_rng(4).uniform(size=(400, 3))
     c = 0.05
     found = estimates(SPSA(c), QUARTERS, mixed_cost, u)

@@ -1,4 +1,4 @@
-"""The rule that flips one unit, drawn by its weight."""
+"""The rule that flips one unit, which it chooses with a probability proportional to its weight."""
 
 from itertools import product
 
@@ -10,7 +10,7 @@ from minigrad.estimators.pruned import PrunedFlip
 
 
 class FlipsWithoutTheirWeight(PrunedFlip):
-    """The difference that the flip makes, as if every unit were always flipped."""
+    """The change of the cost by the flip, as if every unit were always flipped."""
 
     def backward(self, node):
         weight = (node.probs * (1 - node.value)).sum(axis=1, keepdims=True)

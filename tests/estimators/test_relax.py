@@ -24,7 +24,7 @@ def test_relax_starts_as_reinforce_and_learns_a_control_variate():
 
 
 def test_the_network_of_relax_descends_the_variance():
-    """The gradient that it learns by is that of the mean square of the estimate, by differences."""
+    """It learns by the gradient of the mean square of the estimate.  Finite differences give the same gradient."""
     rule, u = Relax(hidden=3), np.random.default_rng(1).uniform(size=(20, 3))
     seen = {}
     learn = rule.network.learn

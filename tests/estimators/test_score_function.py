@@ -24,7 +24,7 @@ def test_reinforce_takes_its_baseline_in_many_forms():
 
 
 def test_reinforce_and_the_plain_correlation_by_their_formulas():
-    """What is not centred has p · E[cost] too much in the mean."""
+    """Without centring, the mean is too large by p · E[cost]."""
     exact, p = truth(LOGITS, coupled), sigmoid(LOGITS)
     u, probability = grid([cells(x) for x in p])
     b = (u < p).astype(float)

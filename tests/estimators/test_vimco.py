@@ -14,7 +14,7 @@ from minigrad.estimators.vimco import Vimco
 
 
 def bound(a, rule, rng=None, weight=1.3):
-    """Two examples of three samples each; a second term looks at the samples one by one."""
+    """Two examples with three samples each.  A second term of the loss uses single samples."""
     b = mg.bernoulli(a, rule, rng=rng)
     log_weights = (b * np.array([0.9, -1.4])).sum(axis=-1) + 0.5 * b[:, :, 0] * b[:, :, 1] * EXAMPLE
     return -weight * mg.expected(log_weights, over=1) + 0.5 * mg.expected((b.sum(axis=-1) - 0.3) ** 2)
@@ -23,7 +23,7 @@ EXAMPLE = np.array([[1.0], [-2.0]])
 
 
 class BaselineOfAll(Vimco):
-    """The mean replaces a log-weight that it was made of as well."""
+    """The mean that replaces a log-weight contains this log-weight."""
 
     def backward(self, node):
         (weight, log_weights), = node.inner

@@ -1,4 +1,4 @@
-"""What the products of gated layers have to do, wherever they run: one body for the CPU, the simulator and a GPU.
+"""Checks of the products of gated layers: the same code for the CPU, the simulator and a GPU.
 
 `put` brings a NumPy array to where the kernels are tested, `get` brings one back; for the CPU both do nothing.
 """

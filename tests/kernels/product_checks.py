@@ -1,4 +1,4 @@
-"""What the kernels of a module for the CPU (`plain` or `tile`) have to compute, called as `cpu.dispatch` calls them."""
+"""Checks of the kernels of a module for the CPU (`plain` or `tile`), called as `cpu.dispatch` calls them."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ SHAPES = [(1, 1, 1, 1), (7, 67, 3, 1), (13, 64, 4, 16), (31, 130, 5, 7)]      # 
 
 
 def check_products(module, shape, dtype):
-    """sdd, dsd and dw over all blocks, in ranges that are cut anywhere."""
+    """sdd, dsd and dw over all blocks, divided into arbitrary ranges."""
     examples, inputs, count, block = shape
     rng = np.random.default_rng(sum(shape))
     gates = (rng.random((examples, count)) < 0.5).astype(dtype)
@@ -39,7 +39,7 @@ def check_products(module, shape, dtype):
 
 
 def check_a_range_touches_its_blocks_alone(module):
-    """What threads rely on: two ranges write different numbers."""
+    """Threads need this: two ranges write different numbers."""
     gates, x, weight = np.ones((3, 4)), np.ones((3, 5)), np.ones((8, 5))
     blocks = kernels.open_blocks(gates)
     lists = blocks.block_indptr, blocks.examples, blocks.positions

@@ -1,4 +1,4 @@
-"""Adam's step in one pass: the numbers of the specification, bit for bit, in any order of memory."""
+"""Adam's step in one pass gives the numbers of the specification, bit for bit, for any memory order."""
 
 import numpy as np
 import pytest

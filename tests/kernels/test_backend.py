@@ -1,4 +1,4 @@
-"""Which kernels serve which array, and what is loaded when."""
+"""Which kernels are used for which arrays, and when modules are loaded."""
 
 import ast
 import os
@@ -37,7 +37,9 @@ def test_arrays_of_the_host_are_served_by_the_cpu():
 
 @pytest.mark.parametrize("other", ["cuda.driver", "cpu.uncompiled"])
 def test_all_backends_offer_the_same_functions(other):
-    """What `layers` and `gates` call; read from the source, for the CUDA modules need a toolkit or the simulator."""
+    """`layers` and `gates` call these functions. Their names are read from the source, because the CUDA modules need a
+    toolkit or the simulator.
+    """
     def names(module):
         tree = ast.parse((ROOT / "kernels" / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
         (listed,) = (ast.literal_eval(node.value) for node in tree.body

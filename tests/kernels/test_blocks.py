@@ -1,4 +1,4 @@
-"""Lists of open blocks, and packing by them."""
+"""Lists of open blocks, and packing with them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Numba's cache on disk, damaged or without room."""
+"""Numba's cache on disk, if it is damaged or the disk is full."""
 
 import numba
 import pytest

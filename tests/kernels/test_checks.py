@@ -1,4 +1,4 @@
-"""What arguments of layers are refused, and in which words."""
+"""Wrong arguments of layers, and their error messages."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What computes on the CPU, by what can be imported and what Numba was told."""
+"""What computes on the CPU.  It depends on the installed packages and on Numba's settings."""
 
 import os
 import subprocess

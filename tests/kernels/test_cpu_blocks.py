@@ -67,7 +67,7 @@ def test_a_block_that_no_example_opens_keeps_its_weight(monkeypatch):
 
 
 def test_results_where_all_blocks_are_open_are_not_shared(monkeypatch):
-    """What the user packs or unpacks is a copy, also where nothing has to be moved."""
+    """Packing and unpacking by a user returns a copy, even if nothing has to be moved."""
     gates, dense = np.ones((3, 2)), np.arange(12.0).reshape(3, 4)
     packed = kernels.Packed.gather(dense, kernels.open_blocks(gates), 2)
     assert not np.shares_memory(packed.values, dense)

@@ -1,4 +1,4 @@
-"""From which density on BLAS takes over."""
+"""The density above which BLAS is used."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How products are cut for threads, and which way they are computed."""
+"""How products are divided among threads, and the choice of the way to compute them."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def keep_thread_count():
 
 
 def everything(x, weight, gates, g, block):
-    """The results of every kernel that is cut for threads."""
+    """The results of every kernel that is divided among threads."""
     out = kernels.gated_linear(x, weight, None, gates, block)
     blocks = out.blocks
     stepped = weight.copy()

@@ -1,4 +1,4 @@
-"""What `layers` calls on the CPU: arrays of any strides and dtype of gates, made ready for the compiled passes."""
+"""The functions that `layers` calls on the CPU: they take arrays of any strides, and gates of any dtype."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_gates_have_to_be_finite(bad):
 
 
 def test_a_huge_gate_is_finite():
-    """Its square overflows, so the quick look is not enough."""
+    """Its square overflows, so the quick test is not enough."""
     assert driver.open_blocks(np.array([[1e200, 0.0]])).n_open == 1
 
 

@@ -1,4 +1,4 @@
-"""The functions of inner loops, compiled, beside NumPy in double or extended precision."""
+"""The compiled functions of inner loops, compared with NumPy in double or extended precision."""
 
 import numpy as np
 import pytest

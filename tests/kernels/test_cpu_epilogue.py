@@ -1,4 +1,4 @@
-"""The small passes over packed values, each against dense NumPy, on gates that are no bits."""
+"""The short loops over packed values give the results of dense NumPy, for gates that are not bits."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_gate_products(problem):
 
 
 def test_a_part_of_the_lists_is_a_part_of_the_work(problem):
-    """The first example alone: what lies behind it is not touched."""
+    """With the lists of the first example only, the numbers of the other examples do not change."""
     gates, blocks, values, _ = problem
     packed = blocks.gather(values, BLOCK)
     scaled, products, first = np.full_like(packed, 7), np.full_like(gates, 7), blocks.indptr[:2]

@@ -1,4 +1,4 @@
-"""Compiling: announced once, kept on disk, with NumPy's division."""
+"""Compilation: it is announced once, its result is kept on disk, and division follows NumPy."""
 
 import os
 import subprocess

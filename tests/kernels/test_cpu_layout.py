@@ -1,4 +1,4 @@
-"""Where the lists lie in their buffer."""
+"""The positions of the lists in their buffer."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from minigrad.kernels.cpu import layout, lists
     ([[np.inf, 0]], np.nan), ([[1, np.nan]], np.nan), ([[1e200, 0]], np.inf),
 ])
 def test_how_far_gates_are_from_binary(gates, deviation):
-    """Not finite where a gate is not; also where a gate is so large that its square is not, and is looked at again."""
+    """The deviation is not finite if a gate is not finite, or if its square overflows. Then it is tested again."""
     gates = np.array(gates, float)
     counts = np.full(gates.shape[1], -1, np.int32)
     n_open, found = lists.count_open(gates, counts)

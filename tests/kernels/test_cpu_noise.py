@@ -1,4 +1,4 @@
-"""Normal and logistic numbers compiled: the bits of NumPy."""
+"""Compiled normal and logistic numbers have the bits of those of NumPy."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_numpy_and_compiled_numbers_are_the_same_bits(name, dtype):
 
 @pytest.mark.parametrize("name", ["normal", "logistic"])
 def test_the_scalar_functions_too(name):
-    """Kernels for a GPU call them. At the ends of the words, in the middle, and where the formulas change."""
+    """Kernels for a GPU call them. The words are at both ends, in the middle, and where the formulas change."""
     edges = 2.0**32 * (0.5 + noise.CENTRE * np.array([-1, 1]))
     near = (np.round(place).astype(np.int64) + np.arange(-20, 21) for place in (2.0**31, *edges))
     words = np.concatenate([np.arange(20), 2**32 - 1 - np.arange(20), *near, 2 ** np.arange(32)])

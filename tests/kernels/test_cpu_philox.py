@@ -1,4 +1,4 @@
-"""Random bits compiled, many lanes at a time: those of NumPy, and of Philox counter by counter."""
+"""Compiled random bits, many lanes at a time, are those of NumPy, and those of Philox counter by counter."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ EDGE = philox_cpu.LANES
     (EDGE - 1, 3), (EDGE, 4), (EDGE + 1, 1), (EDGE // 2, 8), (EDGE // 2 + 1, 7),
 ], ids=str)
 def test_lanes_are_counters_of_plain_philox(samples, units, dtype):
-    """Lanes end inside a sample, at its end and behind the last one, with and without a group that is cut off."""
+    """Lanes end inside a sample, at its end, and after the last one, with and without an incomplete group."""
     seed, stream, draw, offset = 2**63 + 5, 3, 2**32 - 1, 2**32 - 100
     unit, sample = np.arange(units), offset + np.arange(samples)
     words = np.stack(philox.philox4x32((unit // 4, sample[:, None], draw, stream), (seed % 2**32, seed >> 32)))

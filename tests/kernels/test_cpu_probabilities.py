@@ -1,4 +1,4 @@
-"""The compiled passes of softmax and cross-entropy beside the formulas, in double precision."""
+"""The compiled loops of softmax and cross-entropy, compared with the formulas in double precision."""
 
 import numpy as np
 import pytest

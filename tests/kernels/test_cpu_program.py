@@ -67,7 +67,7 @@ def test_fill_where_and_reductions():
 
 
 def test_numbers_of_functions_are_those_of_the_names():
-    """A function that is added in the middle of a list would rename those behind it."""
+    """A function that is added in the middle of a list would change the numbers of those after it."""
     x, y = np.array([-1.5, 0, 0.5, 2]), np.array([0.5, 0, 0.5, -1])
     ones = {"relu": np.maximum(x, 0), "sign": np.sign(x), "square": x * x, "tanh": np.tanh(x), "logical_not": x == 0,
             "softplus": np.log1p(np.exp(x)), "negative": -x, "absolute": abs(x), "exp": np.exp(x)}

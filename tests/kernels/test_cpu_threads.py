@@ -1,4 +1,4 @@
-"""Kernels on several threads: what interrupts, changes of their number, forks and errors cannot do to them."""
+"""Kernels on several threads: interrupts, new numbers of threads, forks and errors do no harm."""
 
 import os
 import signal
@@ -185,7 +185,7 @@ def test_where_no_thread_can_be_started(monkeypatch):
 
 
 def test_an_offer_that_comes_late_starts_nothing():
-    """All workers are busy, so the caller does all tasks itself; the offers are met when it has long gone on."""
+    """All workers are busy, so the caller does all tasks itself. Workers see the offers after the call has ended."""
     kernels.set_num_threads(2)
     threads.run(lambda start, stop: None, [(0, 1), (1, 2)])
     free = threading.Event()

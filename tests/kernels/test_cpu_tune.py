@@ -1,4 +1,4 @@
-"""Measuring this machine, and the file that is read instead of the usual table."""
+"""Measuring this machine, and the file that replaces the default table."""
 
 import json
 
@@ -71,7 +71,7 @@ def test_measuring(monkeypatch):
 
 
 def test_both_ways_are_timed():
-    """Tiny times, to see that every product runs both ways and that the usual table is back afterwards."""
+    """Very short measurements: every product runs in both ways, and the default table is restored afterwards."""
     before = breakeven._table
     for product in tune.PRODUCTS:
         skipping, dense = tune._times(product, 0, 4, 0.3, 0, 1)

@@ -1,4 +1,4 @@
-"""The functions in NumPy against the compiled ones, one by one."""
+"""Each function in NumPy gives the results of the compiled function."""
 
 import numpy as np
 import pytest

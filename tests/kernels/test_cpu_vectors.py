@@ -1,4 +1,4 @@
-"""The vector tile on narrower vectors than this processor's."""
+"""The vector tile with narrower vectors than those of this processor."""
 
 import os
 import subprocess

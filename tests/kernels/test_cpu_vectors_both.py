@@ -1,7 +1,7 @@
-"""The three tiles for a packed input, one call each, against NumPy; and that they write nothing else.
+"""The three tiles for a packed input give the results of NumPy, and write nothing else.
 
-The numbers of an example's open input blocks ("runs") lie one after another.  Runs shorter and longer than a vector
-are tried, and so are all sizes that a tile has.
+The numbers of an example's open input blocks ("runs") follow one another in memory.  The tests have runs that are
+shorter and longer than a vector, and all sizes of a tile.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The stand-in for CuPy: what it refuses, and that it offers nothing which CuPy has not got."""
+"""The simulated CuPy: it raises CuPy's errors, and has no function that CuPy does not have."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What counts as an array, and where it is."""
+"""Which objects are arrays, and on which device they are."""
 
 import numpy as np
 import pytest

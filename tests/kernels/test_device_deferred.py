@@ -1,4 +1,4 @@
-"""Conditions that wait for the next transfer, with the stand-in for CuPy as the device."""
+"""Conditions that wait for the next transfer, with the simulated CuPy as the device."""
 
 import numpy as np
 import pytest

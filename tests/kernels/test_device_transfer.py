@@ -1,4 +1,4 @@
-"""Copies between host and device, with the stand-in for CuPy as the device."""
+"""Copies between host and device, with the simulated CuPy as the device."""
 
 import numpy as np
 import pytest

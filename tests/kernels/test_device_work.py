@@ -9,7 +9,7 @@ from minigrad.kernels.device import work
 
 
 def step_of_two_gated_layers(density):
-    """Forward and backward of two gated layers with elementwise functions; the work they took."""
+    """Forward and backward of two gated layers with elementwise functions.  Returns the counted work."""
     rng = np.random.default_rng(2)
     examples, inputs, count, block = 50, 16, 40, 16
     width = count * block

@@ -1,4 +1,4 @@
-"""Uniform numbers and gates: their arguments, and the comparison that makes gates of them."""
+"""Uniform numbers and gates: their arguments, and the comparison that turns numbers into gates."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every product of the gated layers against the NumPy specification."""
+"""Every product of the gated layers gives the results of the NumPy specification."""
 
 import numpy as np
 import pytest
@@ -33,8 +33,8 @@ SHAPES = [
 
 @pytest.fixture(autouse=True, params=["plain", "vector", "chosen", "uncompiled"])
 def tile(request, monkeypatch):
-    """Every test holds for the tile that can be read, for the fast one, for the path chosen by default, and for what
-    serves without Numba.
+    """Run every test with the simple kernels, with the fast ones, with the default choice, and with those without
+    Numba.
     """
     if request.param == "chosen":
         return

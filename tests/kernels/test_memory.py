@@ -1,4 +1,4 @@
-"""Kernels stay inside their arrays, on every side."""
+"""Kernels read and write only inside their arrays."""
 
 import ctypes
 import mmap
@@ -30,7 +30,7 @@ def test_plain_tile_under_bounds_checking(tmp_path):
 
 
 class Pages:
-    """Makes arrays between two pages that end the process when touched."""
+    """Makes arrays between two pages of memory.  An access to these pages ends the process."""
 
     def __init__(self, at_end):
         self.at_end = at_end

@@ -1,4 +1,4 @@
-"""Normal and logistic numbers in NumPy: quantiles of every word, and the moments that follow."""
+"""Normal and logistic numbers in NumPy: the quantile of every word, and the moments of these quantiles."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from minigrad.kernels import noise, philox, philox_logistics, philox_normals
 
 
 def words():
-    """Words of all sizes, those at the ends, in the middle, and where the formulas change."""
+    """Words of all sizes: at both ends, in the middle, and where the formulas change."""
     numbers = np.random.default_rng(0)
     near = np.arange(-300, 301)
     places = (0, 2**31, 2**32, *np.round(2.0**32 * (0.5 + noise.CENTRE * np.array([-1, 1]))).astype(int))

@@ -93,7 +93,7 @@ def test_reductions_and_rows_touch_open_blocks_and_make_no_dense_array():
 
 
 def peak(call):
-    """The most bytes that a call holds at a time."""
+    """The largest number of bytes that a call uses at one time."""
     call()
     tracemalloc.start()
     try:

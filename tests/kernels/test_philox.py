@@ -1,4 +1,4 @@
-"""Random bits against published vectors, in NumPy and compiled."""
+"""Random bits are equal to published test vectors, in NumPy and compiled."""
 
 import numpy as np
 import pytest

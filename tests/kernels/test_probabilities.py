@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy of arrays of any shape and strides, compiled; and which arrays are."""
+"""Compiled softmax and cross-entropy for any shape and strides, and which arrays use the compiled code."""
 
 import numpy as np
 import pytest

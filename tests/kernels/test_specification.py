@@ -1,4 +1,4 @@
-"""The specification against sums written out one by one."""
+"""The specification gives the results of sums that are written as explicit loops."""
 
 import numpy as np
 

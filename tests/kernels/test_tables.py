@@ -1,4 +1,4 @@
-"""Rows that are added to a table: the bits of np.add.at, whatever the shapes, dtypes and strides."""
+"""Rows that are added to a table give the bits of np.add.at, for all shapes, dtypes and strides."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ SIZES = [(7, 3), (4000, 5)]         # in NumPy, and compiled: numbers of indices
 
 
 def both(table, indices, rows):
-    """What tables makes of a table, and what np.add.at does."""
+    """A table after the addition by ``tables``, and after np.add.at."""
     ours, wanted = table.copy(), table.copy()
     tables.add_at(ours, indices, rows)
     np.add.at(wanted, indices, rows)

@@ -1,7 +1,7 @@
-"""The code of docs/test_your_estimator.md runs, and says what the guide shows.
+"""The code of docs/test_your_estimator.md runs, and prints what the guide shows.
 
-A section is run from its first block to its last one.  A block that is followed by a text is one whose test fails with
-this text, if its last function is a test, or one that prints it.
+The blocks of a section run in order.  If a text follows a block, the block must produce this text: its last function is
+a test that fails with it, or the block prints it.
 """
 
 import math

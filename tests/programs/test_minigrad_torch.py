@@ -129,7 +129,7 @@ def test_a_learned_baseline_learns():
         mg.torch.expected(5 + mg.torch.bernoulli(logits, rule).sum(1)).backward()
     rule.update()
     assert float(np.ravel(rule.state_dict()["weight"])[0]) > 0
-    with pytest.raises(ValueError, match="keep something from run to run"):
+    with pytest.raises(ValueError, match="keep a value from run to run"):
         pytorch.check_estimator(lambda: mg.torch.expected(5 + mg.torch.bernoulli(logits, rule).sum(1)), logits)
 
 

@@ -205,7 +205,7 @@ def test_the_framework_is_that_of_the_parameters():
     for params in (model, model.parameters(), dict(model.named_parameters()), model.weight, [torch.zeros(2)]):
         assert module_for(params)[0].__name__.endswith(".pytorch")
     assert len(module_for(model.parameters())[1]) == 2
-    with pytest.raises(TypeError, match=r"of one of them, got a numpy.ndarray of shape .*, a torch.Tensor"):
+    with pytest.raises(TypeError, match=r"JAX or NumPy\), got a numpy.ndarray of shape .*, a torch.Tensor"):
         module_for([np.zeros(2), torch.zeros(2)])
 
     logit = torch.zeros(1, dtype=torch.float64, requires_grad=True)

@@ -78,7 +78,7 @@ def test_a_layer_without_gradient_is_named():
 
 
 def test_a_pathwise_part_of_the_cost_counts():
-    """The cost depends on the parameter directly, too; the score alone is not its gradient."""
+    """The cost also depends on the parameter directly, so the score alone is not its gradient."""
     logits = np.array([0.4])
 
     def cost(choices):
@@ -166,7 +166,7 @@ def test_continuous_noise_is_sampled_with_its_power():
     ([1.0, 0.0], [1.0, 0.0], False), ([1.0, 1e-4], [0.0, 1.0], True), ([1.0, 0.0], [-1.0, 0.0], True),
     ([0.0, 0.0], None, True)])
 def test_samples_reject_only_what_others_confirm(monkeypatch, first, second, unbiased):
-    """The same coordinate must be biased in both, in the same direction."""
+    """A bias must be found in the same coordinate and direction in both sets of samples."""
     reports = []
     for bias in (first, second):
         if bias is not None:
@@ -181,7 +181,7 @@ def test_samples_reject_only_what_others_confirm(monkeypatch, first, second, unb
 
 
 def test_power_is_as_stated():
-    """A bias of the size that is stated is found nearly always, one of a fifth of it nearly never."""
+    """A bias of the stated size is nearly always found.  A fifth of this bias is nearly never found."""
     logits = np.array([0.3])
 
     def cost(choices):
@@ -288,7 +288,7 @@ def test_a_program_that_asks_for_other_probabilities_when_it_is_run_again(logits
     def cost(choices):
         runs.append(1)
         return choices.bernoulli(sigmoid(logits + len(runs))).sum()
-    with pytest.raises(ValueError, match=r"choice 0 of a run: expected the probabilities \[.*keep something from run"):
+    with pytest.raises(ValueError, match=r"choice 0 of a run: expected the probabilities \[.*keep a value from run"):
         programs.check_estimator(cost, logits, reinforce(logits))
 
 

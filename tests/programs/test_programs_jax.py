@@ -1,4 +1,4 @@
-"""JAX's samplers are answered, whatever transforms the program, and they are afterwards as before."""
+"""JAX's samplers are replaced inside all transformations of a program, and they are restored at the end."""
 
 import signal
 import sys
@@ -127,7 +127,7 @@ def test_the_default_estimate_is_the_gradient_of_the_cost():
 
 @pytest.mark.slow
 def test_groups_of_samples_in_one_vmap():
-    """Leave-one-out over three samples, and the mean with the own cost, which is biased by a third."""
+    """Leave-one-out over three samples is unbiased.  A baseline with the sample's own cost is biased by a third."""
     def terms(logits, key):
         def one(key):
             p = jax.nn.sigmoid(logits)
@@ -188,7 +188,7 @@ def test_a_part_that_insists_on_float32_gets_coarser_differences():
 
 
 def test_one_key_gives_one_sample():
-    """The key decides: used twice, it gives the same bits twice, and the pair is not independent."""
+    """A key that is used twice gives the same bits twice, so the two samples are not independent."""
     def twice(logits, key):
         p = jax.nn.sigmoid(logits)
         first, second = jax.random.bernoulli(key, p), jax.random.bernoulli(key, p)

@@ -1,4 +1,4 @@
-"""Policy gradients with advantages over a group of sampled sequences: which are biased, where to, and by how much.
+"""Policy gradients with advantages over a group of sampled sequences: which are biased, and by how much.
 
 The policy stops (reward 1), or goes on and then wins (reward 10) or loses (reward 0):
 
@@ -9,7 +9,7 @@ The policy stops (reward 1), or goes on and then wins (reward 10) or loses (rewa
 
 Going on is worth 2 on average, so the gradient of the expected reward by the logit of "go" is 0.5 · 0.5 · (2 − 1) = ¼,
 and the one by the logit of "win" is 0.5 · 0.2 · 0.8 · 10 = 0.8.  All biases are exact: the estimate is enumerated, and
-held against numbers that are worked out by hand, or in NumPy from the table.
+compared with numbers that were computed by hand, or with NumPy from the table.
 """
 
 import itertools
@@ -57,7 +57,7 @@ class Policy:
         return -self.sequence()[2]
 
     def log_probs_of(self, actions):
-        """What this policy makes of a sequence."""
+        """The log-probabilities of a sequence under this policy."""
         return torch.stack([torch.log_softmax(logits, 0)[names.index(action)] for action, logits, names
                             in zip(actions, [self.first, self.second], NAMES, strict=False)])
 
@@ -150,7 +150,7 @@ def test_advantages(name):
 
 
 def test_division_by_the_deviation_moves_the_policy_the_wrong_way():
-    """Going on is worth twice as much, and loses more often: GRPO's advantages stop."""
+    """Going on has twice the mean reward, but loses more often.  So GRPO's advantages teach the policy to stop."""
     policy = Policy()
     report, found = check(policy, lambda: group_loss(standardized)(policy))
     assert found[0] < 0 < TRUTH[0]
@@ -184,7 +184,7 @@ def test_tokens_of_the_whole_batch_share_one_mean():
 
 
 def test_rewards_to_come_are_enough():
-    """A step is not blamed for what was paid before it, and everything else is as before."""
+    """The loss of a step contains only the rewards after it.  The gradient is the same as with all rewards."""
     policy = Policy()
 
     def run():

@@ -1,4 +1,4 @@
-"""PyTorch's samplers are answered in all their forms, and everything is afterwards as before."""
+"""PyTorch's samplers are replaced in all their forms, and everything is restored at the end."""
 
 import signal
 import sys
@@ -172,7 +172,7 @@ def test_a_count_of_more_than_one():
 
 @pytest.mark.slow
 def test_through_two_layers_of_a_module():
-    """Later layers sample from what earlier ones drew."""
+    """The samples of later layers depend on those of earlier layers."""
     torch.manual_seed(3)
     model = torch.nn.ModuleDict({"first": torch.nn.Linear(3, 3), "second": torch.nn.Linear(3, 3)}).double()
     x = torch.tensor([1.0, -0.5, 2.0])
@@ -264,7 +264,7 @@ def test_other_noise_is_sampled_and_named(name):
 
 
 def test_a_number_that_is_compared_first_and_used_then():
-    """The comparison is enumerated; what the number is beyond that is sampled, in line with the answer."""
+    """The comparison is enumerated.  The number itself is sampled, given the result of the comparison."""
     logits = leaf([0.4])
     seen = []
 
@@ -285,7 +285,7 @@ def test_a_number_that_is_compared_first_and_used_then():
 
 
 def test_a_number_that_is_used_first_and_compared_then():
-    """Once it has been computed with, it is what it is: the comparison has one answer."""
+    """After the number was used in a computation, it is fixed.  So the comparison has only one result."""
     logits = leaf([0.4])
     seen = []
 
@@ -506,7 +506,7 @@ def test_a_running_mean():
 
 def test_a_generator_of_its_own():
     x, generator = leaf([0.4]), torch.Generator()
-    with pytest.raises(ValueError, match="a generator of its own"):
+    with pytest.raises(ValueError, match="its own generator"):
         pytorch.check_estimator(lambda: (x + torch.randn(1, generator=generator)).sum(), x)
 
 
@@ -544,7 +544,7 @@ def test_parameters_without_estimate_count_as_zero():
 
 
 class State:
-    """All that a check might leave changed."""
+    """Everything that a check might change."""
 
     def __init__(self, leaves):
         self.leaves = leaves

@@ -1,6 +1,6 @@
 """Right and wrong estimators for binary variables, as people write them in PyTorch.
 
-Each name says what is right or wrong about it.  A biased one is held to its bias, where that has a closed form.
+Each name says what is right or wrong about the estimator.  If the bias has a closed form, it is compared with it.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def right(function):
 
 
 def wrong(**facts):
-    """A biased estimator, and its mean as a multiple of the gradient of each parameter, where it is one."""
+    """A biased estimator.  If its mean is a multiple of the gradient of a parameter, the factor is given."""
     def add(function):
         WRONG[function.__name__] = (function, facts)
         return function
@@ -210,7 +210,7 @@ def own_cost_in_the_baseline(m):
 
 @wrong(logits=2 / 3, w=1.0)
 def mean_of_the_batch_as_baseline(m):
-    """It contains the own cost: the factor is (n − 1) / n."""
+    """The baseline contains the sample's own cost, so the factor is (n − 1) / n."""
     cost, log_prob = m.sampled(3)
     return ((cost - cost.mean()).detach() * log_prob + cost).mean()
 

@@ -1,1 +1,1 @@
-"""What is used in place of a GPU: a strict stand-in for CuPy (`cupy`, `cupyx`), and a repair of Numba's simulator."""
+"""A replacement for a GPU: a strict simulation of CuPy (`cupy`, `cupyx`), and a repair of Numba's simulator."""

@@ -1,13 +1,13 @@
-"""A strict stand-in for CuPy, for Numba's CUDA simulator.
+"""A strict simulation of CuPy, for Numba's CUDA simulator.
 
-Its arrays live in ordinary memory, but they refuse what CuPy's arrays refuse: to become NumPy arrays unless asked,
-to be mixed with NumPy arrays, and every function or keyword that CuPy does not have.  Where CuPy differs from NumPy,
-this module follows CuPy: reductions and single entries are arrays without axes, whose value only the device knows,
-and an index out of range wraps round.  Every copy between host and device is counted (``device.work``), also those
-that CuPy makes by itself, as for ``float(x)`` or for an index that is a NumPy array.
+Its arrays are in ordinary memory, but they raise the errors of CuPy's arrays.  They do not become NumPy arrays
+implicitly, they cannot be combined with NumPy arrays, and functions and keywords that CuPy does not have are errors.
+If CuPy differs from NumPy, this module follows CuPy: reductions and single entries are arrays without axes, whose
+value is on the device, and an index out of range wraps round.  Every copy between host and device is counted
+(``device.work``), also the copies that CuPy makes by itself, as for ``float(x)`` or an index that is a NumPy array.
 
-It was written from the documentation and behaviour of CuPy 14.  Where CuPy is installed, a test compares the names
-below with it.  Only what this project uses is here.
+It was written from the documentation and behaviour of CuPy 14.  If CuPy is installed, a test compares the names
+below with CuPy's.  The module only has the functions that this project uses.
 """
 
 from types import SimpleNamespace
@@ -83,12 +83,12 @@ FUNCTIONS = {name: tuple(parameters.split()) for name, parameters in {
     "zeros": "shape dtype order",
     "zeros_like": "a dtype order subok shape",
 }.items()}
-# These take any number of arguments, or do not tell.
+# These take any number of arguments, or their signature is unknown.
 FUNCTIONS |= dict.fromkeys(["broadcast_arrays", "einsum", "pad", "result_type", "size"])
 
 
 class ndarray(NDArrayOperatorsMixin):
-    """An array "on the device"; ``memory``, a NumPy array, is for kernels of the simulator alone."""
+    """An array "on the device".  Only kernels of the simulator may use ``memory``, a NumPy array."""
 
     __slots__ = ("__weakref__", "memory")
     __array_priority__ = 100
@@ -143,7 +143,7 @@ class ndarray(NDArrayOperatorsMixin):
             return NotImplemented
         return call(function.__name__, args, options)
 
-    # -- crossing to the host, counted -------------------------------------------------------------
+    # -- copies to the host, counted ---------------------------------------------------------------
 
     def get(self, order="C"):
         work.transferred()
@@ -238,7 +238,7 @@ COMPARISONS = ("equal", "greater", "greater_equal", "less", "less_equal", "not_e
 
 
 def method(name):
-    """The method of CuPy's arrays with the name, and the parameters, of the function."""
+    """The method of CuPy's arrays with the name and the parameters of the function."""
 
     def of_array(self, *args, **options):
         return call(name, (self, *args), options)
@@ -252,7 +252,7 @@ for name in ("all", "any", "argmax", "argmin", "clip", "cumsum", "max", "mean", 
 
 
 def call(name, args, options):
-    """NumPy's function on the memory of arrays, if CuPy takes these arguments."""
+    """Call NumPy's function on the memory of arrays, if CuPy accepts these arguments."""
     if FUNCTIONS[name]:
         checked(name, FUNCTIONS[name], args, options)
     if name in ("array", "asarray", "ascontiguousarray", "may_share_memory", "take_along_axis", "where"):
@@ -261,7 +261,7 @@ def call(name, args, options):
 
 
 def checked(name, parameters, args, options):
-    """Refuse arguments that CuPy's function has no parameters for."""
+    """Raise a TypeError for arguments for which CuPy's function has no parameters."""
     if len(args) > len(parameters):
         raise TypeError(f"{name}() takes {len(parameters)} positional arguments but {len(args)} were given")
     for key in options:
@@ -270,7 +270,7 @@ def checked(name, parameters, args, options):
 
 
 def to_memory(x):
-    """The memory of an array, also within lists; an array of NumPy is not on this device."""
+    """The memory of an array, also inside lists.  Raises for an array of NumPy, which is not on this device."""
     if isinstance(x, ndarray):
         return x.memory
     if isinstance(x, np.ndarray):
@@ -281,7 +281,7 @@ def to_memory(x):
 
 
 def to_array(x):
-    """What NumPy returned, as CuPy would: arrays, and arrays of no axes instead of scalars."""
+    """A result of NumPy in the form of CuPy: arrays, and arrays without axes instead of scalars."""
     if isinstance(x, (np.ndarray, np.generic)):
         return ndarray(np.asarray(x))
     if isinstance(x, (list, tuple)):
@@ -290,7 +290,7 @@ def to_array(x):
 
 
 def at_places(index, shape):
-    """An index as NumPy wants it: arrays of integers wrap round, those that are the host's are brought over."""
+    """An index in the form of NumPy: arrays of integers wrap round, and arrays of the host are copied (and counted)."""
     index = index if isinstance(index, tuple) else (index,)
     places, axis = [], 0
     entries = sum(i is not None and i is not Ellipsis for i in index)

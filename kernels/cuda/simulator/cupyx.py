@@ -1,4 +1,4 @@
-"""The special functions that CuPy has (``cupyx.scipy.special``), for arrays of ``cupy`` beside this file."""
+"""The special functions of CuPy (``cupyx.scipy.special``), for arrays of the module ``cupy`` in this folder."""
 
 from .cupy import to_array, to_memory
 

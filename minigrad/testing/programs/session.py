@@ -41,7 +41,7 @@ def within(session, work):
         session.start()
         result = work()
     except Exception as error:
-        if session.interrupted:     # compiled code of a framework may turn the interrupt into an error of its own
+        if session.interrupted:     # compiled code of a framework may turn the interrupt into another error
             raise KeyboardInterrupt from error
         raise
     finally:

@@ -238,7 +238,7 @@ def double(x):
 
 
 def affine(packet, u, args, alpha=1):
-    """Shift and scale of a sum, difference, product or quotient; None where it is no affine function of u."""
+    """Shift and scale of a sum, difference, product or quotient.  None if it is not an affine function of u."""
     if packet is aten.neg:
         return -u.shift, -u.scale
     first = args[0] is u.tensor
