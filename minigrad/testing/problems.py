@@ -150,14 +150,6 @@ PROBLEMS = [
     Circumstances(units=3, rows=1, live=3, sign="mixed"),
     Circumstances(units=3, rows=3, offset=1e9, updates=3),
     Circumstances(units=17, rows=33, sign="mixed", logit=2.0, weights=True, updates=1),
-    *cases(
-        (2, 9, 100.0, "mixed", 6.0, True, True, True, NONE, "relaxed", 2, 12),
-        (5, 1, 0.01, "mixed", 6.0, False, True, False, ST, ST, 0, 1),
-        (5, 2, 1.0, "positive", 6.0, True, True, True, NONE, "exact", 2, 40),
-        (1, 2, 1.0, "mixed", 1.3, True, False, False, "mid-point", ST, 1, 3),
-        (2, 2, 1.0, "negative", 1.3, False, False, False, "relaxed", "exact", 0, 40),
-        (3, 9, 1.0, "positive", 1.3, False, True, True, "relaxed", "itself", 1, 3),
-    ),
     Circumstances(costs="sometimes 0", updates=12),
     Circumstances(rows=1, costs="sometimes 0", updates=3),
     Circumstances(rows=1, equal="at 0"),
@@ -167,6 +159,14 @@ PROBLEMS = [
     Circumstances(rows=1, live=3, rare=True, logit=12.0),
     Circumstances(rows=1, rare=True, logit=12.0, costs="rarely large", updates=12),
     Circumstances(rare=True, logit=6.0, costs="rarely large", updates=40),
+    *cases(
+        (2, 9, 100.0, "mixed", 6.0, True, True, True, NONE, "relaxed", 2, 12),
+        (5, 1, 0.01, "mixed", 6.0, False, True, False, ST, ST, 0, 1),
+        (5, 2, 1.0, "positive", 6.0, True, True, True, NONE, "exact", 2, 40),
+        (1, 2, 1.0, "mixed", 1.3, True, False, False, "mid-point", ST, 1, 3),
+        (2, 2, 1.0, "negative", 1.3, False, False, False, "relaxed", "exact", 0, 40),
+        (3, 9, 1.0, "positive", 1.3, False, True, True, "relaxed", "itself", 1, 3),
+    ),
     Circumstances(units=8, rows=1, live=3),
 ]
 
