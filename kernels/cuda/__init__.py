@@ -28,7 +28,7 @@ memory is not.
 
 `DeviceBlocks.tiles(rows)` is the work list of tiles: an int32 array (1 + capacity, 3) on the device. Row 0 starts
 with the number of tiles. Row t + 1 is (block, start, stop): at most `rows` entries of one block, at places
-start..stop of `examples` and `positions`. Kernels with a fixed grid walk it.
+start..stop of `examples` and `positions`. Kernels with a fixed grid loop over it.
 
 **Binary gates.** An open bool gate is 1, so products need not be multiplied by it. Products are multiplied by gates
 of other dtypes, even if these are all 0 or 1, because the host does not know their values.
