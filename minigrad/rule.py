@@ -88,7 +88,8 @@ class Estimator:
     needs_unbiased_below : whether the rule is unbiased only if the gradients that it asks for are unbiased.  They
         pass through the rules of the nodes below.
     needs_continuous_cost : whether the rule is unbiased only if the cost is continuous in a relaxed sample: the path
-        from the sample to the cost has no comparison and no ``detach``.
+        from the sample to the cost has no comparison and no ``detach``.  (``relu`` and ``maximum`` are continuous.)
+        The certificate does not find out that a rule has forgotten to declare it.
     needs_independent_rows : whether the rule is unbiased only if no two rows share a cost, because it uses the whole
         batch.  Where rows share a cost (``node.coupled``), backward refuses it with a ValueError.
     needs_closed_gates : whether the rule uses ``grad`` at units whose sample is 0.  If it does not, gated layers
@@ -104,23 +105,27 @@ class Estimator:
     Always:
 
     logits, probs, value, noise : arrays of (rows, units): the logits, σ(logits), the sample, and the uniforms
-        u that it was drawn with.
+        u that it was drawn with.  The sample has the dtype of the graph; the others are float64.
     shape : (rows, units).
     context : array of (rows, features), the context that was passed to ``bernoulli``, or None.
     rng : a Generator for the rule's own noise, the same in every pass over one sample.
     memory : the rule's memory at the time when the sample was drawn.
     propose(name=array, ...) : new values for the memory.  The next draw commits them.
-    samples : the number of samples that the costs are averaged over.
+    samples : the number of samples that the costs are averaged over.  It is smaller than the number of rows if
+        several rows share one cost.
     coupled : whether several rows share one cost.
 
     If ``needs`` has the name:
 
     grad : array of (rows, units), the gradient of each row's cost with respect to the sample.
     cost : array of (rows, 1), the cost of each row.
-    cost_at(value, rows="together") : costs of (rows, 1) for the sample ``value`` in place of the node's own.
+    cost_at(value, rows="together") : costs of (rows, 1) for the sample ``value`` in place of the node's own.  All
+        rows are replaced at once.  With rows="one by one" each cost is that of replacing its own row alone, which
+        differs where rows are coupled.
     cost_flipped(units) : costs with one bit of each row flipped; the need is "cost_at".
     cost_and_grad_at(value) : cost and gradient for the sample ``value``.
-    inner : the log-weights of an ``expected(log_weights, over=axis)``.
+    inner : for each ``expected(log_weights, over=axis)`` a pair: the weight of this term in the loss, and its
+        log-weights as an array of (examples, K).
 
     Examples
     --------

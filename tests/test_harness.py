@@ -904,3 +904,31 @@ def test_an_estimator_with_a_generator_of_pytorch(torch):
     fn, logits = toy(rule, 0.5, 0.1)
     report = mg.testing.check_estimator(fn, logits, samples=1000, seed=1)
     assert (report.exact, report.unbiased) == (False, True)
+
+
+class OneDrawForAllRows(mg.Estimator):
+    """The cost of another sample as a baseline.  The noise of this sample is shared by all rows, which is right."""
+    needs = {"cost", "cost_at"}
+    unbiased = True
+
+    def other(self, node):
+        sample = (node.rng.uniform((1, node.shape[1])) < node.probs) * 1.0
+        return sample, node.cost_at(sample)
+
+    def backward(self, node):
+        _, baseline = self.other(node)
+        return (node.cost - baseline) * (node.value - node.probs)
+
+
+class SharedAntithetic(OneDrawForAllRows):
+    """Half the difference of costs times that of samples: wrong where rows share a cost, since both samples change."""
+
+    def backward(self, node):
+        sample, baseline = self.other(node)
+        return 0.5 * (node.cost - baseline) * (node.value - sample)
+
+
+@pytest.mark.slow
+def test_rows_may_share_a_draw():
+    assert "passes 30 problems" in str(mg.testing.examine(OneDrawForAllRows()))
+    assert "rows are coupled" in str(mg.testing.examine(SharedAntithetic()))

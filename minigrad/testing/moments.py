@@ -164,7 +164,11 @@ class Problem:
 
     def exact_moments(self, groups: int, samples: int, seed: int) -> Moments:
         """Sums over all joint outcomes.  If there are too many, over the outcomes of each group of rows."""
-        if groups == 1 or self.outcomes_of_first(groups, samples, seed) ** groups <= samples:
+        try:
+            jointly = groups == 1 or self.outcomes_of_first(groups, samples, seed) ** groups <= samples
+        except Continuous:      # also raised by a draw that all rows share, so that no group has its own outcomes
+            jointly = True
+        if jointly:
             return self.joint_moments(samples, seed)
         return self.moments_by_group(groups, samples, seed)
 
@@ -246,14 +250,14 @@ class Problem:
         """
         try:
             start, _ = self.estimate(Choices(Noise(0), seed))
-        except Continuous:      # the rule uses one seed for all rows
+            for state in range(1, self.states + 1):
+                parts = [self.estimate(Choices(Noise(state, group, groups), seed))[0] for group in range(groups)]
+                whole, _ = self.estimate(Choices(Noise(state), seed))
+                scale = np.abs(parts).max(axis=0) + np.abs(start) + np.abs(whole)
+                if (np.abs(whole - start - np.sum(np.array(parts) - start, axis=0)) > 1e-9 * scale).any():
+                    return False
+        except Continuous:      # the rule uses one seed, or one draw, for all rows
             return False
-        for state in range(1, self.states + 1):
-            parts = [self.estimate(Choices(Noise(state, group, groups), seed))[0] for group in range(groups)]
-            whole, _ = self.estimate(Choices(Noise(state), seed))
-            scale = np.abs(parts).max(axis=0) + np.abs(start) + np.abs(whole)
-            if (np.abs(whole - start - np.sum(np.array(parts) - start, axis=0)) > 1e-9 * scale).any():
-                return False
         return True
 
     def sampled_moments(self, samples: int, seed: int) -> Moments:
