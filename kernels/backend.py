@@ -6,6 +6,7 @@ load than everything else here.
 
 import functools
 import importlib
+from typing import Any
 
 from .compiler import serving
 from .cpu.threads import on_worker
@@ -13,19 +14,19 @@ from .device.arrays import on_device
 
 
 @functools.cache
-def loaded(name):
+def loaded(name: str) -> Any:
     """A module of this package that loads Numba. A worker imports it, since an interrupted import breaks Numba."""
     return on_worker(importlib.import_module, f"{__package__}.{name}")
 
 
 @functools.cache
-def device_kernels():
+def device_kernels() -> Any:
     """The module with the functions for arrays on a GPU."""
     return loaded("cuda.driver")
 
 
 @functools.cache
-def host_kernels():
+def host_kernels() -> Any:
     """The module with the functions for NumPy arrays."""
     return loaded("cpu.uncompiled" if serving() == "numpy" else "cpu.driver")
 

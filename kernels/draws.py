@@ -4,7 +4,10 @@ Numba takes a while to load. So small numbers of draws are computed in NumPy, un
 loaded. All three versions give the same bits.
 """
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,9 @@ from .backend import device_kernels, loaded
 from .compiler import serving
 from .device import work
 from .device.arrays import check_device, on_device
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 # For this number of draws, loading Numba takes longer than NumPy.
 _SMALL = 4096
@@ -25,7 +31,8 @@ def _module(name, size):
     return philox if name == "philox" else noise
 
 
-def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
+def philox_uniforms(seed: int, stream: int, draw: int, sample_offset: int, shape: tuple[int, int],
+                    dtype: DTypeLike = np.float64, device: bool = False) -> NDArray:
     """Uniform random numbers in the open interval (0, 1).  They depend only on the arguments.
 
     Unit ``u`` of sample ``s`` is word ``u % 4`` of Philox4x32-10 with the counter
@@ -60,7 +67,8 @@ def philox_uniforms(seed, stream, draw, sample_offset, shape, dtype=np.float64, 
     return _drawn("philox", "uniforms", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
-def philox_normals(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
+def philox_normals(seed: int, stream: int, draw: int, sample_offset: int, shape: tuple[int, int],
+                   dtype: DTypeLike = np.float64, device: bool = False) -> NDArray:
     """Standard normal random numbers.  They depend only on the arguments.
 
     Each number is the quantile z with Φ(z) = u, where u is the float64 number that `philox_uniforms` has in its place.
@@ -79,7 +87,8 @@ def philox_normals(seed, stream, draw, sample_offset, shape, dtype=np.float64, d
     return _drawn("noise", "normals", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
-def philox_logistics(seed, stream, draw, sample_offset, shape, dtype=np.float64, device=False):
+def philox_logistics(seed: int, stream: int, draw: int, sample_offset: int, shape: tuple[int, int],
+                     dtype: DTypeLike = np.float64, device: bool = False) -> NDArray:
     """Standard logistic random numbers, log(u / (1 − u)).  They depend only on the arguments.
 
     u is the float64 number that `philox_uniforms` has in its place.  So all numbers are between −22.9 and 22.9.  The
@@ -97,7 +106,7 @@ def philox_logistics(seed, stream, draw, sample_offset, shape, dtype=np.float64,
     return _drawn("noise", "logistics", seed, stream, draw, sample_offset, shape, dtype, device)
 
 
-def bernoulli_gates(logits, u):
+def bernoulli_gates(logits: NDArray, u: NDArray) -> NDArray:
     """Samples 1[u < sigmoid(logits)], 0 or 1 in the dtype of the logits.
 
     u has 32 bits, so P(gate = 1) is a multiple of 2⁻³².  It equals sigmoid(l) with an error of at most 1 % for every

@@ -1,10 +1,19 @@
 """Making the lists of open blocks of a gate array: a check of the gates, and the choice of CPU or GPU."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .backend import kernels_for
 from .checks import check_gates
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def open_blocks(gates):
+    from .blocks import OpenBlocks
+
+
+def open_blocks(gates: NDArray) -> OpenBlocks:
     """List the open blocks of `gates`, the entries that are not 0.
 
     Parameters

@@ -9,6 +9,10 @@ another dtype, such as bool. Arrays whose rows are contiguous are used in place.
 next to each other in memory.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import checks
@@ -19,8 +23,12 @@ from .device.arrays import check_device
 from .interrupts import uninterrupted
 from .packed import Packed
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def gated_linear(x, weight, bias, gates, block, blocks=None):
+
+def gated_linear(x: NDArray | Packed, weight: NDArray, bias: NDArray | None, gates: NDArray, block: int,
+                 blocks: OpenBlocks | None = None) -> Packed:
     """out block j of example i = gates[i, j] · (x[i] @ weight[block j].T + bias[block j]).
 
     Blocks whose gate is 0 are not computed.
@@ -82,7 +90,8 @@ def gated_linear(x, weight, bias, gates, block, blocks=None):
     return Packed(values, blocks, block)
 
 
-def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
+def gated_linear_dx(g: NDArray | Packed, weight: NDArray, gates: NDArray | None, blocks: OpenBlocks, block: int,
+                    x_blocks: OpenBlocks | None = None) -> NDArray | Packed:
     """Cotangent of x: (gate · g) @ weight.
 
     Parameters
@@ -117,7 +126,8 @@ def gated_linear_dx(g, weight, gates, blocks, block, x_blocks=None):
     return Packed(kernels.dsd_both(values, weight, blocks, x_blocks, x_block), x_blocks, x_block)
 
 
-def gated_linear_dw(g, x, gates, blocks, block, out=None):
+def gated_linear_dw(g: NDArray | Packed, x: NDArray | Packed, gates: NDArray | None, blocks: OpenBlocks, block: int,
+                    out: NDArray | None = None) -> NDArray:
     """Cotangent of the weight: (gate · g).T @ x.  Rows of a block that is closed in all examples are zero.
 
     Parameters
@@ -163,7 +173,7 @@ def gated_linear_dw_rows(g, x, gates, blocks, block):
     return _rows_of_some_example(g, lambda part: _weight_gradient(part.values, x, part.blocks), x.shape[1])
 
 
-def gated_linear_db(g, gates, blocks, block):
+def gated_linear_db(g: NDArray | Packed, gates: NDArray | None, blocks: OpenBlocks, block: int) -> NDArray:
     """Cotangent of the bias, (G·block,): the sum over examples of gate · g.
 
     g : Packed on `blocks`, or array (B, G·block).
@@ -181,7 +191,8 @@ def gated_linear_db(g, gates, blocks, block):
     return out
 
 
-def gated_linear_dgates(g, x, weight, bias, gates, out, which):
+def gated_linear_dgates(g: NDArray | Packed, x: NDArray | Packed, weight: NDArray, bias: NDArray | None, gates: NDArray,
+                        out: Packed, which: str) -> NDArray:
     """Cotangent of the gates, (B, G): g · (x @ weight.T + bias), summed over each block.
 
     Parameters
@@ -232,7 +243,8 @@ def gated_linear_dgates(g, x, weight, bias, gates, out, which):
 
 
 @uninterrupted
-def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
+def gated_linear_sgd(g: NDArray | Packed, x: NDArray | Packed, gates: NDArray | None, blocks: OpenBlocks,
+                     weight: NDArray, bias: NDArray | None, lr: float) -> None:
     """One step of SGD in place: weight -= lr · dW and bias -= lr · db, open blocks only.
 
     g : Packed on `blocks`, or array (B, G·block); x, gates : as given to `gated_linear`;
@@ -263,7 +275,7 @@ def gated_linear_sgd(g, x, gates, blocks, weight, bias, lr):
         kernels.sum_examples(values, blocks, bias, -lr)
 
 
-def packed_linear(h, weight, bias=None):
+def packed_linear(h: Packed, weight: NDArray, bias: NDArray | None = None) -> NDArray:
     """out = h @ weight.T + bias for gated units h, a dense array (B, C).  Closed blocks are skipped.
 
     Parameters
@@ -292,7 +304,7 @@ def packed_linear(h, weight, bias=None):
     return kernels.dsd(kernels.contiguous(h.values), weight.T, h.blocks, out)
 
 
-def packed_linear_dh(g, weight, blocks, block):
+def packed_linear_dh(g: NDArray, weight: NDArray, blocks: OpenBlocks, block: int) -> Packed:
     """Cotangent of the gated units at their open blocks: g @ weight.
 
     g : array (B, C); weight : (C, H); blocks, block : those of h. Returns Packed (B, H).
@@ -311,7 +323,7 @@ def packed_linear_dh(g, weight, blocks, block):
     return Packed(kernels_for(g).sdd(g, weight.T, blocks, block), blocks, block)
 
 
-def packed_linear_dw(g, h):
+def packed_linear_dw(g: NDArray, h: Packed) -> NDArray:
     """Cotangent of the consumer's weight: g.T @ h, (C, H), as the transpose of a contiguous (H, C) array.
 
     g : array (B, C); h : Packed (B, H).
@@ -345,13 +357,13 @@ def packed_linear_dw_rows(g, h):
     return _rows_of_some_example(h, lambda part: packed_linear_dw(g, part).T, g.shape[1])
 
 
-def packed_linear_db(g):
+def packed_linear_db(g: NDArray) -> NDArray:
     """Cotangent of the consumer's bias, (C,): the sum of g (B, C) over examples."""
     return g.sum(axis=0)
 
 
 @uninterrupted
-def packed_linear_sgd(g, h, weight, bias, lr):
+def packed_linear_sgd(g: NDArray, h: Packed, weight: NDArray, bias: NDArray | None, lr: float) -> None:
     """One step of SGD in place on the consumer's weight (C, H) and bias (C,) or None.
 
     Only the columns of open blocks of h : Packed (B, H) change; g : array (B, C); lr : float.

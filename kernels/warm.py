@@ -1,13 +1,20 @@
 """Compiling or loading every kernel before the first step."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import gates, layers
 from .backend import loaded
 from .compiler import serving
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
-def warmup(dtype=np.float32):
+
+def warmup(dtype: DTypeLike = np.float32) -> None:
     """Run every kernel once on tiny arrays of `dtype` (float32 or float64).
 
     In the first process on a machine this takes some seconds, since the kernels are compiled and stored. Later it takes

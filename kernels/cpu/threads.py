@@ -31,6 +31,8 @@ One kind of program can still interrupt a call: a tracer, such as a debugger, wh
 every offer refers to the arrays that the kernel uses, and their memory is not freed while a worker uses it.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 from _thread import get_ident, start_new_thread
@@ -54,7 +56,7 @@ _acquire = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("PyThr
 _release = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("PyThread_release_lock", ctypes.pythonapi))
 
 
-def set_num_threads(count):
+def set_num_threads(count: int) -> None:
     """Let kernels use `count` threads: an int of at least 1. The default is the number of cores of this process.
 
     A call that is already running in another thread keeps its number of threads.
@@ -74,7 +76,7 @@ def set_num_threads(count):
     _count = int(count)
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """The number of threads that kernels may use."""
     return _count
 

@@ -1,11 +1,17 @@
 """Count the work and the memory of kernels, to show that both are proportional to the density of open gates."""
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass
@@ -36,7 +42,7 @@ _ALIGN_FROM = 1 << 16  # bytes; for smaller arrays, alignment costs more time th
 
 
 @contextlib.contextmanager
-def count_work():
+def count_work() -> Iterator[Work]:
     """Count the bytes allocated, the blocks touched and the transfers made by kernels inside the `with`.
 
     Only calls from this thread are counted. The work that threads of a kernel do for such a call is included. Counts
