@@ -19,7 +19,6 @@ import os
 import sys
 import warnings
 from importlib.util import find_spec
-from statistics import median
 from time import process_time
 
 # One thread: products of one digit are too small to share.  It must be set before NumPy is loaded.
@@ -29,6 +28,8 @@ import numpy as np
 
 import minigrad as mg
 from demos import lesson
+from demos.benchmarks.layer import rotating
+from demos.benchmarks.measure import interleaved
 
 UNITS, CLASSES, BATCH = 2048, 10, 100
 PENALTY = 1e-3          # on the sum of the activations of a digit
@@ -140,17 +141,11 @@ def skipping_zeros(layers):
 
 # ---- measurement -------------------------------------------------------------------------------------------------
 
-def microseconds(functions, digits, rounds=9):
-    """Microseconds of processor time per digit of each function, the median of some rounds in turns."""
+def microseconds(functions, digits):
+    """Microseconds of processor time per digit of each function, over different digits."""
     digits = [digits[i:i + 1] for i in range(len(digits))]
-    times = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            begin = process_time()
-            for x in digits:
-                function(x)
-            times[name].append(1e6 * (process_time() - begin) / len(digits))
-    return {name: median(seconds) for name, seconds in times.items()}
+    runs = {name: rotating(function, digits) for name, function in functions.items()}
+    return {name: 1e6 * seconds for name, seconds in interleaved(runs, 9, 0.005, process_time).items()}
 
 
 def measure(data, epochs, rank, penalty, seed, sizes=(64, 256)):

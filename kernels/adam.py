@@ -24,7 +24,9 @@ def compiled(x, *memory):
 
 
 def adam_step(x, gradient, mean, square, rate, betas, correction, epsilon):
-    """Change ``x``, ``mean`` and ``square`` in place, as ``specification.adam_step`` does; on the CPU bit for bit.
+    """Change ``x``, ``mean`` and ``square`` in place, by one step of Adam (``specification.adam_step``).
+
+    On the CPU the bits are those of the specification.
 
     Parameters
     ----------

@@ -345,7 +345,7 @@ def packed_linear_dw(g: NDArray, h: Packed) -> NDArray:
 def packed_linear_dw_rows(g, h):
     """The rows of the transpose of ``packed_linear_dw``, (H, C), for blocks that are open in some example.
 
-    Returns (the numbers of these units, their rows).
+    Returns a pair: the numbers of these units, and their rows of the gradient.
 
     >>> import numpy as np
     >>> from minigrad.kernels import Packed, open_blocks

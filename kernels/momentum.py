@@ -9,7 +9,9 @@ from .backend import loaded
 
 
 def momentum_step(x, gradient, velocity, rate, momentum, nesterov=False):
-    """Change ``x`` and ``velocity`` in place, as ``specification.momentum_step`` does; on the CPU bit for bit.
+    """Change ``x`` and ``velocity`` in place, by one step with momentum (``specification.momentum_step``).
+
+    On the CPU the bits are those of the specification.
 
     x, velocity : contiguous arrays of one shape, dtype and memory order; gradient : array of that shape and dtype;
     rate, momentum : numbers; nesterov : bool.

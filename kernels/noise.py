@@ -75,12 +75,12 @@ def normal(u):
 
 
 def normals(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `draws.philox_normals`."""
+    """Fill the array ``out`` (samples, units); see `draws.philox_normals`."""
     _fill(normal, seed, stream, draw, sample_offset, out)
 
 
 def logistics(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `draws.philox_logistics`."""
+    """Fill the array ``out`` (samples, units); see `draws.philox_logistics`."""
     _fill(logistic, seed, stream, draw, sample_offset, out)
 
 

@@ -51,7 +51,7 @@ def philox4x32(counter, key):
 
 
 def uniforms(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `draws.philox_uniforms`."""
+    """Fill the array ``out`` (samples, units); see `draws.philox_uniforms`."""
     samples, units = out.shape
     groups = -(-units // 4)
     counter = (

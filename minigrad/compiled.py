@@ -94,7 +94,7 @@ class OneExample:
 
     def __init__(self, x: Tensor, out: Tensor) -> None:
         self.program = loaded("cpu.program")
-        self.x, self.dtype, self.shape, self.out_shape = x, x.dtype, x.shape, out.shape
+        self.dtype, self.shape, self.out_shape = x.dtype, x.shape, out.shape
         nodes = ancestors([out])
         self.parameters = list({id(parent): parent for node in nodes for _, parent, _ in node.parents
                                 if parent.primitive is None and parent is not x}.values())
@@ -112,8 +112,8 @@ class OneExample:
         self.filled: list[tuple[int, Any, int]] = []        # (place in space, value or node, entries) of constants
         self.stored: list[tuple[int, Any, bool]] = []       # (place in weights, value or node, transposed?)
         self.space = self.weights_size = self.lists_size = 0
-        self.widest = example_size = x.size
-        self.places[x] = self.room(example_size), -1, 0
+        self.widest = x.size
+        self.places[x] = self.room(x.size), -1, 0
         for node in nodes:
             if node in depends:
                 self.compile(node)
@@ -122,7 +122,6 @@ class OneExample:
             place = self.to_dense(place, open_blocks, block, out.size)
         self.output = slice(place, place + out.size)
         self.table = np.array(self.steps, np.int64).reshape(len(self.steps), self.program.WIDTH)
-        self.weights = np.empty(0, self.dtype)
         self.threads = threading.local()
         self.refresh()
 
@@ -137,8 +136,9 @@ class OneExample:
         if changes != self.changes:
             self.refresh()
         room = getattr(self.threads, "room", None)
-        if room is None or room[0] is not self.weights:
-            room = self.threads.room = (self.weights, self.constants.copy(), np.empty(self.lists_size, np.int32),
+        weights, constants = self.memory
+        if room is None or room[0] is not weights:
+            room = self.threads.room = (weights, constants.copy(), np.empty(self.lists_size, np.int32),
                                         np.empty(self.widest + 1, np.int32))
         weights, space, lists, chosen = room
         self.program.run(self.table, weights, space, lists, chosen, x.reshape(-1), 0)
@@ -169,7 +169,7 @@ class OneExample:
         for place, x, transposed in self.stored:
             array = np.asarray(value(x))
             weights[place:place + array.size] = (array.T if transposed else array).reshape(-1)
-        self.constants, self.weights = constants, weights
+        self.memory = weights, constants        # both at once, since other threads may be calling
 
     # -- from nodes to steps -----------------------------------------------------------------------
 

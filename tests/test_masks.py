@@ -155,7 +155,7 @@ def test_a_target_is_read_everywhere():
 
 @pytest.mark.parametrize("length", [LONGEST - 3, LONGEST, 3000])
 def test_a_long_chain_is_right(length):
-    """In a long chain all entries count as read, and the recursion is not as deep as the chain."""
+    """A chain that is too long is not followed: all entries count as read.  So the recursion stays short."""
     def way(a):
         gates = bits(a) * mg.sigmoid(a)
         for _ in range(length):

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import minigrad as mg
 from minigrad.kernels.compiler import serving
+from minigrad.kernels.cpu.processor import model
 
 # Some machines set these variables for an older processor.  NumPy's products then take twice as long.
 PRESETS = "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"
@@ -94,10 +95,6 @@ def thread_counts():
 
 def machine():
     """The machine and the versions of all libraries, in three lines."""
-    processor = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            processor = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), processor)
     packages = [name for name in ("numpy", "numba", "scipy", "torch") if find_spec(name)]
     blas = [f"{library['internal_api']} {library['version']} for {library.get('architecture', 'any processor')}"
             for library in threadpool_info() if library["user_api"] == "blas"]
@@ -107,7 +104,7 @@ def machine():
 
         vectors = f"vectors of {VECTOR_BYTES} bytes"
     return "\n".join([
-        f"{processor}, {os.cpu_count()} cores; {vectors}",
+        f"{model()}, {os.cpu_count()} cores; {vectors}",
         f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages),
         "BLAS: " + "; ".join(dict.fromkeys(blas)),
     ])

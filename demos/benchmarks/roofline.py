@@ -14,7 +14,6 @@ roofline fully: multiply-adds wait for loads, and lists of open blocks are read 
 
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from time import process_time
 
 import numpy as np
@@ -128,19 +127,9 @@ def peak(dtype, seconds):
     return best
 
 
-def fastest(run, seconds, rounds=9):
-    """Seconds of one call: the median of the rounds, each of which takes about so many seconds."""
-    run()
-    begin = process_time()
-    run()
-    calls = max(1, round(seconds / max(process_time() - begin, 1e-7)))
-    times = []
-    for _ in range(rounds):
-        begin = process_time()
-        for _ in range(calls):
-            run()
-        times.append((process_time() - begin) / calls)
-    return median(times)
+def fastest(run, seconds):
+    """Seconds of one call on one thread: the median over nine rounds, each of about so many seconds."""
+    return measure.interleaved({"": run}, 9, seconds, process_time)[""]
 
 
 def of_layer(part, made, cold=False):

@@ -6,9 +6,8 @@
 
 The density at which both ways take the same time was measured on one core of an AMD EPYC 9005 (AVX-512, 1 MB of
 second-level cache) with OpenBLAS under NumPy 2.4, float32, for 128 examples of 784x2000 and 512 of 1024x4096.  It is
-lower where the dense operand, which every block reads, does not fit into
-the core's own cache.  `python -m minigrad tune` measures the same on your machine, and keeps it in a file that takes
-the place of the table.
+lower where the dense operand, which every block reads, does not fit into the core's own cache.  `python -m minigrad
+tune` measures the same on your machine, and keeps it in a file that takes the place of the table.
 
 Ratios differ less between machines than times do. Where an entry is slightly wrong, little is lost, because both ways
 are then about as fast.
@@ -56,7 +55,7 @@ def override_path():
 
 
 def override():
-    """(table, None), (None, why there is none)."""
+    """The table of the file and None, or None and the reason why there is no table."""
     try:
         path = override_path()
         text = path.read_text(encoding="utf-8")

@@ -73,7 +73,7 @@ def normal(u):
 
 @exact
 def normals(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `draws.philox_normals`.
+    """Fill the array ``out`` (samples, units); see `draws.philox_normals`.
 
     The formula for the centre is computed for all lanes, and then that for the tails, where 15 % of the lanes are.
     """
@@ -99,7 +99,7 @@ def normals(seed, stream, draw, sample_offset, out):
 
 @exact
 def logistics(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `draws.philox_logistics`."""
+    """Fill the array ``out`` (samples, units); see `draws.philox_logistics`."""
     groups = (out.shape[1] + 3) // 4
     words, u = np.empty((4, LANES), np.uint32), np.empty(_NUMBERS)
     for first in range(0, len(out) * groups, LANES):

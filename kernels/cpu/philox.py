@@ -94,7 +94,7 @@ def store(numbers, first, groups, out):
 
 @exact
 def uniforms(seed, stream, draw, sample_offset, out):
-    """Fill out (samples, units); see `draws.philox_uniforms`."""
+    """Fill the array ``out`` (samples, units); see `draws.philox_uniforms`."""
     groups = (out.shape[1] + 3) // 4
     words, numbers = np.empty((4, LANES), np.uint32), np.empty(4 * LANES)
     for first in range(0, len(out) * groups, LANES):

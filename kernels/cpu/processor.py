@@ -4,8 +4,6 @@ import platform
 from functools import cache
 from pathlib import Path
 
-from numba.core import codegen, config
-
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 # Where the operating system does not say: what most processors have at least.
@@ -14,6 +12,8 @@ _USUAL = {1: 32 << 10, 2: 1 << 20, 3: 8 << 20}
 
 def vector_bytes():
     """The size in bytes of the widest vectors that this processor computes well with: 64, 32, or 0 for none."""
+    from numba.core import codegen, config
+
     if config.DISABLE_JIT:  # the instructions of `vectors` have no meaning in Python
         return 0
     features = config.CPU_FEATURES
@@ -39,12 +39,17 @@ def cache_bytes(level):
 
 
 @cache
-def processor_name():
-    """The name of this processor and the width of its vectors, for tables that were measured on it."""
+def model():
+    """The name of this processor."""
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), name)
     except OSError:     # not Linux
         pass
-    return f"{name}, vectors of {vector_bytes()} bytes"
+    return name
+
+
+def processor_name():
+    """The name of this processor and the width of its vectors, for tables that were measured on it."""
+    return f"{model()}, vectors of {vector_bytes()} bytes"

@@ -177,7 +177,7 @@ def calls(function, tasks):
 
 
 def accept(lock, function, tasks, errors, alive):
-    """What a worker does with an offer: decline it if its lock is taken, else work until no task is left."""
+    """A worker got an offer: it works until no task is left.  If the lock is taken, it does nothing."""
     if _acquire(lock, 0):
         try:
             deque(calls(function, tasks), maxlen=0)

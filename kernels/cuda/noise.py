@@ -15,7 +15,7 @@ from .jit import kernel
 
 @kernel
 def normals(key0, key1, stream, draw, sample_offset, out):
-    """Fill out (samples, units), with one thread for four neighbouring units; see `draws.philox_normals`."""
+    """Fill the array ``out`` (samples, units); one thread makes four units. See `draws.philox_normals`."""
     samples, units = out.shape
     groups = (units + 3) // 4
     for item in range(cuda.grid(1), samples * groups, cuda.gridsize(1)):
@@ -29,7 +29,7 @@ def normals(key0, key1, stream, draw, sample_offset, out):
 
 @kernel
 def logistics(key0, key1, stream, draw, sample_offset, out):
-    """Fill out (samples, units) in the same way; see `draws.philox_logistics`."""
+    """Fill the array ``out`` (samples, units) in the same way; see `draws.philox_logistics`."""
     samples, units = out.shape
     groups = (units + 3) // 4
     for item in range(cuda.grid(1), samples * groups, cuda.gridsize(1)):

@@ -15,7 +15,7 @@ from .jit import kernel
 
 @kernel
 def uniforms(key0, key1, stream, draw, sample_offset, out):
-    """Fill out (samples, units), with one thread for four neighbouring units; see `draws.philox_uniforms`."""
+    """Fill the array ``out`` (samples, units); one thread makes four units. See `draws.philox_uniforms`."""
     samples, units = out.shape
     groups = (units + 3) // 4
     double = out.itemsize == 8

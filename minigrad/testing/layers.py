@@ -85,7 +85,7 @@ class Layers:
         return self
 
     def gradients(self, loss: Tensor) -> list[Array]:
-        """The gradient of each parameter.  Sets ``evaluations``."""
+        """The gradient of each parameter.  The number of evaluations of the cost is kept in ``evaluations``."""
         evaluation = Evaluation([loss], [np.ones(loss.shape, loss.dtype)])
         gradients = evaluation.backward(list(self.params.values()))
         self.evaluations = 1 + evaluation.shared.replays

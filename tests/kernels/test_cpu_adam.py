@@ -1,4 +1,4 @@
-"""The compiled pass of Adam alone: the formula, rounded as NumPy rounds it.  (`test_adam` has shapes and layouts.)"""
+"""The compiled step of Adam has the bits of the formula in NumPy.  `test_adam` tests shapes and layouts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The compiled pass of momentum alone: the formula, rounded as NumPy rounds it.  (`test_momentum` has layouts.)"""
+"""The compiled step with momentum has the bits of the formula in NumPy.  `test_momentum` tests layouts."""
 
 import numpy as np
 import pytest

@@ -149,7 +149,7 @@ class EqualRowsOnce(Reinforce):
 
 @mutant("mean", "so rows are coupled", Flip())
 class FlipsAllRows(Flip):
-    """Where rows share a cost, all of them are flipped at once."""
+    """Where rows share a cost, all of them are flipped together."""
 
     def cost(self, node, value):
         return node.cost_at(value)

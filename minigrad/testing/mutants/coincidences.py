@@ -39,7 +39,7 @@ def flipped_together(node, i, bit, together):
 
 @mutant("mean", "all logits are 0", FlipEach())
 class MostUncertainTogether(FlipEach):
-    """The units whose θ(1 − θ) is largest are flipped at once: all of them, where several are equal."""
+    """Flips the unit whose θ(1 − θ) is largest.  If several units have this value, it flips all of them together."""
 
     def flipped(self, node, i, bit):
         v = self.slope(node)
@@ -48,7 +48,7 @@ class MostUncertainTogether(FlipEach):
 
 @mutant("mean", "all logits are 0", FlipEach())
 class UndecidedTogether(FlipEach):
-    """The units whose θ is exactly ½ are flipped at once."""
+    """All units whose θ is exactly ½ are flipped together."""
 
     def flipped(self, node, i, bit):
         return flipped_together(node, i, bit, node.probs == 0.5)

@@ -80,7 +80,7 @@ class GlobalNoise(Flip):
 
 @mutant("mean", "biased at logits", FlipEach())
 class FlipTogether(FlipEach):
-    """All units are flipped at once, and each takes the difference for its own."""
+    """All units are flipped together, and each uses the same difference of costs."""
 
     def flipped(self, node, i, bit):
         return np.full_like(node.value, bit)

@@ -14,6 +14,7 @@ Noise that cannot be enumerated is drawn from fixed seeds.  For each seed everyt
 difference between the mean estimate and the gradient, both for the same noise, is one sample.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ class Run:
     probe: bool = False
 
 
-class Program:
+class Program(ABC):
     """A program to be checked.  Each framework has its own subclass.
 
     Attributes
@@ -57,25 +58,25 @@ class Program:
     double : whether the parameters are float64.
     """
 
+    @abstractmethod
     def session(self):
         """The Session in which the program runs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, flat, wide):
         """Set the parameters to these values, in float64 if ``wide``, else in their own dtype."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unmoved(self):
         """Whether the parameters still have the values that were written last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cost(self, run):
         """The cost of one run, a float."""
-        raise NotImplementedError
 
+    @abstractmethod
     def estimate(self, run):
         """The estimated gradient of one run, an array over all coordinates."""
-        raise NotImplementedError
 
 
 def check(program, *, samples, significance, seed, directions, step):
