@@ -14,7 +14,7 @@ roofline fully: multiply-adds wait for loads, and lists of open blocks are read 
 
 from dataclasses import dataclass
 from functools import partial
-from time import process_time
+from math import prod
 
 import numpy as np
 
@@ -91,8 +91,8 @@ def measured(dtype="float32", seconds=0.02):
     sizes = [size // 2 for size in caches[:2]] + [min(caches[2] // 2, 16 << 20), 4 * caches[2]]
     read, write = [], []
     for size in sizes:
-        x = aligned(np.ones(size // np.dtype(dtype).itemsize, dtype))
-        times = max(1, (4 << 20) // x.nbytes)       # so that a call does not matter
+        x = ones((size // np.dtype(dtype).itemsize,), dtype)
+        times = max(1, (64 << 20) // x.nbytes)      # so that the call and the clock do not matter
         read.append(times * x.nbytes / fastest(partial(total, x, times), seconds))
         write.append(times * x.nbytes / fastest(partial(fill, x, times), seconds))
     # Every step depends on the one before, and no two steps are in one page.
@@ -108,7 +108,7 @@ def measured(dtype="float32", seconds=0.02):
 
 def peak(dtype, seconds):
     """The most multiply-adds per second, counted twice: of the library's own tile in the first cache, or of BLAS."""
-    a = aligned(np.ones((768, 768), dtype))
+    a = ones((768, 768), dtype)
     out = np.empty_like(a)
     best = 2 * 768**3 / fastest(lambda: np.matmul(a, a, out=out), 5 * seconds)
     from minigrad.kernels.cpu.vectors import ROWS, UNITS, VECTOR_BYTES
@@ -117,7 +117,7 @@ def peak(dtype, seconds):
         from minigrad.kernels.cpu import tile
 
         columns = 2048 // a.itemsize
-        x, weight = (aligned(np.ones((n, columns), dtype)) for n in (ROWS, UNITS))
+        x, weight = (ones((n, columns), dtype) for n in (ROWS, UNITS))
         entries = 500 * ROWS            # the same rows again and again
         lists = (np.array([0, entries], np.int32), np.tile(np.arange(ROWS, dtype=np.int32), 500),
                  np.arange(entries, dtype=np.int32))
@@ -127,9 +127,16 @@ def peak(dtype, seconds):
     return best
 
 
+def ones(shape, dtype):
+    """An array of ones that starts at a multiple of 64 bytes, however small it is."""
+    count = prod(shape)
+    return aligned(np.ones(max(count, 1 << 14), dtype))[:count].reshape(shape)
+
+
 def fastest(run, seconds):
     """Seconds of one call on one thread: the median over nine rounds, each of about so many seconds."""
-    return measure.interleaved({"": run}, 9, seconds, process_time)[""]
+    with measure.threads(1):
+        return measure.interleaved({"": run}, 9, seconds)[""]
 
 
 def of_layer(part, made, cold=False):
