@@ -1,6 +1,6 @@
 """Can one predict which units of a ReLU network will be on, and compute only those?
 
-    python -m demos.predict_the_open_units                  about two minutes
+    python -m demos.predict_the_open_units                  less than a minute
     python -m demos.predict_the_open_units --epochs 10      trained longer
 
 An ordinary network classifies digits: 784 inputs, 2048 rectifiers, 10 classes.  A small penalty on the activations

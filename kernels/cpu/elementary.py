@@ -43,8 +43,9 @@ def any_not_zero(row):
     return found
 
 
-# For each dtype: integers of its size, the bits of its mantissa, the bias of its exponent, the degree of the
-# polynomial (its error is below rounding for |r| ≤ log(2) / 2), and the smallest x with a normal exp(x).
+# For each dtype: its scalar type, integers of the same size, the number of bits of the mantissa, the bias of the
+# exponent, the degree of the polynomial, and the smallest x whose exponential is not subnormal. With this degree, the
+# error of the polynomial is smaller than the error of rounding, for |r| ≤ log(2) / 2.
 _FORMATS = {types.float32: (np.float32, np.int32, 23, 127, 7, -87),
             types.float64: (np.float64, np.int64, 52, 1023, 13, -708)}
 

@@ -35,7 +35,7 @@ if config.ENABLE_CUDASIM:
         return FakeCUDAArray(array.memory)
 else:
     def _convert(array):
-        # The view has no owner, because it must not keep its array alive. If the array is freed while a kernel still
-        # uses it, its memory goes back to CuPy's pool. The pool gives it only to later work of the same stream. So
-        # nothing has to wait for the kernel, and sync is not needed either.
+        # owner=None: the view does not keep its array alive. This is safe. If the array is freed while a kernel still
+        # uses it, its memory goes back to CuPy's pool, and the pool gives it only to later work of the same stream.
+        # sync=False: for the same reason nothing has to wait.
         return cuda.from_cuda_array_interface(array.__cuda_array_interface__, owner=None, sync=False)
